@@ -1,0 +1,156 @@
+//! Received bytes that nobody has understood yet.
+
+/// How much room a fresh buffer makes for one read.
+///
+/// Big enough for the head and small body of most messages and for a whole TLS record of the usual size; bulk reads grow it.
+const FIRST_READ: usize = 16 * 1024;
+
+/// The largest buffer kept once it is empty; what bulk reads grew beyond this is given back.
+const KEPT: usize = 64 * 1024;
+
+/// Received bytes that nobody has understood yet.
+///
+/// Bytes are added at the end and taken from the front. Engines look with [`peek`](Self::peek) and take what they have
+/// understood; drivers read straight into [`space`](Self::space). Memory is zeroed when it is allocated, never per read.
+///
+/// # Invariants
+///
+/// `start <= end <= store.len()`; every byte of `store` is initialised.
+#[derive(Debug, Default)]
+pub struct RecvBuf {
+    store: Vec<u8>,
+    start: usize,
+    end: usize,
+}
+
+impl RecvBuf {
+    /// Returns an empty buffer, which allocates nothing.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds received bytes.
+    pub fn extend(&mut self, bytes: &[u8]) {
+        self.space(bytes.len())[..bytes.len()].copy_from_slice(bytes);
+        self.filled(bytes.len());
+    }
+
+    /// Returns how many bytes are not understood yet.
+    pub fn len(&self) -> usize {
+        self.end - self.start
+    }
+
+    /// Returns whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.start == self.end
+    }
+
+    /// Returns the bytes that are not understood yet, without taking them.
+    pub fn peek(&self) -> &[u8] {
+        &self.store[self.start..self.end]
+    }
+
+    /// Takes the first `n` bytes.
+    ///
+    /// # Panics
+    ///
+    /// Panics if there are fewer.
+    pub fn take(&mut self, n: usize) -> &mut [u8] {
+        assert!(n <= self.len(), "took {n} of {} bytes", self.len());
+        let from = self.start;
+        self.start += n;
+        &mut self.store[from..from + n]
+    }
+
+    /// Drops everything.
+    pub fn clear(&mut self) {
+        (self.start, self.end) = (0, 0);
+    }
+
+    /// Returns room for at least `min` bytes behind those that are there; say with [`filled`](Self::filled) what was used.
+    pub fn space(&mut self, min: usize) -> &mut [u8] {
+        if self.start == self.end {
+            (self.start, self.end) = (0, 0);
+        }
+        if self.store.len() - self.end < min {
+            if self.start > 0 {
+                self.store.copy_within(self.start..self.end, 0);
+                (self.start, self.end) = (0, self.len());
+            }
+            let needed = self.end + min;
+            if self.store.len() < needed {
+                let len = needed.max(self.store.len() * 2).max(if min > 1024 { 0 } else { FIRST_READ });
+                self.store.resize(len, 0);
+            }
+        }
+        &mut self.store[self.end..]
+    }
+
+    /// Says that `n` bytes of [`space`](Self::space) hold received bytes now.
+    ///
+    /// # Panics
+    ///
+    /// Panics if there was less space.
+    pub fn filled(&mut self, n: usize) {
+        assert!(n <= self.store.len() - self.end, "filled {n} of {} bytes", self.store.len() - self.end);
+        self.end += n;
+    }
+
+    /// Gives memory back: all of it when nothing is held and `idle`, else what bulk reads grew.
+    pub fn shrink(&mut self, idle: bool) {
+        if self.is_empty() && (idle || self.store.len() > KEPT) {
+            *self = Self::default();
+        }
+    }
+
+    /// Returns how many bytes the buffer can hold without growing.
+    pub fn capacity(&self) -> usize {
+        self.store.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_come_out_in_the_order_they_went_in() {
+        let mut buf = RecvBuf::new();
+        let (mut sent, mut seen) = (0u8, 0u8);
+        for round in 0..200usize {
+            for _ in 0..round % 37 {
+                buf.extend(&[sent]);
+                sent = sent.wrapping_add(1);
+            }
+            for _ in 0..(round * 7 % 31).min(buf.len()) {
+                assert_eq!(buf.take(1), &[seen]);
+                seen = seen.wrapping_add(1);
+            }
+        }
+        assert_eq!(buf.peek().first().copied(), (!buf.is_empty()).then_some(seen));
+    }
+
+    #[test]
+    fn room_is_reused_once_everything_was_taken() {
+        let mut buf = RecvBuf::new();
+        buf.extend(&[7; 100]);
+        let capacity = buf.capacity();
+        for _ in 0..1000 {
+            let n = buf.len();
+            buf.take(n);
+            buf.extend(&[7; 100]);
+        }
+        assert_eq!(buf.capacity(), capacity);
+        buf.clear();
+        buf.shrink(true);
+        assert_eq!(buf.capacity(), 0);
+    }
+
+    #[test]
+    #[should_panic(expected = "took 2 of 1 bytes")]
+    fn taking_more_than_there_is() {
+        let mut buf = RecvBuf::new();
+        buf.extend(&[1]);
+        buf.take(2);
+    }
+}

@@ -1,0 +1,146 @@
+//! Decoded header fields: one buffer and ranges into it. The only file that names the crate `bytes`.
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+/// One field: where it stands in the buffer.
+#[derive(Clone, Copy, Debug)]
+struct Range {
+    name: u32,
+    value: u32,
+    end: u32,
+    sensitive: bool,
+}
+
+/// The fields of a head or of trailers, in the order they arrived, in one buffer.
+///
+/// An engine fills it while it decodes; a [`HeaderMap`] is made once, on demand and outside every lock, and its values
+/// share the buffer. Names keep the case in which they arrived (HTTP/2 allows only lower case).
+#[derive(Clone, Debug, Default)]
+pub struct Fields {
+    bytes: Vec<u8>,
+    ranges: Vec<Range>,
+}
+
+impl Fields {
+    /// Returns an empty list, which allocates nothing.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Returns an empty list with room for `fields` fields of `bytes` bytes together.
+    pub fn with_capacity(fields: usize, bytes: usize) -> Self {
+        Fields { bytes: Vec::with_capacity(bytes), ranges: Vec::with_capacity(fields) }
+    }
+
+    /// Adds a field. The caller has checked that the name is a token and the value holds no CR, LF or NUL.
+    ///
+    /// # Panics
+    ///
+    /// Panics if all fields together exceed 4 GiB: header lists are limited far below.
+    pub fn push(&mut self, name: &[u8], value: &[u8]) {
+        self.add(name, value, false);
+    }
+
+    /// Adds a field that must not be logged or indexed (RFC 7541, section 7.1.3).
+    ///
+    /// # Panics
+    ///
+    /// As [`push`](Self::push).
+    pub fn push_sensitive(&mut self, name: &[u8], value: &[u8]) {
+        self.add(name, value, true);
+    }
+
+    fn add(&mut self, name: &[u8], value: &[u8], sensitive: bool) {
+        let at = |n: usize| u32::try_from(n).expect("header lists are limited far below 4 GiB");
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(name);
+        self.bytes.extend_from_slice(value);
+        self.ranges.push(Range {
+            name: at(start),
+            value: at(start + name.len()),
+            end: at(self.bytes.len()),
+            sensitive,
+        });
+    }
+
+    /// Returns how many fields there are.
+    pub fn len(&self) -> usize {
+        self.ranges.len()
+    }
+
+    /// Returns whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.ranges.is_empty()
+    }
+
+    /// Returns names and values in the order they arrived.
+    pub fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        self.ranges.iter().map(|r| self.at(*r))
+    }
+
+    fn at(&self, r: Range) -> (&[u8], &[u8]) {
+        (&self.bytes[r.name as usize..r.value as usize], &self.bytes[r.value as usize..r.end as usize])
+    }
+
+    /// Returns the first value of a name, ignoring case.
+    pub fn get(&self, name: &str) -> Option<&[u8]> {
+        self.get_all(name).next()
+    }
+
+    /// Returns every value of a name, ignoring case.
+    pub fn get_all(&self, name: &str) -> impl Iterator<Item = &[u8]> {
+        self.iter().filter(move |(n, _)| n.eq_ignore_ascii_case(name.as_bytes())).map(|(_, value)| value)
+    }
+
+    /// Makes a map whose values share the buffer.
+    ///
+    /// A field that `http` does not accept is left out; engines check names and values by rules at least as strict, so
+    /// this happens to nothing they made. More than 32,768 fields do not fit a map; engines limit the count far below.
+    pub fn into_map(self) -> HeaderMap {
+        let bytes = Bytes::from(self.bytes);
+        let mut map = HeaderMap::with_capacity(self.ranges.len().min(1024));
+        for r in self.ranges {
+            let name = HeaderName::from_bytes(&bytes[r.name as usize..r.value as usize]);
+            let value = HeaderValue::from_maybe_shared(bytes.slice(r.value as usize..r.end as usize));
+            if let (Ok(name), Ok(mut value)) = (name, value) {
+                value.set_sensitive(r.sensitive);
+                // Fails only beyond 32,768 names, see above.
+                let _ = map.try_append(name, value);
+            }
+        }
+        map
+    }
+}
+
+impl PartialEq for Fields {
+    fn eq(&self, other: &Self) -> bool {
+        self.iter().eq(other.iter())
+    }
+}
+impl Eq for Fields {}
+
+impl<'a> FromIterator<(&'a str, &'a str)> for Fields {
+    fn from_iter<I: IntoIterator<Item = (&'a str, &'a str)>>(pairs: I) -> Self {
+        let mut fields = Fields::new();
+        pairs.into_iter().for_each(|(name, value)| fields.push(name.as_bytes(), value.as_bytes()));
+        fields
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_map_has_every_field_in_order() {
+        let mut fields: Fields = [("Accept", "a"), ("x-empty", ""), ("accept", "b")].into_iter().collect();
+        fields.push_sensitive(b"authorization", b"secret");
+        assert_eq!(fields.get("ACCEPT"), Some(&b"a"[..]));
+        assert_eq!(fields.get_all("accept").count(), 2);
+        let map = fields.into_map();
+        assert_eq!(map.get_all("accept").iter().collect::<Vec<_>>(), ["a", "b"]);
+        assert_eq!(map["x-empty"], "");
+        assert!(map["authorization"].is_sensitive() && !map["accept"].is_sensitive());
+    }
+}

@@ -1,0 +1,74 @@
+//! Wires: bytes to and from a peer, with deadlines.
+
+mod wait;
+
+pub use wait::Waker;
+pub(crate) use wait::{Ready, with_waiter, Waiter};
+
+use crate::{error::Result, time::Deadline};
+use std::{io, net::SocketAddr};
+
+/// What to wait for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Interest {
+    /// Something to read.
+    Read,
+    /// Room to write.
+    Write,
+    /// Either.
+    Both,
+}
+
+/// A byte channel that several threads use at once and that never blocks: `WouldBlock` means nothing now.
+///
+/// One thread can wait on many wires together, through their descriptors or their wakers.
+pub trait Wire: Send + Sync {
+    /// Reads what is there; zero is the end.
+    fn try_read(&self, buf: &mut [u8]) -> io::Result<usize>;
+    /// Writes what fits.
+    fn try_write(&self, bytes: &[u8]) -> io::Result<usize>;
+    /// For wires without a descriptor: wakes `waker` once `interest` may be possible. Wakes may be spurious.
+    fn watch(&self, interest: Interest, waker: &Waker);
+    /// Ends writing; the peer reads an end.
+    fn finish(&self) -> io::Result<()>;
+    /// Ends both directions and every wait.
+    fn shutdown(&self);
+    /// Returns the descriptor to poll, if there is one; then `watch` is not called.
+    #[cfg(unix)]
+    fn fd(&self) -> Option<std::os::fd::BorrowedFd<'_>> {
+        None
+    }
+    /// Returns the socket to poll, if there is one; then `watch` is not called.
+    #[cfg(windows)]
+    fn socket(&self) -> Option<std::os::windows::io::BorrowedSocket<'_>> {
+        None
+    }
+    /// Returns the peer's address, if it has one.
+    fn peer_addr(&self) -> Option<SocketAddr> {
+        None
+    }
+}
+
+/// Where to connect.
+#[non_exhaustive]
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// `http` or `https`.
+    pub scheme: String,
+    /// The name or the literal address, without brackets.
+    pub host: String,
+    /// The port.
+    pub port: u16,
+}
+
+/// Makes wires; the default resolves and dials TCP. TLS is put on top by the client.
+pub trait Connect: Send + Sync {
+    /// Returns a wire to `target`, or fails at `deadline`.
+    fn connect(&self, target: &Target, deadline: Deadline) -> Result<Box<dyn Wire>>;
+}
+
+/// Finds addresses; the default asks the operating system.
+pub trait Resolve: Send + Sync {
+    /// Returns the addresses of `host`, best first.
+    fn resolve(&self, host: &str, port: u16, deadline: Deadline) -> io::Result<Vec<SocketAddr>>;
+}

@@ -1,0 +1,89 @@
+//! When waiting ends.
+
+use std::time::{Duration, Instant};
+
+/// A point in time after which a wait ends, or never.
+///
+/// Users of the library say [`Duration`]; this type is public for those who write a
+/// [`Wire`](crate::net::Wire), a [`Connect`](crate::net::Connect) or a [`Resolve`](crate::net::Resolve).
+///
+/// # Examples
+///
+/// ```
+/// use bowline::Deadline;
+/// use std::time::{Duration, Instant};
+///
+/// let soon = Deadline::after(Duration::from_secs(1));
+/// assert!(soon.left(Instant::now()).is_some());
+/// assert_eq!(soon.earlier(Deadline::NEVER), soon);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Deadline {
+    at: Option<Instant>,
+}
+
+impl Deadline {
+    /// No end to the wait.
+    pub const NEVER: Deadline = Deadline { at: None };
+
+    /// Returns the deadline so long from now; a duration too long for the clock is never.
+    pub fn after(d: Duration) -> Self {
+        Deadline { at: Instant::now().checked_add(d) }
+    }
+
+    /// Returns the deadline at a point in time.
+    pub fn at(at: Instant) -> Self {
+        Deadline { at: Some(at) }
+    }
+
+    /// Returns the point in time; `None` is never.
+    pub fn instant(&self) -> Option<Instant> {
+        self.at
+    }
+
+    /// Returns what is left at `now`; `None` is for ever, zero is over.
+    pub fn left(&self, now: Instant) -> Option<Duration> {
+        self.at.map(|at| at.saturating_duration_since(now))
+    }
+
+    /// Returns whether the deadline has passed at `now`.
+    pub fn has_passed(&self, now: Instant) -> bool {
+        self.at.is_some_and(|at| at <= now)
+    }
+
+    /// Returns the earlier of the two.
+    pub fn earlier(self, other: Deadline) -> Deadline {
+        match (self.at, other.at) {
+            (Some(a), Some(b)) => Deadline { at: Some(a.min(b)) },
+            (a, b) => Deadline { at: a.or(b) },
+        }
+    }
+}
+
+impl From<Option<Instant>> for Deadline {
+    fn from(at: Option<Instant>) -> Self {
+        Deadline { at }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_earlier_of_two_deadlines() {
+        let now = Instant::now();
+        let (near, far) = (Deadline::at(now), Deadline::at(now + Duration::from_secs(1)));
+        for (a, b, expected) in [
+            (near, far, near),
+            (far, near, near),
+            (near, Deadline::NEVER, near),
+            (Deadline::NEVER, near, near),
+            (Deadline::NEVER, Deadline::NEVER, Deadline::NEVER),
+        ] {
+            assert_eq!(a.earlier(b), expected, "{a:?} and {b:?}");
+        }
+        assert!(near.has_passed(now) && !far.has_passed(now) && !Deadline::NEVER.has_passed(now));
+        assert_eq!(Deadline::after(Duration::MAX), Deadline::NEVER);
+    }
+}
