@@ -1,9 +1,11 @@
 //! Wires: bytes to and from a peer, with deadlines.
 
+mod task;
 mod wait;
 
+pub(crate) use task::{Cx, Lead, Part, Wants};
 pub use wait::Waker;
-pub(crate) use wait::{Ready, with_waiter, Waiter};
+pub(crate) use wait::{Ready, Waiter, with_waiter};
 
 use crate::{error::Result, time::Deadline};
 use std::{io, net::SocketAddr};

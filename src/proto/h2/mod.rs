@@ -76,7 +76,10 @@ pub enum Opened {
 
 /// The next bytes on the wire are payload of this stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Expected { pub stream: u32, pub bytes: usize }
+pub struct Expected {
+    pub stream: u32,
+    pub bytes: usize,
+}
 
 #[derive(Debug)]
 pub struct Connection {}
@@ -84,50 +87,127 @@ pub struct Connection {}
 #[allow(unused_variables)]
 impl Connection {
     /// Appends the preface (client) and SETTINGS to `out`.
-    pub fn new(role: Role, config: Config, now: Instant, out: &mut Vec<u8>) -> Self { todo!() }
+    pub fn new(role: Role, config: Config, now: Instant, out: &mut Vec<u8>) -> Self {
+        todo!()
+    }
     /// After `Upgrade: h2c`: stream 1 is the request, half closed by the client. Client: call after the 101; preface and SETTINGS go to `out`.
     /// Server: `settings` is the decoded payload of HTTP2-Settings; SETTINGS go to `out`.
-    pub fn upgraded(role: Role, config: Config, settings: &[u8], now: Instant, out: &mut Vec<u8>) -> Result<Self, Violation> { todo!() }
-    pub fn poll_event<'b>(&mut self, now: Instant, input: &'b mut RecvBuf, out: &mut Vec<u8>) -> Result<Option<Event<'b>>, Violation> { todo!() }
+    pub fn upgraded(
+        role: Role,
+        config: Config,
+        settings: &[u8],
+        now: Instant,
+        out: &mut Vec<u8>,
+    ) -> Result<Self, Violation> {
+        todo!()
+    }
+    pub fn poll_event<'b>(
+        &mut self,
+        now: Instant,
+        input: &'b mut RecvBuf,
+        out: &mut Vec<u8>,
+    ) -> Result<Option<Event<'b>>, Violation> {
+        todo!()
+    }
     /// No more bytes will come. `Err` if a frame was cut or streams were open without an end.
-    pub fn end_of_input(&mut self, now: Instant, input: &RecvBuf, out: &mut Vec<u8>) -> Result<(), Violation> { todo!() }
-    pub fn expects(&self) -> Option<Expected> { todo!() }
-    pub fn took(&mut self, n: usize, out: &mut Vec<u8>) { todo!() }
-    pub fn deadline(&self) -> Option<Instant> { todo!() }
-    pub fn handle_deadline(&mut self, now: Instant, out: &mut Vec<u8>) -> Result<(), Violation> { todo!() }
+    pub fn end_of_input(&mut self, now: Instant, input: &RecvBuf, out: &mut Vec<u8>) -> Result<(), Violation> {
+        todo!()
+    }
+    pub fn expects(&self) -> Option<Expected> {
+        todo!()
+    }
+    pub fn took(&mut self, n: usize, out: &mut Vec<u8>) {
+        todo!()
+    }
+    pub fn deadline(&self) -> Option<Instant> {
+        todo!()
+    }
+    pub fn handle_deadline(&mut self, now: Instant, out: &mut Vec<u8>) -> Result<(), Violation> {
+        todo!()
+    }
     /// So many bytes of `out` were not yet taken by the wire. Replies beyond 64 KiB end the connection.
-    pub fn unsent(&mut self, bytes: usize, out: &mut Vec<u8>) -> Result<(), Violation> { todo!() }
+    pub fn unsent(&mut self, bytes: usize, out: &mut Vec<u8>) -> Result<(), Violation> {
+        todo!()
+    }
 
     /// Client: opens a stream. `:protocol` of an extended CONNECT is the request's `Protocol` extension.
-    pub fn open(&mut self, head: &http::Request<()>, end: End, now: Instant, out: &mut Vec<u8>) -> Result<Opened, Misuse> { todo!() }
+    pub fn open(
+        &mut self,
+        head: &http::Request<()>,
+        end: End,
+        now: Instant,
+        out: &mut Vec<u8>,
+    ) -> Result<Opened, Misuse> {
+        todo!()
+    }
     /// Server: the final head.
-    pub fn respond(&mut self, stream: u32, head: &http::Response<()>, end: End, out: &mut Vec<u8>) -> Result<(), Misuse> { todo!() }
+    pub fn respond(
+        &mut self,
+        stream: u32,
+        head: &http::Response<()>,
+        end: End,
+        out: &mut Vec<u8>,
+    ) -> Result<(), Misuse> {
+        todo!()
+    }
     /// Server: a 1xx.
-    pub fn inform(&mut self, stream: u32, head: &http::Response<()>, out: &mut Vec<u8>) -> Result<(), Misuse> { todo!() }
+    pub fn inform(&mut self, stream: u32, head: &http::Response<()>, out: &mut Vec<u8>) -> Result<(), Misuse> {
+        todo!()
+    }
     /// Frames as much as the windows allow and returns how much; `Writable` tells when more fits. END_STREAM only with the last byte.
-    pub fn send_data(&mut self, stream: u32, data: &[u8], end: End, out: &mut Vec<u8>) -> Result<usize, Misuse> { todo!() }
-    pub fn send_trailers(&mut self, stream: u32, trailers: &HeaderMap, out: &mut Vec<u8>) -> Result<(), Misuse> { todo!() }
+    pub fn send_data(&mut self, stream: u32, data: &[u8], end: End, out: &mut Vec<u8>) -> Result<usize, Misuse> {
+        todo!()
+    }
+    pub fn send_trailers(&mut self, stream: u32, trailers: &HeaderMap, out: &mut Vec<u8>) -> Result<(), Misuse> {
+        todo!()
+    }
     /// The application took so many bytes of the stream's data.
-    pub fn release(&mut self, stream: u32, octets: usize, out: &mut Vec<u8>) -> Result<(), Misuse> { todo!() }
+    pub fn release(&mut self, stream: u32, octets: usize, out: &mut Vec<u8>) -> Result<(), Misuse> {
+        todo!()
+    }
     /// Ends one stream. What was not released is credited to the connection. No event names the stream afterwards.
-    pub fn reset(&mut self, stream: u32, code: u32, out: &mut Vec<u8>) -> Result<(), Misuse> { todo!() }
+    pub fn reset(&mut self, stream: u32, code: u32, out: &mut Vec<u8>) -> Result<(), Misuse> {
+        todo!()
+    }
     /// Sends a PING with this payload.
-    pub fn ping(&mut self, payload: [u8; 8], now: Instant, out: &mut Vec<u8>) -> Result<(), Misuse> { todo!() }
+    pub fn ping(&mut self, payload: [u8; 8], now: Instant, out: &mut Vec<u8>) -> Result<(), Misuse> {
+        todo!()
+    }
     /// Takes no more streams: GOAWAY(NO_ERROR). Server: with 2^31-1 first, see `close`.
-    pub fn drain(&mut self, out: &mut Vec<u8>) { todo!() }
+    pub fn drain(&mut self, out: &mut Vec<u8>) {
+        todo!()
+    }
     /// GOAWAY with the last stream processed.
-    pub fn close(&mut self, out: &mut Vec<u8>) { todo!() }
+    pub fn close(&mut self, out: &mut Vec<u8>) {
+        todo!()
+    }
 
     // getters
-    pub fn open_streams(&self) -> usize { todo!() }
-    pub fn peer_max_streams(&self) -> Option<u32> { todo!() }
-    pub fn send_window(&self) -> i64 { todo!() }
-    pub fn recv_window(&self) -> i64 { todo!() }
-    pub fn rtt(&self) -> Option<Duration> { todo!() }
+    pub fn open_streams(&self) -> usize {
+        todo!()
+    }
+    pub fn peer_max_streams(&self) -> Option<u32> {
+        todo!()
+    }
+    pub fn send_window(&self) -> i64 {
+        todo!()
+    }
+    pub fn recv_window(&self) -> i64 {
+        todo!()
+    }
+    pub fn rtt(&self) -> Option<Duration> {
+        todo!()
+    }
     /// Whether `open` can still succeed at some time.
-    pub fn is_draining(&self) -> bool { todo!() }
+    pub fn is_draining(&self) -> bool {
+        todo!()
+    }
     /// Whether the peer's SETTINGS enable the extended CONNECT (RFC 8441).
-    pub fn extended_connect(&self) -> bool { todo!() }
+    pub fn extended_connect(&self) -> bool {
+        todo!()
+    }
     /// Whether the peer's first SETTINGS arrived.
-    pub fn is_confirmed(&self) -> bool { todo!() }
+    pub fn is_confirmed(&self) -> bool {
+        todo!()
+    }
 }

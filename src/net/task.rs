@@ -1,0 +1,105 @@
+//! Steps that do not wait, and what they say they wait for.
+//!
+//! Whatever takes time in this crate is a value with a method `poll(&mut self, cx) -> Poll<…>` that moves as far as it can
+//! without waiting. When it cannot go on, it registers `cx.waker` wherever its condition is decided, and tells `cx` which wires
+//! or shared connections to watch and until when. The one blocking loop (`drive::wait`) does the rest. There is no executor
+//! and no thread: the caller's own thread polls, waits, and polls again.
+
+use super::{Interest, Waker, Wire};
+use crate::time::Deadline;
+use std::{sync::Arc, time::Instant};
+
+/// What one step may use, and where it says what it waits for.
+#[derive(Debug)]
+pub(crate) struct Cx<'a> {
+    /// The time of this step.
+    pub(crate) now: Instant,
+    /// Ends the wait of the thread that polls.
+    pub(crate) waker: &'a Waker,
+    wants: &'a mut Wants,
+}
+
+/// What the steps of one round wait for.
+#[derive(Default)]
+pub(crate) struct Wants {
+    /// Connections that one of their waiters reads for all.
+    pub(crate) shared: Vec<Arc<dyn Lead>>,
+    /// Wires that only the polling thread uses.
+    pub(crate) wires: Vec<(Arc<dyn Wire>, Interest)>,
+    /// When to poll again at the latest.
+    pub(crate) until: Deadline,
+}
+
+impl Default for Deadline {
+    fn default() -> Self {
+        Deadline::NEVER
+    }
+}
+
+impl std::fmt::Debug for Wants {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Wants { shared, wires, until } = self;
+        f.debug_struct("Wants")
+            .field("shared", &shared.len())
+            .field("wires", &wires.len())
+            .field("until", until)
+            .finish()
+    }
+}
+
+impl Wants {
+    /// Forgets everything, keeping the memory.
+    pub(crate) fn clear(&mut self) {
+        self.shared.clear();
+        self.wires.clear();
+        self.until = Deadline::NEVER;
+    }
+}
+
+impl<'a> Cx<'a> {
+    /// Returns the context of one round.
+    pub(crate) fn new(now: Instant, waker: &'a Waker, wants: &'a mut Wants) -> Self {
+        Cx { now, waker, wants }
+    }
+
+    /// Polls again when `wire`, which no other thread reads or writes, may be ready.
+    pub(crate) fn wait_wire(&mut self, wire: &Arc<dyn Wire>, interest: Interest) {
+        self.wants.wires.push((wire.clone(), interest));
+    }
+
+    /// Polls again when this connection has moved; the thread may become its reader.
+    pub(crate) fn wait_shared(&mut self, shared: &Arc<dyn Lead>) {
+        if !self.wants.shared.iter().any(|s| Arc::ptr_eq(s, shared)) {
+            self.wants.shared.push(shared.clone());
+        }
+    }
+
+    /// Polls again at `deadline` at the latest.
+    pub(crate) fn wait_until(&mut self, deadline: Deadline) {
+        self.wants.until = self.wants.until.earlier(deadline);
+    }
+}
+
+/// What the reader of a shared connection has to watch, or that somebody else reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Part {
+    /// The thread is the reader: it watches the wire for this (`None`: nothing for now) until then, and calls `turn`.
+    Reader(Option<Interest>, Deadline),
+    /// Another thread reads; this one waits for its waker.
+    Follower,
+    /// The connection is over: poll again, nothing will come.
+    Over,
+}
+
+/// A connection that several threads wait on, of whom one at a time reads for all.
+pub(crate) trait Lead: Send + Sync {
+    /// The wire to watch.
+    fn wire(&self) -> &dyn Wire;
+    /// Takes the read role if nobody has it, else parks `waker`. Called again before every wait.
+    fn enlist(&self, waker: &Waker, now: Instant) -> Part;
+    /// As the reader: receives and dispatches what is there, sends what is unsent, does what is due.
+    /// Returns whether anything arrived.
+    fn turn(&self, readable: bool, now: Instant) -> bool;
+    /// Gives the role back or leaves the queue, and wakes one waiter if nobody reads now.
+    fn leave(&self, waker: &Waker);
+}
