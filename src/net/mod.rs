@@ -1,5 +1,7 @@
 //! Wires: bytes to and from a peer, with deadlines.
 
+mod sleep;
+mod sys;
 mod task;
 mod wait;
 
