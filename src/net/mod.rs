@@ -1,11 +1,24 @@
 //! Wires: bytes to and from a peer, with deadlines.
 
+mod listen;
+mod pair;
 mod sleep;
 mod sys;
 mod task;
+mod tcp;
+#[cfg(unix)]
+mod unix;
 mod wait;
 
+pub(crate) use listen::{Accepted, Listener};
+pub use pair::{PairEnd, pair};
+#[cfg(unix)]
+pub(crate) use sys::connect_unix;
+pub(crate) use sys::{connect_result, start_connect};
 pub(crate) use task::{Cx, Lead, Part, Wants};
+pub use tcp::Tcp;
+#[cfg(unix)]
+pub use unix::Unix;
 pub use wait::Waker;
 pub(crate) use wait::{Ready, Waiter, with_waiter};
 
@@ -76,3 +89,6 @@ pub trait Resolve: Send + Sync {
     /// Returns the addresses of `host`, best first.
     fn resolve(&self, host: &str, port: u16, deadline: Deadline) -> io::Result<Vec<SocketAddr>>;
 }
+
+#[cfg(test)]
+mod tests;

@@ -253,6 +253,15 @@ pub(crate) fn connect_unix(path: &std::path::Path) -> io::Result<UnixStream> {
     }
 }
 
+/// Returns a socket that is connected to itself.
+#[cfg(all(test, target_os = "linux"))]
+pub(super) fn connect_to_itself(addr: SocketAddr) -> io::Result<TcpStream> {
+    let socket = TcpStream::from(open(AddressFamily::INET)?);
+    rustix::net::bind(&socket, &addr)?;
+    rustix::net::connect(&socket, &addr)?;
+    Ok(socket)
+}
+
 /// Returns a new stream socket that child processes do not inherit.
 fn open(family: AddressFamily) -> io::Result<Owned> {
     #[cfg(windows)]
@@ -320,6 +329,56 @@ impl AcceptFailure {
             Self::Peer
         } else {
             Self::Final
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Checks one kind of wake handle: what wakes on other systems must work, too.
+    macro_rules! wakes {
+        ($name:ident, $handle:ty) => {
+            #[test]
+            fn $name() {
+                let handle = <$handle>::new().unwrap();
+                let mut memory = PollMemory::default();
+                let mut poll = || {
+                    let mut set = PollSet::new(&mut memory);
+                    set.push(handle.handle(), Interest::Read);
+                    set.poll(Some(Duration::ZERO)).unwrap();
+                    let ready = set.pop();
+                    set.recycle(&mut memory);
+                    ready.read
+                };
+                assert!(!poll());
+                for signals in [1, 2, 100, 100_000] {
+                    (0..signals).for_each(|_| handle.signal());
+                    assert!(poll() && poll(), "{signals} signals");
+                    handle.drain();
+                    assert!(!poll(), "{signals} signals");
+                    handle.drain();
+                }
+            }
+        };
+    }
+
+    #[cfg(target_os = "linux")]
+    wakes!(an_eventfd_wakes, eventfd::EventFd);
+    #[cfg(unix)]
+    wakes!(a_socket_pair_wakes, socketpair::SocketPair);
+    wakes!(a_loopback_socket_wakes, loopback::Loopback);
+
+    #[test]
+    fn the_memory_of_a_set_is_kept() {
+        let handle = WakeHandle::new().unwrap();
+        let mut memory = PollMemory::default();
+        for round in 0..3 {
+            let mut set = PollSet::new(&mut memory);
+            assert!(round == 0 || set.0.capacity() >= 5);
+            (0..5).for_each(|_| set.push(handle.handle(), Interest::Both));
+            set.recycle(&mut memory);
         }
     }
 }
