@@ -5,7 +5,7 @@
 //! or shared connections to watch and until when. The one blocking loop (`drive::wait`) does the rest. There is no executor
 //! and no thread: the caller's own thread polls, waits, and polls again.
 
-use super::{Interest, Waker, Wire};
+use super::{Interest, Ready, Waker, Wire};
 use crate::time::Deadline;
 use std::{sync::Arc, time::Instant};
 
@@ -99,7 +99,7 @@ pub(crate) trait Lead: Send + Sync {
     fn enlist(&self, waker: &Waker, now: Instant) -> Part;
     /// As the reader: receives and dispatches what is there, sends what is unsent, does what is due.
     /// Returns whether anything arrived.
-    fn turn(&self, readable: bool, now: Instant) -> bool;
+    fn turn(&self, ready: Ready, now: Instant) -> bool;
     /// Gives the role back or leaves the queue, and wakes one waiter if nobody reads now.
     fn leave(&self, waker: &Waker);
 }

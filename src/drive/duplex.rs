@@ -1,0 +1,212 @@
+//! Bytes on their way out: framed, sealed, not yet sent; and how far the wire has taken them.
+
+use crate::{buf::RecvBuf, net::tls::Session};
+use std::time::Instant;
+
+/// The most plaintext sealed at a time: two TLS records, so that a small answer is never stuck behind much else.
+const SEAL: usize = 32 * 1024;
+
+/// Where a stretch of bytes stands in everything ever framed on a connection (inside TLS).
+pub(crate) type Position = u64;
+
+/// The outgoing side of a connection, and the TLS session of both sides. Lives under the connection's lock.
+///
+/// Frames are appended to `pending` in the order in which they must go out. Whoever has the write role seals a piece of them
+/// into `out` (without TLS: moves them there), and hands `out` to the wire with the lock released.
+///
+/// # Invariants
+///
+/// `sent <= touched <= sealed`, and `sealed + pending.len()` is everything ever framed.
+#[derive(Debug)]
+pub(super) struct Duplex {
+    pub(super) tls: Option<Box<Session>>,
+    /// Framed, not sealed.
+    pub(super) pending: Vec<u8>,
+    /// Sealed; from `at` on not yet taken by the wire.
+    out: Vec<u8>,
+    at: usize,
+    sealed: Position,
+    /// Plaintext certainly taken by the wire.
+    sent: Position,
+    /// Plaintext of which the wire may have taken something: a record is taken as a whole.
+    touched: Position,
+    /// The write role: somebody is writing `out`.
+    writing: bool,
+    /// Since when the wire takes nothing.
+    pub(super) stalled: Option<Instant>,
+    finish: Finish,
+}
+
+/// What is to happen once everything was sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Finish {
+    /// Nothing: the connection goes on.
+    Open,
+    /// Our direction ends (TLS: close_notify first).
+    Wanted,
+    /// It has ended.
+    Done,
+}
+
+impl Duplex {
+    /// `out` holds what the handshake left to be sent.
+    pub(super) fn new(tls: Option<Box<Session>>, out: Vec<u8>) -> Self {
+        Duplex {
+            tls,
+            pending: Vec::new(),
+            out,
+            at: 0,
+            sealed: 0,
+            sent: 0,
+            touched: 0,
+            writing: false,
+            stalled: None,
+            finish: Finish::Open,
+        }
+    }
+
+    /// Returns the position behind everything framed so far.
+    pub(super) fn framed(&self) -> Position {
+        self.sealed + self.pending.len() as u64
+    }
+
+    /// Returns the position up to which the wire has certainly taken everything.
+    pub(super) fn sent(&self) -> Position {
+        self.sent
+    }
+
+    /// Returns the position up to which the wire may have taken something.
+    pub(super) fn touched(&self) -> Position {
+        self.touched
+    }
+
+    /// Returns how many bytes wait to be sent.
+    pub(super) fn unsent(&self) -> usize {
+        self.pending.len() + self.out.len() - self.at
+    }
+
+    /// Returns whether there is something to write that nobody is writing.
+    pub(super) fn has_work(&self) -> bool {
+        !self.writing && (self.unsent() > 0 || self.finish == Finish::Wanted || self.tls_wants_write())
+    }
+
+    fn tls_wants_write(&self) -> bool {
+        self.tls.as_ref().is_some_and(|tls| tls.wants_write())
+    }
+
+    /// Ends our direction once everything framed so far was sent.
+    pub(super) fn finish(&mut self) {
+        if self.finish == Finish::Open {
+            self.finish = Finish::Wanted;
+        }
+    }
+
+    /// Takes the write role with the next bytes to write, from the returned index on; `None` if somebody has it or nothing waits.
+    pub(super) fn begin_write(&mut self) -> Option<(Vec<u8>, usize)> {
+        if self.writing {
+            return None;
+        }
+        if self.at == self.out.len() {
+            self.load();
+        }
+        if self.at == self.out.len() {
+            return None;
+        }
+        self.writing = true;
+        Some((std::mem::take(&mut self.out), self.at))
+    }
+
+    /// Fills `out`, which is empty, from `pending`.
+    fn load(&mut self) {
+        self.at = 0;
+        self.out.clear();
+        let Some(tls) = &mut self.tls else {
+            std::mem::swap(&mut self.out, &mut self.pending);
+            self.sealed += self.out.len() as u64;
+            return;
+        };
+        let n = self.pending.len().min(SEAL);
+        if n > 0 {
+            tls.seal(&self.pending[..n], &mut self.out);
+            self.pending.drain(..n);
+            self.sealed += n as u64;
+        }
+        if self.pending.is_empty() && self.finish == Finish::Wanted {
+            tls.close_notify(&mut self.out);
+        }
+        tls.pending(&mut self.out);
+    }
+
+    /// Gives the write role back: the wire took `n` bytes.
+    pub(super) fn end_write(&mut self, out: Vec<u8>, n: usize, now: Instant) {
+        self.writing = false;
+        self.out = out;
+        self.at += n;
+        if self.at == self.out.len() {
+            (self.sent, self.touched) = (self.sealed, self.sealed);
+            self.stalled = None;
+            self.give_memory_back();
+        } else {
+            if self.tls.is_none() {
+                self.sent += n as u64;
+                self.touched = self.sent;
+            } else if n > 0 {
+                self.touched = self.sealed;
+            }
+            self.stalled = if n > 0 { Some(now) } else { self.stalled.or(Some(now)) };
+        }
+    }
+
+    fn give_memory_back(&mut self) {
+        const KEPT: usize = 128 * 1024;
+        if self.out.capacity() > KEPT {
+            self.out = Vec::new();
+        }
+        if self.pending.is_empty() && self.pending.capacity() > KEPT {
+            self.pending = Vec::new();
+        }
+        self.out.clear();
+        self.at = 0;
+    }
+
+    /// Returns whether the wire's direction is to be ended now: once, when everything was sent.
+    pub(super) fn take_finish(&mut self) -> bool {
+        let now = self.finish == Finish::Wanted && self.unsent() == 0 && !self.writing && !self.tls_wants_write();
+        if now {
+            self.finish = Finish::Done;
+        }
+        now
+    }
+
+    /// Drops what was not sent: the wire is broken.
+    pub(super) fn discard(&mut self) {
+        self.pending.clear();
+        self.out.clear();
+        self.at = 0;
+        self.finish = Finish::Done;
+    }
+
+    /// Moves what arrived from `raw`, as the wire gave it, to `input`, as the peer meant it. Without TLS there is no `raw`.
+    ///
+    /// # Errors
+    ///
+    /// What TLS says against it; the alert is ready to be sent.
+    pub(super) fn open(&mut self, raw: &mut RecvBuf, input: &mut RecvBuf) -> crate::error::Result<Opened> {
+        match &mut self.tls {
+            None => Ok(Opened { more: false, closed: false }),
+            Some(tls) => {
+                let fed = tls.feed(raw, input)?;
+                Ok(Opened { more: fed.more, closed: fed.closed })
+            }
+        }
+    }
+}
+
+/// What opening received records found.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Opened {
+    /// There is more in `raw` than was opened.
+    pub(super) more: bool,
+    /// The peer said close_notify.
+    pub(super) closed: bool,
+}

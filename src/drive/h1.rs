@@ -1,0 +1,345 @@
+//! HTTP/1: what the events of the engine do to the one exchange that is open.
+
+use super::{
+    duplex::Position,
+    fault::{Cause, Fault},
+    info::{CloseReason, ConnectionInfo},
+    shared::{Ends, Protocol},
+    slot::{Sending, Slot, Wakes},
+    stream::{Exchanges, Opened, Opening},
+};
+use crate::{
+    buf::RecvBuf,
+    error::ErrorKind,
+    net::Waker,
+    proto::{
+        End, Role,
+        h1::{Connection, Event, Length, Misuse, Violation},
+    },
+};
+use http::{HeaderMap, Response};
+use std::{collections::VecDeque, time::Instant};
+
+/// How much of a body is read ahead of its reader: then the wire is left alone and TCP slows the peer down.
+const READ_AHEAD: usize = 256 * 1024;
+
+/// An HTTP/1 connection: one exchange at a time, in cycles.
+#[derive(Debug)]
+pub(crate) struct H1 {
+    engine: Connection,
+    role: Role,
+    /// The exchange that is open, and the number of its cycle.
+    slot: Option<Box<Slot>>,
+    cycle: u32,
+    mode: Mode,
+    /// Server: a request nobody has taken yet.
+    incoming: bool,
+    /// Who waits for the next request (server), or for the connection to be free (client).
+    line: VecDeque<Waker>,
+}
+
+/// What the bytes are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mode {
+    /// HTTP messages.
+    Messages,
+    /// Another protocol, after a 101 or CONNECT: the slot's body is its bytes.
+    Tunnel,
+    /// Another protocol of which the peer has said all.
+    TunnelEnded,
+    /// Nothing more may be read: the peer ended its direction.
+    Ended,
+}
+
+impl H1 {
+    /// A connection at its start.
+    pub(crate) fn new(engine: Connection, role: Role) -> Self {
+        H1 { engine, role, slot: None, cycle: 0, mode: Mode::Messages, incoming: false, line: VecDeque::new() }
+    }
+
+    /// Returns whether another exchange can begin now, after what was before it.
+    fn is_free(&self) -> bool {
+        self.slot.is_none() && self.mode == Mode::Messages && (self.cycle == 0 || self.engine.persists())
+    }
+
+    fn read_ahead(&self) -> usize {
+        self.slot.as_ref().map_or(0, |slot| slot.body.len())
+    }
+
+    fn tunnel(&mut self, input: &mut RecvBuf, wakes: &mut Wakes) {
+        let Some(slot) = &mut self.slot else { return input.clear() };
+        let n = input.len().min(READ_AHEAD.saturating_sub(slot.body.len()));
+        if n > 0 {
+            slot.body.extend(input.take(n));
+            slot.notify_reader(wakes);
+        }
+    }
+
+    fn dispatch(slot: Option<&mut Box<Slot>>, event: Event<'_>, role: Role, wakes: &mut Wakes) {
+        let Some(slot) = slot else { return };
+        match event {
+            Event::Informational(head) => slot.informational.push_back(head),
+            Event::Answer(head) => slot.answer = Some(head),
+            Event::Data(data) => slot.body.extend(data),
+            Event::Trailers(trailers) => {
+                slot.trailers = Some(trailers);
+                return;
+            }
+            Event::Ended => return slot.end(role == Role::Client, wakes),
+            Event::Head(_) | Event::Upgraded => return,
+        }
+        slot.notify_reader(wakes);
+    }
+
+    fn violation(violation: &Violation) -> Cause {
+        Cause::violation(violation)
+    }
+}
+
+impl Protocol for H1 {
+    fn ingest(
+        &mut self,
+        input: &mut RecvBuf,
+        out: &mut Vec<u8>,
+        now: Instant,
+        wakes: &mut Wakes,
+    ) -> Result<(), Cause> {
+        if let (Some(slot), false) = (&mut self.slot, input.is_empty()) {
+            slot.answered = true;
+        }
+        while self.mode == Mode::Messages && self.read_ahead() < READ_AHEAD {
+            // The next request waits in `input` until this exchange is over; a client never has one waiting.
+            if self.role == Role::Server && (self.incoming || self.engine.is_received() && self.slot.is_some()) {
+                break;
+            }
+            match self.engine.poll_event(now, input, out).map_err(|v| Self::violation(&v))? {
+                None => break,
+                Some(Event::Head(head)) => {
+                    let mut slot = Box::new(Slot::new(Position::MAX));
+                    slot.request = Some(head);
+                    self.cycle = self.cycle.wrapping_add(1);
+                    (self.slot, self.incoming) = (Some(slot), true);
+                    wakes.extend(self.line.drain(..));
+                }
+                Some(Event::Upgraded) => {
+                    self.mode = Mode::Tunnel;
+                    if let Some(slot) = &mut self.slot {
+                        slot.notify_reader(wakes);
+                        slot.notify_writer(wakes);
+                    }
+                }
+                Some(event) => Self::dispatch(self.slot.as_mut(), event, self.role, wakes),
+            }
+        }
+        if self.mode == Mode::Tunnel {
+            self.tunnel(input, wakes);
+        }
+        Ok(())
+    }
+
+    fn end_of_input(
+        &mut self,
+        input: &RecvBuf,
+        clean: bool,
+        out: &mut Vec<u8>,
+        now: Instant,
+        wakes: &mut Wakes,
+    ) -> Result<Ends, Cause> {
+        let mode = self.mode;
+        self.mode = if mode == Mode::Tunnel { Mode::TunnelEnded } else { Mode::Ended };
+        match mode {
+            Mode::Tunnel if !clean => Err(cut("the connection ended without a close_notify of TLS")),
+            Mode::Tunnel => {
+                self.slot.iter_mut().for_each(|slot| slot.end(false, wakes));
+                Ok(Ends::Theirs)
+            }
+            Mode::Messages | Mode::TunnelEnded | Mode::Ended => {
+                match self.engine.end_of_input(now, input, out) {
+                    // A body that only the end of the connection delimits is complete only if that end is genuine.
+                    Ok(Some(_)) if !clean => return Err(cut("the body ended without a close_notify of TLS")),
+                    Ok(Some(event)) => Self::dispatch(self.slot.as_mut(), event, self.role, wakes),
+                    Ok(None) => {}
+                    Err(violation) => return Err(cut(violation)),
+                }
+                // A client that has said all may close its direction and still read the answer.
+                let answering = self.role == Role::Server
+                    && self.engine.is_received()
+                    && self.slot.as_ref().is_some_and(|slot| slot.sending == Sending::Open);
+                wakes.extend(self.line.drain(..));
+                Ok(if answering { Ends::Theirs } else { Ends::Both })
+            }
+        }
+    }
+
+    fn wants_read(&self) -> bool {
+        // A server reads on while it answers only as far as the request goes.
+        let waits = self.role == Role::Server
+            && self.mode == Mode::Messages
+            && (self.incoming || self.slot.is_some() && self.engine.is_received());
+        matches!(self.mode, Mode::Messages | Mode::Tunnel) && self.read_ahead() < READ_AHEAD && !waits
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        self.engine.deadline()
+    }
+
+    fn handle_deadline(&mut self, now: Instant, out: &mut Vec<u8>) -> Result<(), Cause> {
+        self.engine.handle_deadline(now, out).map_err(|v| Self::violation(&v))
+    }
+
+    fn fail(&mut self, cause: &Cause, wakes: &mut Wakes) {
+        if let Some(slot) = &mut self.slot {
+            slot.fail(&Fault::Over(cause.clone()), wakes);
+        }
+        wakes.extend(self.line.drain(..));
+    }
+
+    fn unsent(&mut self, _bytes: usize, _out: &mut Vec<u8>) -> Result<(), Cause> {
+        Ok(())
+    }
+
+    fn goodbye(&mut self, _out: &mut Vec<u8>) {}
+
+    fn describe(&self, info: &mut ConnectionInfo) {
+        info.version = http::Version::HTTP_11;
+        info.open_streams = u32::from(self.slot.is_some());
+        info.requests = u64::from(self.cycle);
+    }
+}
+
+fn cut(what: impl std::fmt::Display) -> Cause {
+    Cause::new(ErrorKind::Closed, CloseReason::ByPeer, what)
+}
+
+fn misuse(misuse: &Misuse) -> Fault {
+    Fault::Misuse(misuse.to_string().into())
+}
+
+impl Exchanges for H1 {
+    fn slot(&mut self, id: u32) -> Option<&mut Slot> {
+        self.slot.as_deref_mut().filter(|_| id == self.cycle)
+    }
+
+    fn open(&mut self, opening: &Opening<'_>, at: Position, _now: Instant, out: &mut Vec<u8>) -> Result<Opened, Fault> {
+        if self.slot.is_some() {
+            return Ok(Opened::Blocked);
+        }
+        if !self.is_free() {
+            return Ok(Opened::Closed);
+        }
+        if self.cycle > 0 {
+            self.engine.next_cycle().map_err(|m| misuse(&m))?;
+        }
+        self.engine.send_request(opening.head, opening.form, opening.length, out).map_err(|m| misuse(&m))?;
+        self.cycle = self.cycle.wrapping_add(1);
+        let mut slot = Box::new(Slot::new(at));
+        if self.engine.is_sent() {
+            slot.sending = Sending::Ended;
+        }
+        self.slot = Some(slot);
+        Ok(Opened::Stream(self.cycle))
+    }
+
+    fn wait_to_open(&mut self, waker: &Waker) {
+        if !self.line.iter().any(|w| w.same(waker)) {
+            self.line.push_back(waker.clone());
+        }
+    }
+
+    fn accept(&mut self) -> Option<u32> {
+        std::mem::take(&mut self.incoming).then_some(self.cycle)
+    }
+
+    fn is_over_for_new(&self) -> bool {
+        match self.role {
+            Role::Client => self.slot.is_none() && !self.is_free(),
+            Role::Server => self.mode != Mode::Messages || self.slot.is_none() && self.cycle > 0 && !self.engine.persists(),
+        }
+    }
+
+    fn respond(&mut self, id: u32, head: &Response<()>, length: Length, out: &mut Vec<u8>) -> Result<(), Fault> {
+        let Some(slot) = self.slot.as_mut().filter(|_| id == self.cycle) else { return Err(gone()) };
+        self.engine.send_response(head, length, out).map_err(|m| misuse(&m))?;
+        if self.engine.is_sent() {
+            slot.sending = Sending::Ended;
+        }
+        Ok(())
+    }
+
+    fn inform(&mut self, id: u32, head: &Response<()>, out: &mut Vec<u8>) -> Result<(), Fault> {
+        if id != self.cycle {
+            return Err(gone());
+        }
+        self.engine.send_informational(head, out).map_err(|m| misuse(&m))
+    }
+
+    fn send_data(&mut self, id: u32, data: &[u8], end: End, out: &mut Vec<u8>) -> Result<usize, Fault> {
+        let Some(slot) = self.slot.as_mut().filter(|_| id == self.cycle) else { return Err(gone()) };
+        if matches!(self.mode, Mode::Tunnel | Mode::TunnelEnded) {
+            out.extend_from_slice(data);
+            if end == End::Last {
+                slot.sending = Sending::Ended;
+            }
+            return Ok(data.len());
+        }
+        let n = self.engine.send_data(data, end, out).map_err(|m| misuse(&m))?;
+        if end == End::Last && n == data.len() {
+            slot.sending = Sending::Ended;
+        }
+        Ok(n)
+    }
+
+    fn send_trailers(&mut self, id: u32, trailers: &HeaderMap, out: &mut Vec<u8>) -> Result<(), Fault> {
+        let Some(slot) = self.slot.as_mut().filter(|_| id == self.cycle) else { return Err(gone()) };
+        self.engine.send_trailers(trailers, out).map_err(|m| misuse(&m))?;
+        slot.sending = Sending::Ended;
+        Ok(())
+    }
+
+    fn took(&mut self, _id: u32, _n: usize, _out: &mut Vec<u8>) {}
+
+    fn reset(&mut self, id: u32, _code: u32, _now: Instant, _out: &mut Vec<u8>, _wakes: &mut Wakes) -> Option<Cause> {
+        if id != self.cycle || self.slot.is_none() {
+            return None;
+        }
+        Some(Cause::new(ErrorKind::Cancelled, CloseReason::Shutdown, "the exchange was given up"))
+    }
+
+    fn drop_slot(&mut self, id: u32, _now: Instant, _out: &mut Vec<u8>, wakes: &mut Wakes) -> Option<Cause> {
+        if id != self.cycle {
+            return None;
+        }
+        let slot = self.slot.take()?;
+        // Also when it is over: who waits in line has to be told.
+        wakes.extend(self.line.drain(..));
+        if self.mode != Mode::Messages || !slot.is_complete() || !self.engine.is_received() {
+            return Some(Cause::new(ErrorKind::Cancelled, CloseReason::Shutdown, "an exchange was given up before its end"));
+        }
+        if !self.engine.persists() {
+            return Some(Cause::new(ErrorKind::Closed, CloseReason::ByPeer, "the connection served its last exchange"));
+        }
+        if self.role == Role::Server && self.engine.next_cycle().is_err() {
+            return Some(Cause::violation("the connection cannot go on"));
+        }
+        None
+    }
+
+    fn discard_body(&mut self, id: u32) -> bool {
+        let Some(slot) = self.slot.as_mut().filter(|_| id == self.cycle) else { return false };
+        slot.body.clear();
+        self.mode == Mode::Messages && slot.sending == Sending::Ended && !self.engine.is_received()
+    }
+
+    fn wants_continue(&self, id: u32) -> bool {
+        id == self.cycle && self.engine.wants_continue()
+    }
+
+    fn is_tunnel(&self, id: u32) -> bool {
+        id == self.cycle && matches!(self.mode, Mode::Tunnel | Mode::TunnelEnded)
+    }
+}
+
+fn gone() -> Fault {
+    Fault::Misuse("the exchange is over".into())
+}
+

@@ -1,0 +1,376 @@
+//! HTTP/2: what the events of the engine do to the exchanges that are open.
+
+use super::{
+    duplex::Position,
+    fault::{CANCEL, Cause, Fault, NO_ERROR},
+    info::{CloseReason, ConnectionInfo, GoAway},
+    shared::{Ends, Protocol},
+    slot::{Receiving, Sending, Slot, Wakes},
+    stream::{Exchanges, Opened, Opening},
+};
+use crate::{
+    buf::RecvBuf,
+    error::ErrorKind,
+    net::Waker,
+    proto::{
+        End, Role,
+        h1::Length,
+        h2::{self, Connection, Event, Failure, Violation},
+    },
+};
+use http::{HeaderMap, Response, Version};
+use std::{collections::VecDeque, time::Instant};
+
+/// How much of a GOAWAY's debug data is kept for the connection table.
+const DEBUG_KEPT: usize = 256;
+
+/// An HTTP/2 connection: many exchanges at a time.
+#[derive(Debug)]
+pub(crate) struct H2 {
+    engine: Connection,
+    role: Role,
+    slots: Slots,
+    /// Server: requests nobody has taken yet.
+    incoming: VecDeque<u32>,
+    /// Who waits for a free stream (client) or for the next request (server).
+    line: VecDeque<Waker>,
+    /// Who waits for the answer of a PING.
+    pinging: Vec<Waker>,
+    requests: u64,
+    pings_sent: u64,
+    pings_acked: u64,
+    goaway: Option<GoAway>,
+}
+
+/// The slots of a connection, by stream id.
+///
+/// Ids only grow, so new ones go to the end; a few hundred are searched faster in order than hashed.
+#[derive(Debug, Default)]
+struct Slots {
+    list: Vec<(u32, Box<Slot>)>,
+}
+
+impl Slots {
+    fn place(&self, id: u32) -> Result<usize, usize> {
+        match self.list.last() {
+            Some((last, _)) if *last == id => Ok(self.list.len() - 1),
+            Some((last, _)) if *last < id => Err(self.list.len()),
+            _ => self.list.binary_search_by_key(&id, |(id, _)| *id),
+        }
+    }
+
+    fn get(&mut self, id: u32) -> Option<&mut Slot> {
+        let at = self.place(id).ok()?;
+        self.list.get_mut(at).map(|(_, slot)| &mut **slot)
+    }
+
+    fn insert(&mut self, id: u32, slot: Box<Slot>) {
+        match self.place(id) {
+            Ok(at) => self.list[at] = (id, slot),
+            Err(at) => self.list.insert(at, (id, slot)),
+        }
+    }
+
+    fn remove(&mut self, id: u32) -> Option<Box<Slot>> {
+        self.place(id).ok().map(|at| self.list.remove(at).1)
+    }
+}
+
+impl H2 {
+    /// A connection at its start.
+    pub(crate) fn new(engine: Connection, role: Role) -> Self {
+        H2 {
+            engine,
+            role,
+            slots: Slots::default(),
+            incoming: VecDeque::new(),
+            line: VecDeque::new(),
+            pinging: Vec::new(),
+            requests: 0,
+            pings_sent: 0,
+            pings_acked: 0,
+            goaway: None,
+        }
+    }
+
+    /// Gives stream 1 of an h2c upgrade its slot: the request went out, or came in, in HTTP/1.
+    pub(crate) fn adopt(&mut self, slot: Box<Slot>) {
+        self.slots.insert(1, slot);
+        self.requests += 1;
+    }
+
+    fn violation(violation: &Violation) -> Cause {
+        use h2::Violation as V;
+        match violation {
+            V::PingUnanswered { .. } => Cause::new(ErrorKind::Closed, CloseReason::PingUnanswered, violation),
+            V::Truncated { .. } => Cause::new(ErrorKind::Closed, CloseReason::ByPeer, violation),
+            V::PeerSpokeHttp1 { status } => {
+                let mut cause = Cause::new(ErrorKind::PeerSpokeHttp1, CloseReason::Violation, violation);
+                cause.http1_status = status.and_then(|s| http::StatusCode::from_u16(s).ok());
+                cause
+            }
+            _ => Cause::violation(violation),
+        }
+    }
+
+    fn dispatch(&mut self, event: Event<'_>, wakes: &mut Wakes) {
+        match event {
+            Event::Head { stream, head } => {
+                let mut slot = Box::new(Slot::new(Position::MAX));
+                slot.request = Some(head);
+                self.slots.insert(stream, slot);
+                self.incoming.push_back(stream);
+                self.requests += 1;
+                wakes.extend(self.line.drain(..));
+            }
+            Event::Informational { stream, head } => self.on(stream, |slot| {
+                slot.answered = true;
+                slot.informational.push_back(head);
+                slot.notify_reader(wakes);
+            }),
+            Event::Answer { stream, head } => self.on(stream, |slot| {
+                slot.answered = true;
+                slot.answer = Some(head);
+                slot.notify_reader(wakes);
+            }),
+            Event::Data { stream, data } => self.on(stream, |slot| {
+                slot.body.extend(data);
+                slot.notify_reader(wakes);
+            }),
+            Event::Trailers { stream, trailers } => self.on(stream, |slot| slot.trailers = Some(trailers)),
+            Event::Ended { stream } => {
+                let client = self.role == Role::Client;
+                self.on(stream, |slot| slot.end(client, wakes));
+            }
+            Event::Writable { stream } => self.on(stream, |slot| slot.notify_writer(wakes)),
+            Event::StopSending { stream } => self.on(stream, |slot| {
+                if slot.sending == Sending::Open {
+                    slot.sending = Sending::Stopped;
+                }
+                slot.notify_writer(wakes);
+            }),
+            Event::Failed { stream, failure } => {
+                let code = self.goaway.as_ref().map_or(0, |g| g.code);
+                let fault = match failure {
+                    Failure::Refused => Fault::Refused(code),
+                    Failure::Reset(code) => Fault::Reset(code.0),
+                    Failure::Violated(violation) => Fault::Violated(violation.to_string().into()),
+                };
+                self.on(stream, |slot| slot.fail(&fault, wakes));
+            }
+            // All of them: one that has left in the meantime would keep the slot from the others.
+            Event::SlotFree => wakes.extend(self.line.drain(..)),
+            Event::PingAcked { .. } => {
+                self.pings_acked += 1;
+                wakes.extend(self.pinging.drain(..));
+            }
+            // More streams may be allowed now, or none any more.
+            Event::Settings => wakes.extend(self.line.drain(..)),
+            Event::GoAway { last_id, code, debug } => {
+                let debug = debug[..debug.len().min(DEBUG_KEPT)].to_vec();
+                self.goaway = Some(GoAway { code: code.0, last_id, debug });
+                wakes.extend(self.line.drain(..));
+            }
+        }
+    }
+
+    fn on(&mut self, stream: u32, f: impl FnOnce(&mut Slot)) {
+        // Streams whose owner has left are not in the table; the engine was told and resets or discards.
+        if let Some(slot) = self.slots.get(stream) {
+            f(slot);
+        }
+    }
+}
+
+impl Protocol for H2 {
+    fn ingest(
+        &mut self,
+        input: &mut RecvBuf,
+        out: &mut Vec<u8>,
+        now: Instant,
+        wakes: &mut Wakes,
+    ) -> Result<(), Cause> {
+        while let Some(event) = self.engine.poll_event(now, input, out).map_err(|v| Self::violation(&v))? {
+            self.dispatch(event, wakes);
+        }
+        Ok(())
+    }
+
+    fn end_of_input(
+        &mut self,
+        input: &RecvBuf,
+        _clean: bool,
+        out: &mut Vec<u8>,
+        now: Instant,
+        _wakes: &mut Wakes,
+    ) -> Result<Ends, Cause> {
+        // A cut frame or an open stream is reported the same way whether TLS said goodbye or not.
+        self.engine.end_of_input(now, input, out).map_err(|v| Self::violation(&v))?;
+        Ok(Ends::Both)
+    }
+
+    fn wants_read(&self) -> bool {
+        true
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        self.engine.deadline()
+    }
+
+    fn handle_deadline(&mut self, now: Instant, out: &mut Vec<u8>) -> Result<(), Cause> {
+        self.engine.handle_deadline(now, out).map_err(|v| Self::violation(&v))
+    }
+
+    fn fail(&mut self, cause: &Cause, wakes: &mut Wakes) {
+        let fault = Fault::Over(cause.clone());
+        for (_, slot) in &mut self.slots.list {
+            slot.fail(&fault, wakes);
+        }
+        wakes.extend(self.line.drain(..));
+        wakes.extend(self.pinging.drain(..));
+    }
+
+    fn unsent(&mut self, bytes: usize, out: &mut Vec<u8>) -> Result<(), Cause> {
+        self.engine.unsent(bytes, out).map_err(|v| Self::violation(&v))
+    }
+
+    fn goodbye(&mut self, out: &mut Vec<u8>) {
+        self.engine.close(out);
+    }
+
+    fn describe(&self, info: &mut ConnectionInfo) {
+        info.version = Version::HTTP_2;
+        info.open_streams = u32::try_from(self.engine.open_streams()).unwrap_or(u32::MAX);
+        info.max_streams = self.engine.peer_max_streams();
+        info.send_window = self.engine.send_window();
+        info.recv_window = self.engine.recv_window();
+        info.requests = self.requests;
+        info.rtt = self.engine.rtt();
+        info.pings_sent = self.pings_sent;
+        info.pings_acked = self.pings_acked;
+        info.goaway = self.goaway.clone();
+    }
+}
+
+fn misuse(misuse: impl std::fmt::Display) -> Fault {
+    Fault::Misuse(misuse.to_string().into())
+}
+
+impl Exchanges for H2 {
+    fn slot(&mut self, id: u32) -> Option<&mut Slot> {
+        self.slots.get(id)
+    }
+
+    fn open(&mut self, opening: &Opening<'_>, at: Position, now: Instant, out: &mut Vec<u8>) -> Result<Opened, Fault> {
+        let end = if is_empty(opening.length) { End::Last } else { End::More };
+        match self.engine.open(opening.head, end, now, out).map_err(misuse)? {
+            h2::Opened::Blocked => Ok(Opened::Blocked),
+            h2::Opened::Closed => Ok(Opened::Closed),
+            h2::Opened::Stream(id) => {
+                let mut slot = Box::new(Slot::new(at));
+                if end == End::Last {
+                    slot.sending = Sending::Ended;
+                }
+                self.slots.insert(id, slot);
+                self.requests += 1;
+                Ok(Opened::Stream(id))
+            }
+        }
+    }
+
+    fn wait_to_open(&mut self, waker: &Waker) {
+        if !self.line.iter().any(|w| w.same(waker)) {
+            self.line.push_back(waker.clone());
+        }
+    }
+
+    fn accept(&mut self) -> Option<u32> {
+        self.incoming.pop_front()
+    }
+
+    fn is_over_for_new(&self) -> bool {
+        self.role == Role::Client && self.engine.is_draining()
+    }
+
+    fn respond(&mut self, id: u32, head: &Response<()>, length: Length, out: &mut Vec<u8>) -> Result<(), Fault> {
+        let end = if is_empty(length) { End::Last } else { End::More };
+        let Some(slot) = self.slots.get(id) else { return Err(gone()) };
+        if let Receiving::Failed(fault) = &slot.receiving {
+            return Err(fault.clone());
+        }
+        self.engine.respond(id, head, end, out).map_err(misuse)?;
+        if end == End::Last {
+            slot.sending = Sending::Ended;
+        }
+        Ok(())
+    }
+
+    fn inform(&mut self, id: u32, head: &Response<()>, out: &mut Vec<u8>) -> Result<(), Fault> {
+        self.engine.inform(id, head, out).map_err(misuse)
+    }
+
+    fn send_data(&mut self, id: u32, data: &[u8], end: End, out: &mut Vec<u8>) -> Result<usize, Fault> {
+        let n = self.engine.send_data(id, data, end, out).map_err(misuse)?;
+        if end == End::Last && n == data.len() {
+            self.on(id, |slot| slot.sending = Sending::Ended);
+        }
+        Ok(n)
+    }
+
+    fn send_trailers(&mut self, id: u32, trailers: &HeaderMap, out: &mut Vec<u8>) -> Result<(), Fault> {
+        self.engine.send_trailers(id, trailers, out).map_err(misuse)?;
+        self.on(id, |slot| slot.sending = Sending::Ended);
+        Ok(())
+    }
+
+    fn took(&mut self, id: u32, n: usize, out: &mut Vec<u8>) {
+        // A stream that is over in the meantime needs no credit.
+        let _ = self.engine.release(id, n, out);
+    }
+
+    fn reset(&mut self, id: u32, code: u32, _now: Instant, out: &mut Vec<u8>, wakes: &mut Wakes) -> Option<Cause> {
+        // A stream that is over already is not reset.
+        let _ = self.engine.reset(id, code, out);
+        self.on(id, |slot| slot.fail(&Fault::Reset(code), wakes));
+        None
+    }
+
+    fn drop_slot(&mut self, id: u32, _now: Instant, out: &mut Vec<u8>, wakes: &mut Wakes) -> Option<Cause> {
+        let mut slot = self.slots.remove(id)?;
+        let unread = slot.body.len();
+        if unread > 0 {
+            let _ = self.engine.release(id, unread, out);
+        }
+        if !slot.is_complete() && !matches!(slot.receiving, Receiving::Failed(_)) {
+            // Our message is complete and only the peer's is not wanted, or the other way round, as the RFC has it for answers
+            // that came before the end of the request (RFC 9113, section 8.1).
+            let done = match self.role {
+                Role::Client => matches!(slot.receiving, Receiving::Ended),
+                Role::Server => slot.sending == Sending::Ended,
+            };
+            let _ = self.engine.reset(id, if done { NO_ERROR } else { CANCEL }, out);
+            slot.fail(&Fault::Reset(CANCEL), wakes);
+        }
+        None
+    }
+
+    fn discard_body(&mut self, _id: u32) -> bool {
+        false
+    }
+
+    fn wants_continue(&self, _id: u32) -> bool {
+        false
+    }
+
+    fn is_tunnel(&self, _id: u32) -> bool {
+        false
+    }
+}
+
+fn is_empty(length: Length) -> bool {
+    matches!(length, Length::Empty | Length::Known(0))
+}
+
+fn gone() -> Fault {
+    Fault::Misuse("the exchange is over".into())
+}

@@ -1,0 +1,107 @@
+//! What is known of a connection: the rows of the connection table.
+
+use http::Version;
+use std::{
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
+
+/// One row of the connection table: a snapshot.
+#[non_exhaustive]
+#[derive(Clone, Debug)]
+pub struct ConnectionInfo {
+    /// Unique in the process, in the order of connecting.
+    pub id: u64,
+    /// Scheme, host and port it leads to.
+    pub origin: String,
+    /// The address at the other end; `None` on a wire of the caller's.
+    pub peer: Option<SocketAddr>,
+    /// What is spoken on it.
+    pub version: Version,
+    /// What ALPN selected, if TLS was used and the peer chose.
+    pub alpn: Option<String>,
+    /// Version and cipher of TLS.
+    pub tls: Option<String>,
+    /// What it is doing.
+    pub state: ConnectionState,
+    /// When it was made.
+    pub created: Instant,
+    /// When the last bytes arrived.
+    pub last_in: Instant,
+    /// When the last bytes were taken by the kernel.
+    pub last_out: Instant,
+    /// Exchanges open on it.
+    pub open_streams: u32,
+    /// How many the peer allows at once (HTTP/2, once its SETTINGS arrived).
+    pub max_streams: Option<u32>,
+    /// Bytes we may still send on the connection (HTTP/2).
+    pub send_window: i64,
+    /// Bytes the peer may still send on the connection (HTTP/2).
+    pub recv_window: i64,
+    /// Requests begun on it.
+    pub requests: u64,
+    /// Bytes received, as the application protocol counts them (inside TLS).
+    pub bytes_in: u64,
+    /// Bytes sent, counted in the same way.
+    pub bytes_out: u64,
+    /// The last round trip time measured by a PING.
+    pub rtt: Option<Duration>,
+    /// PINGs sent.
+    pub pings_sent: u64,
+    /// PINGs answered.
+    pub pings_acked: u64,
+    /// The last GOAWAY received.
+    pub goaway: Option<GoAway>,
+}
+
+/// A GOAWAY as received (RFC 9113, section 6.8).
+#[non_exhaustive]
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GoAway {
+    /// The error code.
+    pub code: u32,
+    /// The last stream the peer may have acted on.
+    pub last_id: u32,
+    /// What it said besides, at most 256 bytes.
+    pub debug: Vec<u8>,
+}
+
+/// What a connection is doing.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ConnectionState {
+    /// Not usable yet: TCP, proxy or TLS.
+    Connecting,
+    /// Nothing open on it.
+    Idle,
+    /// Exchanges are open on it.
+    Active,
+    /// Late with an answer: gets nothing new until it is heard from.
+    Suspect,
+    /// Finishes what it has, takes nothing new: GOAWAY, stream ids used up, or too old.
+    Draining,
+    /// Over, and why.
+    Closed(CloseReason),
+}
+
+/// Why a connection ended.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CloseReason {
+    /// Nobody used it for the idle limit, or the program asked for it.
+    Idle,
+    /// It reached its lifetime.
+    TooOld,
+    /// The peer closed it.
+    ByPeer,
+    /// A PING stayed unanswered and not one byte came.
+    PingUnanswered,
+    /// The peer took no bytes for too long.
+    WriteStalled,
+    /// The peer broke a rule of the protocol.
+    Violation,
+    /// An error of the operating system.
+    Error,
+    /// The program shut it down.
+    Shutdown,
+}

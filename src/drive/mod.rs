@@ -1,0 +1,53 @@
+//! Drivers: an engine, a wire, and the threads that wait.
+//!
+//! | file | what |
+//! |---|---|
+//! | `wait` | the one blocking loop |
+//! | `turn` | who reads a connection now, independent of any protocol |
+//! | `shared` | a connection: one lock, the read and the write role, receiving, dispatching, flushing |
+//! | `duplex` | bytes framed, sealed and not yet sent, and how far the wire has taken them |
+//! | `slot` | one exchange as its users see it |
+//! | `h1`, `h2` | what the events of an engine do to the slots |
+//! | `stream` | the handle of one exchange, whatever the protocol below |
+//! | `body` | one body, whatever the protocol below |
+//!
+//! # The rules of waiting and locking
+//!
+//! 1. The core of a connection is its only lock. It is never held during a read, a write, a wait, a wake or a caller's code.
+//! 2. Reading and writing are flags in the core, not locks, so nobody waits for them.
+//! 3. Of the threads that wait on a connection one polls its wire and dispatches for all; a follower sleeps on its own
+//!    waker with its own deadline.
+//! 4. Wakes are sticky. A thread checks its own condition under the core's lock, where it leaves its waker, before every
+//!    wait; whoever changes the condition afterwards wakes it.
+//! 5. Whoever leaves bytes unsent, or makes an earlier deadline, wakes the reader, which then polls for what is needed now.
+//! 6. Whoever stops waiting gives its role back and wakes one waiter if nobody reads any more.
+
+mod body;
+mod cancel;
+mod duplex;
+mod fault;
+mod h1;
+mod h2;
+mod info;
+#[cfg(feature = "gzip")]
+mod inflate;
+mod shared;
+mod slot;
+mod stream;
+mod turn;
+mod upload;
+mod writer;
+mod wait;
+
+pub use body::{Body, IntoBody};
+pub use cancel::{Cancel, Flow};
+pub use writer::BodyWriter;
+pub use info::{CloseReason, ConnectionInfo, ConnectionState, GoAway};
+
+pub(crate) use body::Source;
+pub(crate) use cancel::{Interrupt, Limits};
+pub(crate) use fault::{Cause, Fault};
+pub(crate) use shared::Shared;
+pub(crate) use stream::{Carrier, Stream};
+pub(crate) use upload::{Stopped, Upload};
+pub(crate) use wait::{block_on, step_once};

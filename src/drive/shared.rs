@@ -1,0 +1,518 @@
+//! A connection that several threads use: one lock, a read role, a write role; receiving, dispatching and flushing.
+//!
+//! Everything a thread does follows one pattern: lock the core, change the protocol's state (which appends frames), flush,
+//! unlock, wake. [`Shared::with`] is that pattern. Reading is the same from the other side: [`Shared::turn`] takes the receive buffer
+//! out of the core, reads into it without the lock, puts it back and dispatches all that is complete in one go.
+
+use super::{
+    duplex::Duplex,
+    fault::Cause,
+    info::{CloseReason, ConnectionInfo},
+    slot::Wakes,
+    turn::{Place, Turn},
+};
+use crate::{
+    buf::RecvBuf,
+    error::ErrorKind,
+    net::{Interest, Lead, Part, Ready, Waker, Wire},
+    time::Deadline,
+};
+use std::{
+    io,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+/// The room one receive makes: a full TLS record, or the small answers of a burst.
+const RECEIVE: usize = 16 * 1024;
+
+/// The room a receive makes under bulk load: where reads keep filling the buffer.
+const RECEIVE_BULK: usize = 256 * 1024;
+
+/// How many times one turn receives before it looks who is done: under bulk load the reader must not forget its own deadline.
+const RECEIVES: u32 = 8;
+
+/// What the driver of a protocol does with bytes; the protocol's part of a core.
+pub(crate) trait Protocol: Send + 'static {
+    /// Takes what is complete in `input`, as far as its readers keep up; replies are appended to `out`.
+    fn ingest(&mut self, input: &mut RecvBuf, out: &mut Vec<u8>, now: Instant, wakes: &mut Wakes) -> Result<(), Cause>;
+    /// Nothing comes after what is in `input`; `clean`: the end was not cut (TLS said so, or there is no TLS).
+    fn end_of_input(
+        &mut self,
+        input: &RecvBuf,
+        clean: bool,
+        out: &mut Vec<u8>,
+        now: Instant,
+        wakes: &mut Wakes,
+    ) -> Result<Ends, Cause>;
+    /// Whether more is wanted from the wire.
+    fn wants_read(&self) -> bool;
+    /// When `handle_deadline` is to be called.
+    fn deadline(&self) -> Option<Instant>;
+    /// Does what is due.
+    fn handle_deadline(&mut self, now: Instant, out: &mut Vec<u8>) -> Result<(), Cause>;
+    /// The connection is over: every exchange that is open fails.
+    fn fail(&mut self, cause: &Cause, wakes: &mut Wakes);
+    /// So many bytes wait to be sent.
+    fn unsent(&mut self, bytes: usize, out: &mut Vec<u8>) -> Result<(), Cause>;
+    /// The connection is given up in peace: what the peer should be told.
+    fn goodbye(&mut self, out: &mut Vec<u8>);
+    /// Adds what it knows to a row of the connection table.
+    fn describe(&self, info: &mut ConnectionInfo);
+}
+
+/// What is behind the lock.
+#[derive(Debug)]
+pub(crate) struct Core<P> {
+    pub(super) proto: P,
+    pub(super) duplex: Duplex,
+    /// Received and opened, not yet understood.
+    pub(super) input: RecvBuf,
+    /// Received, not yet opened by TLS.
+    raw: RecvBuf,
+    /// Who reads, and who waits.
+    turn: Turn<Waker>,
+    /// What the reader sleeps for, while it sleeps.
+    asleep: Option<(Option<Interest>, Deadline)>,
+    /// Some thread has the receive buffer and reads into it.
+    receiving: bool,
+    /// The last receive filled its buffer.
+    bulk: bool,
+    eof: Eof,
+    /// The wire took our bytes no more; what it has still to give is read before that ends the connection.
+    broken: Option<Cause>,
+    /// Why the connection is over.
+    pub(super) over: Option<Cause>,
+    /// Writers that wait until less is unsent.
+    pub(super) room: Vec<Waker>,
+    /// Threads that wait until what they framed was sent.
+    pub(super) flushing: Vec<Waker>,
+    pub(super) bytes_in: u64,
+    pub(super) last_in: Instant,
+    pub(super) last_out: Instant,
+}
+
+/// Whether the peer has ended its direction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Eof {
+    /// It has not.
+    Open,
+    /// It has; what came before is still to be understood. Clean: with TLS only if it said so.
+    Seen { clean: bool },
+    /// It has, and the protocol knows.
+    Told,
+}
+
+/// What the end of the peer's direction means to a protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ends {
+    /// The connection is over.
+    Both,
+    /// What we have to say is still wanted.
+    Theirs,
+}
+
+/// What a connection is from its beginning, besides its protocol.
+pub(crate) struct Setup {
+    pub(crate) wire: Arc<dyn Wire>,
+    pub(crate) duplex: Duplex,
+    /// Received before the protocol began: raw with TLS, else input.
+    pub(crate) leftover: Vec<u8>,
+    /// How long the wire may take nothing while something is unsent.
+    pub(crate) write_stall: Duration,
+    pub(crate) origin: String,
+    pub(crate) id: u64,
+    pub(crate) now: Instant,
+}
+
+/// A connection: a wire and a core.
+pub(crate) struct Shared<P: Protocol> {
+    wire: Arc<dyn Wire>,
+    core: Mutex<Core<P>>,
+    write_stall: Duration,
+    pub(super) id: u64,
+    pub(super) origin: String,
+    pub(super) created: Instant,
+}
+
+impl<P: Protocol> std::fmt::Debug for Shared<P> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Shared").field("id", &self.id).field("origin", &self.origin).finish_non_exhaustive()
+    }
+}
+
+impl<P: Protocol> Shared<P> {
+    /// Joins a wire and a protocol whose first bytes are already in `setup.duplex`.
+    pub(crate) fn new(setup: Setup, proto: P) -> Self {
+        let Setup { wire, duplex, leftover, write_stall, origin, id, now } = setup;
+        let (mut raw, mut input) = (RecvBuf::new(), RecvBuf::new());
+        if duplex.tls.is_some() { raw.extend(&leftover) } else { input.extend(&leftover) }
+        let core = Core {
+            proto,
+            duplex,
+            input,
+            raw,
+            turn: Turn::default(),
+            asleep: None,
+            receiving: false,
+            bulk: false,
+            eof: Eof::Open,
+            broken: None,
+            over: None,
+            room: Vec::new(),
+            flushing: Vec::new(),
+            bytes_in: 0,
+            last_in: now,
+            last_out: now,
+        };
+        Shared { wire, core: Mutex::new(core), write_stall, id, origin, created: now }
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, Core<P>> {
+        // A panic under the lock is a bug of ours; the guard of `poisoned` has ended the connection then.
+        self.core.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Changes the core, flushes what that framed, and wakes whom it concerns.
+    pub(super) fn with<R>(&self, now: Instant, f: impl FnOnce(&mut Core<P>, &mut Wakes) -> R) -> R {
+        let mut wakes = Wakes::new();
+        let mut core = self.lock();
+        let result = f(&mut core, &mut wakes);
+        let mut core = self.flush(core, now, &mut wakes);
+        self.tell_reader(&mut core, &mut wakes);
+        drop(core);
+        wakes.fire();
+        result
+    }
+
+    /// Ends the connection: every open exchange fails with `cause`. What is framed (a GOAWAY) is still sent if the wire takes it.
+    pub(super) fn end(&self, cause: Cause, now: Instant) {
+        self.with(now, |core, wakes| core.end(cause, wakes));
+        self.close_wire();
+    }
+
+    /// Says to the peer that nothing more comes, or, where something is stuck, nothing at all.
+    fn close_wire(&self) {
+        let core = self.lock();
+        let stuck = core.duplex.unsent() > 0 || core.over.as_ref().is_some_and(|c| c.reason == CloseReason::Shutdown);
+        drop(core);
+        if stuck {
+            self.wire.shutdown();
+        } else {
+            // The peer may have closed already; there is nothing left to be told.
+            let _ = self.wire.finish();
+        }
+    }
+
+    /// Sends what is framed, as far as the wire takes it: the only writer.
+    fn flush<'a>(&'a self, mut core: MutexGuard<'a, Core<P>>, now: Instant, wakes: &mut Wakes) -> MutexGuard<'a, Core<P>> {
+        while let Some((out, at)) = core.duplex.begin_write() {
+            drop(core);
+            let result = self.wire.try_write(&out[at..]);
+            core = self.lock();
+            let wanted = out.len() - at;
+            let taken = match &result {
+                Ok(n) => *n,
+                Err(_) => 0,
+            };
+            core.duplex.end_write(out, taken, now);
+            match result {
+                Ok(n) if n == wanted => core.last_out = now,
+                // The wire took a part: it is full, asking again would only say so.
+                Ok(n) if n > 0 => {
+                    core.last_out = now;
+                    break;
+                }
+                Ok(_) => break,
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => break,
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) => {
+                    core.duplex.discard();
+                    core.broken.get_or_insert_with(|| Cause::io("sending", &e));
+                    break;
+                }
+            }
+        }
+        if core.duplex.take_finish() {
+            drop(core);
+            // If the peer has closed already, reading will tell.
+            let _ = self.wire.finish();
+            core = self.lock();
+        }
+        core.report_unsent(wakes);
+        core
+    }
+
+    /// Wakes the reader if it sleeps for less than what is needed now.
+    fn tell_reader(&self, core: &mut Core<P>, wakes: &mut Wakes) {
+        let Some((interest, until)) = core.asleep else { return };
+        let (needed, deadline) = self.needs(core);
+        let covered = match (needed, interest) {
+            (None, _) | (_, Some(Interest::Both)) => true,
+            (a, b) => a == b,
+        };
+        let on_time = deadline.earlier(until) == until;
+        if !covered || !on_time || core.over.is_some() {
+            core.asleep = None;
+            wakes.extend(core.turn.reader().cloned());
+        }
+    }
+
+    /// What the reader has to wait for.
+    fn needs(&self, core: &Core<P>) -> (Option<Interest>, Deadline) {
+        let read = core.eof == Eof::Open && core.proto.wants_read() || core.broken.is_some();
+        let interest = match (read, core.duplex.has_work()) {
+            (true, true) => Some(Interest::Both),
+            (true, false) => Some(Interest::Read),
+            (false, true) => Some(Interest::Write),
+            (false, false) => None,
+        };
+        let stall = core.duplex.stalled.and_then(|since| since.checked_add(self.write_stall));
+        (interest, Deadline::from(core.proto.deadline()).earlier(Deadline::from(stall)))
+    }
+
+    /// Reads what is there and dispatches it; returns whether anything arrived. Any thread may: not only the reader.
+    pub(super) fn receive<'a>(
+        &'a self,
+        mut core: MutexGuard<'a, Core<P>>,
+        now: Instant,
+        wakes: &mut Wakes,
+    ) -> (MutexGuard<'a, Core<P>>, bool) {
+        let mut arrived = false;
+        for _ in 0..RECEIVES {
+            let wanted = core.proto.wants_read() || core.broken.is_some();
+            if core.receiving || core.over.is_some() || core.eof != Eof::Open || !wanted {
+                break;
+            }
+            let sealed = core.duplex.tls.is_some();
+            let mut buf = std::mem::take(if sealed { &mut core.raw } else { &mut core.input });
+            let room = if core.bulk { RECEIVE_BULK } else { RECEIVE };
+            core.receiving = true;
+            drop(core);
+            let space = buf.space(room);
+            let room = space.len();
+            let result = self.wire.try_read(space);
+            let full = matches!(result, Ok(n) if n == room);
+            if let Ok(n) = result {
+                buf.filled(n);
+            }
+            core = self.lock();
+            core.receiving = false;
+            core.bulk = full;
+            *(if sealed { &mut core.raw } else { &mut core.input }) = buf;
+            match result {
+                Ok(0) => {
+                    arrived = true;
+                    core.eof = Eof::Seen { clean: !sealed };
+                }
+                Ok(n) => {
+                    arrived = true;
+                    core.bytes_in += n as u64;
+                    core.last_in = now;
+                }
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
+                    if let Some(cause) = core.broken.take() {
+                        core.end(cause, wakes);
+                    }
+                    break;
+                }
+                Err(e) => {
+                    arrived = true;
+                    let cause = core.broken.take().unwrap_or_else(|| Cause::io("receiving", &e));
+                    core.end(cause, wakes);
+                    break;
+                }
+            }
+            core.ingest(now, wakes);
+            if !full && core.broken.is_none() {
+                break;
+            }
+        }
+        (core, arrived)
+    }
+
+    /// Looks at what has arrived, without waiting and without a role: before a connection is handed out, and in upkeep.
+    pub(super) fn look(&self, now: Instant) {
+        let mut wakes = Wakes::new();
+        let (mut core, _) = self.receive(self.lock(), now, &mut wakes);
+        core.handle_deadlines(self.write_stall, now, &mut wakes);
+        let mut core = self.flush(core, now, &mut wakes);
+        self.tell_reader(&mut core, &mut wakes);
+        let over = core.over.is_some();
+        drop(core);
+        wakes.fire();
+        if over {
+            self.close_wire();
+        }
+    }
+
+    /// Returns the wire, for those who poll it themselves.
+    pub(super) fn wire_ref(&self) -> &Arc<dyn Wire> {
+        &self.wire
+    }
+}
+
+impl<P: Protocol> Core<P> {
+    /// Ends the connection.
+    pub(super) fn end(&mut self, cause: Cause, wakes: &mut Wakes) {
+        if self.over.is_some() {
+            return;
+        }
+        self.proto.fail(&cause, wakes);
+        self.over = Some(cause);
+        wakes.extend(self.turn.drain());
+        wakes.extend(self.room.drain(..));
+        wakes.extend(self.flushing.drain(..));
+    }
+
+    /// Opens and dispatches everything complete among what was received.
+    pub(super) fn ingest(&mut self, now: Instant, wakes: &mut Wakes) {
+        if self.over.is_some() || self.receiving {
+            return;
+        }
+        if let Err(cause) = self.try_ingest(now, wakes) {
+            self.end(cause, wakes);
+        }
+    }
+
+    fn try_ingest(&mut self, now: Instant, wakes: &mut Wakes) -> Result<(), Cause> {
+        loop {
+            let opened = self.duplex.open(&mut self.raw, &mut self.input);
+            let opened = match opened {
+                Ok(opened) => opened,
+                Err(e) => {
+                    // What was opened before the bad record counts.
+                    self.proto.ingest(&mut self.input, &mut self.duplex.pending, now, wakes)?;
+                    return Err(Cause::new(ErrorKind::Tls, CloseReason::Violation, e));
+                }
+            };
+            if opened.closed && self.eof != Eof::Told {
+                self.eof = Eof::Seen { clean: true };
+            }
+            let before = self.input.len();
+            self.proto.ingest(&mut self.input, &mut self.duplex.pending, now, wakes)?;
+            if !opened.more || (self.input.len() == before && before > 0) {
+                break;
+            }
+        }
+        match self.eof {
+            // While the reader of a body does not keep up, the end waits behind what it has not taken.
+            Eof::Seen { clean } if self.proto.wants_read() => {
+                self.eof = Eof::Told;
+                let out = &mut self.duplex.pending;
+                match self.proto.end_of_input(&self.input, clean, out, now, wakes)? {
+                    Ends::Both => Err(Cause::closed_by_peer()),
+                    Ends::Theirs => Ok(()),
+                }
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn handle_deadlines(&mut self, write_stall: Duration, now: Instant, wakes: &mut Wakes) {
+        if self.over.is_some() {
+            return;
+        }
+        let stalled = self.duplex.stalled.is_some_and(|since| now.saturating_duration_since(since) >= write_stall);
+        let result = if stalled {
+            let text = format!("the peer took no byte for {write_stall:?}");
+            Err(Cause::new(ErrorKind::TimedOut, CloseReason::WriteStalled, text))
+        } else if self.proto.deadline().is_some_and(|at| at <= now) {
+            self.proto.handle_deadline(now, &mut self.duplex.pending)
+        } else {
+            Ok(())
+        };
+        if let Err(cause) = result {
+            self.end(cause, wakes);
+        }
+    }
+
+    /// Tells the protocol how much is unsent, and writers that there is room.
+    fn report_unsent(&mut self, wakes: &mut Wakes) {
+        let unsent = self.duplex.unsent();
+        if unsent < super::stream::ROOM && !self.room.is_empty() {
+            wakes.extend(self.room.drain(..));
+        }
+        if unsent == 0 {
+            wakes.extend(self.flushing.drain(..));
+        }
+        if unsent > super::stream::ROOM && self.over.is_none() {
+            if let Err(cause) = self.proto.unsent(unsent, &mut self.duplex.pending) {
+                self.end(cause, wakes);
+            }
+        }
+    }
+}
+
+impl<P: Protocol> Lead for Shared<P> {
+    fn wire(&self) -> &dyn Wire {
+        &*self.wire
+    }
+
+    fn enlist(&self, waker: &Waker, _now: Instant) -> Part {
+        let mut core = self.lock();
+        if core.over.is_some() {
+            return Part::Over;
+        }
+        match core.turn.enlist(waker) {
+            Place::Reader => {
+                let (interest, deadline) = self.needs(&core);
+                core.asleep = Some((interest, deadline));
+                Part::Reader(interest, deadline)
+            }
+            Place::Parked => Part::Follower,
+        }
+    }
+
+    fn turn(&self, ready: Ready, now: Instant) -> bool {
+        let mut wakes = Wakes::new();
+        let mut core = self.lock();
+        core.asleep = None;
+        let mut arrived = false;
+        if ready.read {
+            (core, arrived) = self.receive(core, now, &mut wakes);
+        }
+        core.handle_deadlines(self.write_stall, now, &mut wakes);
+        // Without room on the wire only what was framed just now is worth a try.
+        if core.duplex.stalled.is_none() || ready.write {
+            core = self.flush(core, now, &mut wakes);
+        }
+        let over = core.over.is_some();
+        drop(core);
+        wakes.fire();
+        if over {
+            self.close_wire();
+        }
+        arrived
+    }
+
+    fn leave(&self, waker: &Waker) {
+        let mut core = self.lock();
+        if core.turn.is_reader(waker) {
+            core.asleep = None;
+        }
+        let promoted = core.turn.leave(waker);
+        drop(core);
+        if let Some(promoted) = promoted {
+            promoted.wake();
+        }
+    }
+}
+
+/// Says goodbye as far as the wire takes it at once, and closes.
+impl<P: Protocol> Drop for Shared<P> {
+    fn drop(&mut self) {
+        let now = Instant::now();
+        let mut wakes = Wakes::new();
+        let mut core = self.lock();
+        if core.over.is_none() {
+            let Core { proto, duplex, .. } = &mut *core;
+            proto.goodbye(&mut duplex.pending);
+            duplex.finish();
+            core = self.flush(core, now, &mut wakes);
+        }
+        drop(core);
+        self.wire.shutdown();
+    }
+}

@@ -1,0 +1,166 @@
+//! One exchange as its users see it: what arrived and was not taken yet.
+
+use super::{duplex::Position, fault::Fault};
+use crate::{
+    buf::RecvBuf,
+    fields::Fields,
+    net::Waker,
+    proto::{RequestHead, ResponseHead},
+};
+use std::collections::VecDeque;
+
+/// What the peer has sent of its message so far.
+#[derive(Debug)]
+pub(crate) enum Receiving {
+    /// More is to come.
+    Open,
+    /// The message is complete.
+    Ended,
+    /// It never will be.
+    Failed(Fault),
+}
+
+/// One exchange: filled by whoever dispatches, emptied by whoever owns the exchange.
+#[derive(Debug)]
+pub(crate) struct Slot {
+    /// 1xx that were not taken; the engine bounds their number.
+    pub(super) informational: VecDeque<ResponseHead>,
+    /// Client: the final head, until it is taken.
+    pub(super) answer: Option<ResponseHead>,
+    /// Server: the request, until it is taken.
+    pub(super) request: Option<RequestHead>,
+    /// Body bytes that arrived and were not taken; bounded by windows (HTTP/2) or by not reading on (HTTP/1).
+    pub(super) body: RecvBuf,
+    pub(super) trailers: Option<Fields>,
+    pub(super) receiving: Receiving,
+    /// Our message is complete, or nothing more of it is wanted.
+    pub(super) sending: Sending,
+    /// At least one byte of the answer arrived.
+    pub(super) answered: bool,
+    /// Where our message begins in what was framed on the connection.
+    pub(super) head_at: Position,
+    /// Behind the last byte of our message framed so far.
+    pub(super) end_at: Position,
+    /// Who waits for something to arrive.
+    reader: Option<Waker>,
+    /// Who waits for room to send.
+    writer: Option<Waker>,
+}
+
+/// How far our own message is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sending {
+    /// More of it is to be framed.
+    Open,
+    /// All of it was framed.
+    Ended,
+    /// The peer wants no more of it.
+    Stopped,
+}
+
+impl Slot {
+    /// An exchange whose own message begins at `head_at`.
+    pub(super) fn new(head_at: Position) -> Self {
+        Slot {
+            informational: VecDeque::new(),
+            answer: None,
+            request: None,
+            body: RecvBuf::new(),
+            trailers: None,
+            receiving: Receiving::Open,
+            sending: Sending::Open,
+            answered: false,
+            head_at,
+            end_at: head_at,
+            reader: None,
+            writer: None,
+        }
+    }
+
+    /// Leaves the waker of the thread that waits for something to arrive.
+    pub(super) fn wait_to_read(&mut self, waker: &Waker) {
+        leave(&mut self.reader, waker);
+    }
+
+    /// Leaves the waker of the thread that waits for room.
+    pub(super) fn wait_to_write(&mut self, waker: &Waker) {
+        leave(&mut self.writer, waker);
+    }
+
+    /// Something arrived: the thread that waits for it is to be woken.
+    pub(super) fn notify_reader(&mut self, wakes: &mut Wakes) {
+        wakes.extend(self.reader.take());
+    }
+
+    /// There is room, or there never will be.
+    pub(super) fn notify_writer(&mut self, wakes: &mut Wakes) {
+        wakes.extend(self.writer.take());
+    }
+
+    /// The exchange is over before its end; what had ended before stays as it is.
+    pub(super) fn fail(&mut self, fault: &Fault, wakes: &mut Wakes) {
+        if matches!(self.receiving, Receiving::Open) {
+            self.receiving = Receiving::Failed(fault.clone());
+        }
+        if self.sending == Sending::Open {
+            self.sending = Sending::Stopped;
+        }
+        self.notify_reader(wakes);
+        self.notify_writer(wakes);
+    }
+
+    /// The peer's message is complete; ours is wanted no longer if it answers what we had not finished saying.
+    pub(super) fn end(&mut self, stops_sending: bool, wakes: &mut Wakes) {
+        self.receiving = Receiving::Ended;
+        if stops_sending && self.sending == Sending::Open {
+            self.sending = Sending::Stopped;
+            self.notify_writer(wakes);
+        }
+        self.notify_reader(wakes);
+    }
+
+    /// Returns whether both messages are complete.
+    pub(super) fn is_complete(&self) -> bool {
+        matches!(self.receiving, Receiving::Ended) && self.sending == Sending::Ended
+    }
+}
+
+fn leave(place: &mut Option<Waker>, waker: &Waker) {
+    if !place.as_ref().is_some_and(|w| w.same(waker)) {
+        *place = Some(waker.clone());
+    }
+}
+
+/// Wakers collected under the lock and used after it, each once.
+#[derive(Debug, Default)]
+pub(crate) struct Wakes {
+    first: Option<Waker>,
+    more: Vec<Waker>,
+}
+
+impl Wakes {
+    pub(super) fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a waker, unless it is there already.
+    pub(super) fn add(&mut self, waker: Waker) {
+        match &self.first {
+            None => self.first = Some(waker),
+            Some(first) if first.same(&waker) => {}
+            // Many wakes in one batch are rare, and a second wake of a thread costs nothing: it is already awake.
+            Some(_) => self.more.push(waker),
+        }
+    }
+
+    /// Wakes them all. Not to be called under a lock.
+    pub(super) fn fire(self) {
+        self.first.iter().chain(&self.more).for_each(Waker::wake);
+    }
+}
+
+impl Extend<Waker> for Wakes {
+    fn extend<I: IntoIterator<Item = Waker>>(&mut self, wakers: I) {
+        wakers.into_iter().for_each(|waker| self.add(waker));
+    }
+}

@@ -1,0 +1,688 @@
+//! The handle of one exchange, whatever the protocol below.
+
+use super::{
+    duplex::Position,
+    fault::{Cause, Fault},
+    info::{CloseReason, ConnectionInfo, ConnectionState},
+    shared::{Core, Protocol, Shared},
+    slot::{Receiving, Sending, Slot, Wakes},
+};
+use crate::{
+    buf::RecvBuf,
+    error::ErrorKind,
+    fields::Fields,
+    net::{Cx, Lead, Waker, Wire},
+    proto::{
+        End, RequestHead, ResponseHead,
+        h1::{Length, TargetForm},
+    },
+};
+use http::{HeaderMap, Request, Response, Version};
+use std::{
+    any::Any,
+    fmt,
+    sync::{Arc, OnceLock},
+    task::Poll,
+    time::Instant,
+};
+
+/// How much may be unsent on a connection before no more of any body is framed: its thread waits instead.
+///
+/// Enough to keep the wire busy while the thread is woken; little enough that PINGs and other streams' heads are not late.
+pub(super) const ROOM: usize = 64 * 1024;
+
+/// How much of a body nobody wants is read, without waiting, to keep an HTTP/1 connection.
+const DRAIN: usize = 64 * 1024;
+
+/// A request about to be sent.
+#[derive(Debug)]
+pub(crate) struct Opening<'a> {
+    pub(crate) head: &'a Request<()>,
+    pub(crate) form: TargetForm,
+    pub(crate) length: Length,
+}
+
+/// The answer of a protocol that is asked to begin an exchange.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Opened {
+    /// It has begun.
+    Stream(u32),
+    /// Not now: every place is taken.
+    Blocked,
+    /// Never again on this connection.
+    Closed,
+}
+
+/// What the driver of a protocol does for the owner of an exchange, under the lock.
+pub(crate) trait Exchanges: Protocol {
+    /// The slot of an exchange.
+    fn slot(&mut self, id: u32) -> Option<&mut Slot>;
+    /// Begins an exchange whose bytes begin at position `at` (client).
+    fn open(&mut self, opening: &Opening<'_>, at: Position, now: Instant, out: &mut Vec<u8>) -> Result<Opened, Fault>;
+    /// Wakes `waker` when `open` may succeed (client), or when `accept` may (server).
+    fn wait_to_open(&mut self, waker: &Waker);
+    /// The next exchange the peer began (server).
+    fn accept(&mut self) -> Option<u32>;
+    /// Whether no exchange will ever begin on it any more.
+    fn is_over_for_new(&self) -> bool;
+    /// Frames the final head of an answer (server).
+    fn respond(&mut self, id: u32, head: &Response<()>, length: Length, out: &mut Vec<u8>) -> Result<(), Fault>;
+    /// Frames a 1xx (server).
+    fn inform(&mut self, id: u32, head: &Response<()>, out: &mut Vec<u8>) -> Result<(), Fault>;
+    /// Frames what the windows allow of `data`; returns how much.
+    fn send_data(&mut self, id: u32, data: &[u8], end: End, out: &mut Vec<u8>) -> Result<usize, Fault>;
+    /// Frames the trailers, which end our message.
+    fn send_trailers(&mut self, id: u32, trailers: &HeaderMap, out: &mut Vec<u8>) -> Result<(), Fault>;
+    /// The owner took `n` bytes of the body.
+    fn took(&mut self, id: u32, n: usize, out: &mut Vec<u8>);
+    /// Ends an exchange before its time. `Some`: the connection ends with it.
+    fn reset(&mut self, id: u32, code: u32, now: Instant, out: &mut Vec<u8>, wakes: &mut Wakes) -> Option<Cause>;
+    /// The owner is done with the exchange. `Some`: the connection ends with it.
+    fn drop_slot(&mut self, id: u32, now: Instant, out: &mut Vec<u8>, wakes: &mut Wakes) -> Option<Cause>;
+    /// Forgets what arrived of a body nobody wants; returns whether reading on could complete it and save the connection.
+    fn discard_body(&mut self, id: u32) -> bool;
+    /// Whether the client waits for a 100 before it sends its body (server).
+    fn wants_continue(&self, id: u32) -> bool;
+    /// Whether the exchange has become a tunnel that owns the connection (HTTP/1).
+    fn is_tunnel(&self, id: u32) -> bool;
+}
+
+/// What a peer's message begins with, as its receiver sees it.
+#[derive(Debug)]
+pub(crate) enum Answer {
+    /// A 1xx; the final head is still to come.
+    Informational(ResponseHead),
+    /// The final head.
+    Final(ResponseHead),
+}
+
+/// The answer of a connection that is asked to begin an exchange.
+#[derive(Debug)]
+pub(crate) enum Begun {
+    /// The exchange, and how many bytes of the body went out with its head.
+    Stream(Stream, usize),
+    /// Never again on this connection, and why if it is over.
+    Closed(Option<Cause>),
+}
+
+/// How far an exchange got, for those who decide whether it may be repeated.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Progress {
+    /// Bytes of our message that the wire may have taken.
+    pub(crate) written: u64,
+    /// At least one byte of the answer arrived.
+    pub(crate) answered: bool,
+}
+
+/// How far our message is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sent {
+    /// So many bytes were framed.
+    Some(usize),
+    /// The peer wants no more of it.
+    Stopped,
+}
+
+/// A connection as the owners of exchanges see it, whatever the protocol.
+pub(crate) trait Carrier: Send + Sync {
+    /// Begins an exchange with as much of `first` as fits behind its head, in one write. Pending while every place is taken.
+    fn poll_open(self: Arc<Self>, o: &Opening<'_>, first: &[u8], end: End, cx: &mut Cx<'_>) -> Poll<Result<Begun, Fault>>;
+    /// The next exchange the peer began; `None`: there will be no more.
+    fn poll_accept(self: Arc<Self>, cx: &mut Cx<'_>) -> Poll<Option<(Stream, RequestHead)>>;
+    /// The next head of the answer.
+    fn poll_answer(self: Arc<Self>, id: u32, cx: &mut Cx<'_>) -> Poll<Result<Answer, Fault>>;
+    /// The next bytes of the body; zero is its end.
+    fn poll_data(self: Arc<Self>, id: u32, buf: &mut [u8], cx: &mut Cx<'_>) -> Poll<Result<usize, Fault>>;
+    /// Frames what fits of `data`.
+    fn poll_send(self: Arc<Self>, id: u32, data: &[u8], end: End, cx: &mut Cx<'_>) -> Poll<Result<Sent, Fault>>;
+    /// Ready once the wire has taken everything framed for this exchange.
+    fn poll_flushed(self: Arc<Self>, id: u32, cx: &mut Cx<'_>) -> Poll<Result<(), Fault>>;
+    /// Frames the trailers, which end our message.
+    fn send_trailers(&self, id: u32, trailers: &HeaderMap) -> Result<(), Fault>;
+    /// Frames the final head of an answer, with as much of `first` as fits; returns how much.
+    fn respond(&self, id: u32, head: &Response<()>, length: Length, first: &[u8], end: End) -> Result<usize, Fault>;
+    /// Frames a 1xx.
+    fn inform(&self, id: u32, head: &Response<()>) -> Result<(), Fault>;
+    /// The trailers that arrived, once.
+    fn take_trailers(&self, id: u32) -> Option<Fields>;
+    /// What is left of a body that has arrived to its end, if our own message is complete too: the exchange needs nothing more.
+    fn take_rest(&self, id: u32) -> Option<(RecvBuf, Option<Fields>)>;
+    /// How far the exchange got.
+    fn progress(&self, id: u32) -> Progress;
+    /// Why the exchange failed, if it did.
+    fn fault(&self, id: u32) -> Option<Fault>;
+    /// Ends the exchange before its time, with this code (HTTP/2).
+    fn reset(&self, id: u32, code: u32);
+    /// The owner is done with it.
+    fn drop_stream(&self, id: u32);
+    /// Whether the client waits for a 100.
+    fn wants_continue(&self, id: u32) -> bool;
+    /// Whether our half of the exchange may still be sent.
+    fn is_sending(&self, id: u32) -> bool;
+    /// Looks at what arrived, without waiting; returns whether an exchange may begin on it now or later.
+    fn look(&self, now: Instant) -> bool;
+    /// Whether an exchange may begin on it now or later, without looking.
+    fn is_usable(&self) -> bool;
+    /// Ends the connection now: what is open on it fails.
+    fn shutdown(&self, cause: Cause);
+    /// A row of the connection table.
+    fn info(&self) -> ConnectionInfo;
+    /// The connection as the waiting loop sees it.
+    fn lead(self: Arc<Self>) -> Arc<dyn Lead>;
+    /// The wire, for callers with a poll loop of their own.
+    fn wire(&self) -> Arc<dyn Wire>;
+    /// The number of the connection.
+    fn id(&self) -> u64;
+}
+
+impl<P: Exchanges> Shared<P> {
+    /// Runs `f` on the slot of an exchange; a fault if the exchange or the connection is over.
+    fn on_slot<R>(core: &mut Core<P>, id: u32, f: impl FnOnce(&mut Slot) -> R) -> Result<R, Fault> {
+        match (core.proto.slot(id), &core.over) {
+            (Some(slot), _) => Ok(f(slot)),
+            (None, Some(cause)) => Err(Fault::Over(cause.clone())),
+            (None, None) => Err(Fault::Misuse("the exchange is over".into())),
+        }
+    }
+
+    fn wait(self: Arc<Self>, cx: &mut Cx<'_>) {
+        let lead: Arc<dyn Lead> = self;
+        cx.wait_shared(&lead);
+    }
+
+    /// Frames `data` as far as the windows allow; nothing while too much is unsent.
+    fn frame(core: &mut Core<P>, id: u32, data: &[u8], end: End) -> Result<usize, Fault> {
+        // A huge buffer is framed in pieces, so that what is unsent stays bounded.
+        let piece = &data[..data.len().min(ROOM)];
+        let last = if piece.len() == data.len() { end } else { End::More };
+        let n = core.proto.send_data(id, piece, last, &mut core.duplex.pending)?;
+        let end_at = core.duplex.framed();
+        if let Some(slot) = core.proto.slot(id) {
+            slot.end_at = end_at;
+        }
+        Ok(n)
+    }
+
+    /// Reads what is left of a body nobody wants, as far as it is there.
+    fn drain(&self, id: u32, now: Instant) {
+        let mut wakes = Wakes::new();
+        let mut core = self.lock();
+        let mut left = DRAIN;
+        while core.over.is_none() && core.proto.discard_body(id) && left > 0 {
+            core.ingest(now, &mut wakes);
+            if !core.proto.discard_body(id) {
+                break;
+            }
+            let before = core.bytes_in;
+            let arrived;
+            (core, arrived) = self.receive(core, now, &mut wakes);
+            if !arrived {
+                break;
+            }
+            left = left.saturating_sub((core.bytes_in - before) as usize);
+        }
+        drop(core);
+        wakes.fire();
+    }
+}
+
+impl<P: Exchanges> Carrier for Shared<P> {
+    fn poll_open(self: Arc<Self>, o: &Opening<'_>, first: &[u8], end: End, cx: &mut Cx<'_>) -> Poll<Result<Begun, Fault>> {
+        let (now, waker) = (cx.now, cx.waker.clone());
+        let opened = self.with(now, |core, _| {
+            if core.over.is_some() {
+                return Ok((Opened::Closed, 0, core.over.clone()));
+            }
+            let at = core.duplex.framed();
+            let opened = core.proto.open(o, at, now, &mut core.duplex.pending)?;
+            let mut taken = 0;
+            match opened {
+                Opened::Stream(id) => {
+                    let end_at = core.duplex.framed();
+                    Self::on_slot(core, id, |slot| slot.end_at = end_at)?;
+                    if !first.is_empty() {
+                        taken = Self::frame(core, id, first, end)?;
+                    }
+                }
+                Opened::Blocked => core.proto.wait_to_open(&waker),
+                Opened::Closed => {}
+            }
+            Ok((opened, taken, None))
+        });
+        match opened {
+            Err(fault) => Poll::Ready(Err(fault)),
+            Ok((Opened::Stream(id), taken, _)) => Poll::Ready(Ok(Begun::Stream(Stream::new(self, id), taken))),
+            Ok((Opened::Closed, _, cause)) => Poll::Ready(Ok(Begun::Closed(cause))),
+            Ok((Opened::Blocked, ..)) => {
+                self.wait(cx);
+                Poll::Pending
+            }
+        }
+    }
+
+    fn poll_accept(self: Arc<Self>, cx: &mut Cx<'_>) -> Poll<Option<(Stream, RequestHead)>> {
+        let waker = cx.waker.clone();
+        let accepted = self.with(cx.now, |core, wakes| {
+            // A pipelined request may have been waiting for the end of the one before it.
+            core.ingest(cx.now, wakes);
+            if let Some(id) = core.proto.accept() {
+                if let Ok(Some(head)) = Self::on_slot(core, id, |slot| slot.request.take()) {
+                    return Poll::Ready(Some((id, head)));
+                }
+            }
+            if core.over.is_some() || core.proto.is_over_for_new() {
+                return Poll::Ready(None);
+            }
+            core.proto.wait_to_open(&waker);
+            Poll::Pending
+        });
+        match accepted {
+            Poll::Ready(Some((id, head))) => Poll::Ready(Some((Stream::new(self, id), head))),
+            Poll::Ready(None) => Poll::Ready(None),
+            Poll::Pending => {
+                self.wait(cx);
+                Poll::Pending
+            }
+        }
+    }
+
+    fn poll_answer(self: Arc<Self>, id: u32, cx: &mut Cx<'_>) -> Poll<Result<Answer, Fault>> {
+        let mut core = self.lock();
+        let answer = Self::on_slot(&mut core, id, |slot| {
+            if let Some(head) = slot.informational.pop_front() {
+                return Poll::Ready(Ok(Answer::Informational(head)));
+            }
+            match (slot.answer.take(), &slot.receiving) {
+                (Some(head), _) => Poll::Ready(Ok(Answer::Final(head))),
+                (None, Receiving::Failed(fault)) => Poll::Ready(Err(fault.clone())),
+                (None, Receiving::Ended) => Poll::Ready(Err(Fault::Misuse("the answer was taken already".into()))),
+                (None, Receiving::Open) => {
+                    slot.wait_to_read(cx.waker);
+                    Poll::Pending
+                }
+            }
+        });
+        drop(core);
+        match answer {
+            Ok(Poll::Pending) => {
+                self.wait(cx);
+                Poll::Pending
+            }
+            Ok(ready) => ready,
+            Err(fault) => Poll::Ready(Err(fault)),
+        }
+    }
+
+    fn poll_data(self: Arc<Self>, id: u32, buf: &mut [u8], cx: &mut Cx<'_>) -> Poll<Result<usize, Fault>> {
+        if buf.is_empty() {
+            return Poll::Ready(Ok(0));
+        }
+        let waker = cx.waker;
+        let got = self.with(cx.now, |core, wakes| {
+            // What was received and is not understood yet comes before the wire.
+            if Self::on_slot(core, id, |slot| slot.body.is_empty())? {
+                core.ingest(cx.now, wakes);
+            }
+            let got = Self::on_slot(core, id, |slot| {
+                let n = slot.body.len().min(buf.len());
+                if n > 0 {
+                    buf[..n].copy_from_slice(slot.body.take(n));
+                    slot.body.shrink(!matches!(slot.receiving, Receiving::Open));
+                    return Poll::Ready(Ok(n));
+                }
+                match &slot.receiving {
+                    Receiving::Failed(fault) => Poll::Ready(Err(fault.clone())),
+                    Receiving::Ended => Poll::Ready(Ok(0)),
+                    Receiving::Open => {
+                        slot.wait_to_read(waker);
+                        Poll::Pending
+                    }
+                }
+            })?;
+            if let Poll::Ready(Ok(n @ 1..)) = got {
+                core.proto.took(id, n, &mut core.duplex.pending);
+            }
+            Ok(got)
+        });
+        match got {
+            Err(fault) => Poll::Ready(Err(fault)),
+            Ok(Poll::Ready(result)) => Poll::Ready(result),
+            Ok(Poll::Pending) => {
+                self.wait(cx);
+                Poll::Pending
+            }
+        }
+    }
+
+    fn poll_send(self: Arc<Self>, id: u32, data: &[u8], end: End, cx: &mut Cx<'_>) -> Poll<Result<Sent, Fault>> {
+        let waker = cx.waker;
+        let sent = self.with(cx.now, |core, _| {
+            let failed = Self::on_slot(core, id, |slot| match (&slot.receiving, slot.sending) {
+                (Receiving::Failed(fault), _) => Some(Err(fault.clone())),
+                (_, Sending::Stopped) => Some(Ok(Sent::Stopped)),
+                (_, Sending::Ended) => Some(Err(Fault::Misuse("the message was ended already".into()))),
+                (_, Sending::Open) => None,
+            })?;
+            if let Some(result) = failed {
+                return result.map(Poll::Ready);
+            }
+            if core.duplex.unsent() >= ROOM {
+                core.room.push(waker.clone());
+                return Ok(Poll::Pending);
+            }
+            let n = Self::frame(core, id, data, end)?;
+            if n > 0 || data.is_empty() {
+                return Ok(Poll::Ready(Sent::Some(n)));
+            }
+            Self::on_slot(core, id, |slot| slot.wait_to_write(waker))?;
+            Ok(Poll::Pending)
+        });
+        match sent {
+            Err(fault) => Poll::Ready(Err(fault)),
+            Ok(Poll::Ready(sent)) => Poll::Ready(Ok(sent)),
+            Ok(Poll::Pending) => {
+                self.wait(cx);
+                Poll::Pending
+            }
+        }
+    }
+
+    fn poll_flushed(self: Arc<Self>, id: u32, cx: &mut Cx<'_>) -> Poll<Result<(), Fault>> {
+        let waker = cx.waker;
+        let flushed = self.with(cx.now, |core, _| {
+            let sent = core.duplex.sent();
+            let over = core.over.clone();
+            let flushed = Self::on_slot(core, id, |slot| match (slot.end_at <= sent, &slot.receiving, over) {
+                (true, ..) => Poll::Ready(Ok(())),
+                (_, Receiving::Failed(fault), _) => Poll::Ready(Err(fault.clone())),
+                (_, _, Some(cause)) => Poll::Ready(Err(Fault::Over(cause))),
+                (false, _, None) => Poll::Pending,
+            });
+            if let Ok(Poll::Pending) = flushed {
+                core.flushing.push(waker.clone());
+            }
+            flushed
+        });
+        match flushed {
+            Err(fault) => Poll::Ready(Err(fault)),
+            Ok(Poll::Ready(result)) => Poll::Ready(result),
+            Ok(Poll::Pending) => {
+                self.wait(cx);
+                Poll::Pending
+            }
+        }
+    }
+
+    fn send_trailers(&self, id: u32, trailers: &HeaderMap) -> Result<(), Fault> {
+        self.with(Instant::now(), |core, _| {
+            core.proto.send_trailers(id, trailers, &mut core.duplex.pending)?;
+            let end_at = core.duplex.framed();
+            Self::on_slot(core, id, |slot| slot.end_at = end_at)
+        })
+    }
+
+    fn respond(&self, id: u32, head: &Response<()>, length: Length, first: &[u8], end: End) -> Result<usize, Fault> {
+        self.with(Instant::now(), |core, wakes| {
+            if let Some(cause) = &core.over {
+                return Err(Fault::Over(cause.clone()));
+            }
+            let at = core.duplex.framed();
+            core.proto.respond(id, head, length, &mut core.duplex.pending)?;
+            let end_at = core.duplex.framed();
+            Self::on_slot(core, id, |slot| (slot.head_at, slot.end_at) = (at, end_at))?;
+            // A 101 or a CONNECT turns what follows into a tunnel at once.
+            core.ingest(Instant::now(), wakes);
+            if first.is_empty() { Ok(0) } else { Self::frame(core, id, first, end) }
+        })
+    }
+
+    fn inform(&self, id: u32, head: &Response<()>) -> Result<(), Fault> {
+        self.with(Instant::now(), |core, _| core.proto.inform(id, head, &mut core.duplex.pending))
+    }
+
+    fn take_trailers(&self, id: u32) -> Option<Fields> {
+        self.lock().proto.slot(id)?.trailers.take()
+    }
+
+    fn take_rest(&self, id: u32) -> Option<(RecvBuf, Option<Fields>)> {
+        let mut core = self.lock();
+        let Core { proto, duplex, .. } = &mut *core;
+        let slot = proto.slot(id).filter(|slot| slot.is_complete() && slot.answer.is_none())?;
+        let rest = (std::mem::take(&mut slot.body), slot.trailers.take());
+        // The exchange is over on the wire: this only counts what is unread, it sends nothing that could wait.
+        proto.took(id, rest.0.len(), &mut duplex.pending);
+        Some(rest)
+    }
+
+    fn progress(&self, id: u32) -> Progress {
+        let mut core = self.lock();
+        let touched = core.duplex.touched();
+        core.proto.slot(id).map_or_else(Progress::default, |slot| Progress {
+            written: touched.min(slot.end_at).saturating_sub(slot.head_at),
+            answered: slot.answered,
+        })
+    }
+
+    fn fault(&self, id: u32) -> Option<Fault> {
+        match &self.lock().proto.slot(id)?.receiving {
+            Receiving::Failed(fault) => Some(fault.clone()),
+            Receiving::Open | Receiving::Ended => None,
+        }
+    }
+
+    fn reset(&self, id: u32, code: u32) {
+        let now = Instant::now();
+        let cause = self.with(now, |core, wakes| core.proto.reset(id, code, now, &mut core.duplex.pending, wakes));
+        if let Some(cause) = cause {
+            self.end(cause, now);
+        }
+    }
+
+    fn drop_stream(&self, id: u32) {
+        let now = Instant::now();
+        self.drain(id, now);
+        let cause = self.with(now, |core, wakes| {
+            if core.proto.is_tunnel(id) {
+                core.duplex.finish();
+            }
+            core.proto.drop_slot(id, now, &mut core.duplex.pending, wakes)
+        });
+        if let Some(cause) = cause {
+            self.end(cause, now);
+        }
+    }
+
+    fn wants_continue(&self, id: u32) -> bool {
+        self.lock().proto.wants_continue(id)
+    }
+
+    fn is_sending(&self, id: u32) -> bool {
+        self.lock().proto.slot(id).is_some_and(|slot| slot.sending == Sending::Open)
+    }
+
+    fn look(&self, now: Instant) -> bool {
+        Shared::look(self, now);
+        self.is_usable()
+    }
+
+    fn is_usable(&self) -> bool {
+        let core = self.lock();
+        core.over.is_none() && !core.proto.is_over_for_new()
+    }
+
+    fn shutdown(&self, cause: Cause) {
+        self.end(cause, Instant::now());
+    }
+
+    fn info(&self) -> ConnectionInfo {
+        let core = self.lock();
+        let mut info = ConnectionInfo {
+            id: self.id,
+            origin: self.origin.clone(),
+            peer: self.wire_ref().peer_addr(),
+            version: Version::HTTP_11,
+            alpn: None,
+            tls: None,
+            state: ConnectionState::Idle,
+            created: self.created,
+            last_in: core.last_in,
+            last_out: core.last_out,
+            open_streams: 0,
+            max_streams: None,
+            send_window: 0,
+            recv_window: 0,
+            requests: 0,
+            bytes_in: core.bytes_in,
+            bytes_out: core.duplex.touched(),
+            rtt: None,
+            pings_sent: 0,
+            pings_acked: 0,
+            goaway: None,
+        };
+        if let Some(tls) = &core.duplex.tls {
+            info.alpn = tls.alpn().map(|alpn| String::from_utf8_lossy(alpn).into_owned());
+            info.tls = tls.describe();
+        }
+        core.proto.describe(&mut info);
+        info.state = match &core.over {
+            Some(cause) => ConnectionState::Closed(cause.reason),
+            None if core.proto.is_over_for_new() => ConnectionState::Draining,
+            None if info.open_streams > 0 => ConnectionState::Active,
+            None => ConnectionState::Idle,
+        };
+        info
+    }
+
+    fn lead(self: Arc<Self>) -> Arc<dyn Lead> {
+        self
+    }
+
+    fn wire(&self) -> Arc<dyn Wire> {
+        self.wire_ref().clone()
+    }
+
+    fn id(&self) -> u64 {
+        self.id
+    }
+}
+
+/// One exchange on a connection. The last clone that is dropped gives it up: what is incomplete is reset.
+#[derive(Clone)]
+pub(crate) struct Stream {
+    inner: Arc<Owned>,
+}
+
+struct Owned {
+    conn: Arc<dyn Carrier>,
+    id: u32,
+    /// What is to be dropped after the exchange was given up: its place in a pool.
+    lease: OnceLock<Box<dyn Any + Send + Sync>>,
+}
+
+impl Drop for Owned {
+    fn drop(&mut self) {
+        self.conn.drop_stream(self.id);
+    }
+}
+
+impl fmt::Debug for Stream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Stream").field("connection", &self.inner.conn.id()).field("id", &self.inner.id).finish()
+    }
+}
+
+impl Stream {
+    fn new(conn: Arc<dyn Carrier>, id: u32) -> Self {
+        Stream { inner: Arc::new(Owned { conn, id, lease: OnceLock::new() }) }
+    }
+
+    /// Keeps `lease` until the exchange is over.
+    pub(crate) fn keep(&self, lease: Box<dyn Any + Send + Sync>) {
+        // Kept once, by whoever opened the exchange.
+        let _ = self.inner.lease.set(lease);
+    }
+
+    fn conn(&self) -> Arc<dyn Carrier> {
+        self.inner.conn.clone()
+    }
+
+    /// The connection it is on.
+    pub(crate) fn carrier(&self) -> &Arc<dyn Carrier> {
+        &self.inner.conn
+    }
+
+    /// The next head of the answer.
+    pub(crate) fn poll_answer(&self, cx: &mut Cx<'_>) -> Poll<Result<Answer, Fault>> {
+        self.conn().poll_answer(self.inner.id, cx)
+    }
+
+    /// The next bytes of the body; zero is its end.
+    pub(crate) fn poll_data(&self, buf: &mut [u8], cx: &mut Cx<'_>) -> Poll<Result<usize, Fault>> {
+        self.conn().poll_data(self.inner.id, buf, cx)
+    }
+
+    /// Frames what fits of `data`.
+    pub(crate) fn poll_send(&self, data: &[u8], end: End, cx: &mut Cx<'_>) -> Poll<Result<Sent, Fault>> {
+        self.conn().poll_send(self.inner.id, data, end, cx)
+    }
+
+    /// Ready once the wire has taken everything framed.
+    pub(crate) fn poll_flushed(&self, cx: &mut Cx<'_>) -> Poll<Result<(), Fault>> {
+        self.conn().poll_flushed(self.inner.id, cx)
+    }
+
+    /// Frames the trailers, which end our message.
+    pub(crate) fn send_trailers(&self, trailers: &HeaderMap) -> Result<(), Fault> {
+        self.inner.conn.send_trailers(self.inner.id, trailers)
+    }
+
+    /// Frames the final head of an answer with as much of `first` as fits; returns how much.
+    pub(crate) fn respond(&self, head: &Response<()>, length: Length, first: &[u8], end: End) -> Result<usize, Fault> {
+        self.inner.conn.respond(self.inner.id, head, length, first, end)
+    }
+
+    /// Frames a 1xx.
+    pub(crate) fn inform(&self, head: &Response<()>) -> Result<(), Fault> {
+        self.inner.conn.inform(self.inner.id, head)
+    }
+
+    /// The trailers that arrived, once.
+    pub(crate) fn take_trailers(&self) -> Option<Fields> {
+        self.inner.conn.take_trailers(self.inner.id)
+    }
+
+    /// What is left of a body that has arrived to its end, if our own message is complete too.
+    pub(crate) fn take_rest(&self) -> Option<(RecvBuf, Option<Fields>)> {
+        self.inner.conn.take_rest(self.inner.id)
+    }
+
+    /// How far the exchange got.
+    pub(crate) fn progress(&self) -> Progress {
+        self.inner.conn.progress(self.inner.id)
+    }
+
+    /// Why the exchange failed, if it did.
+    pub(crate) fn fault(&self) -> Option<Fault> {
+        self.inner.conn.fault(self.inner.id)
+    }
+
+    /// Ends the exchange before its time.
+    pub(crate) fn reset(&self, code: u32) {
+        self.inner.conn.reset(self.inner.id, code);
+    }
+
+    /// Whether the client waits for a 100 before it sends its body.
+    pub(crate) fn wants_continue(&self) -> bool {
+        self.inner.conn.wants_continue(self.inner.id)
+    }
+
+    /// Whether our half may still be sent.
+    pub(crate) fn is_sending(&self) -> bool {
+        self.inner.conn.is_sending(self.inner.id)
+    }
+}
+
+/// Returns the cause of a connection that its owner gave up.
+pub(crate) fn given_up() -> Cause {
+    Cause::new(ErrorKind::Cancelled, CloseReason::Shutdown, "the connection was given up by the program")
+}

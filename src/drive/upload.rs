@@ -1,0 +1,167 @@
+//! Sending a body: from where it comes from to a stream, a piece at a time.
+
+use super::{
+    body::Body,
+    fault::Fault,
+    stream::{Sent, Stream},
+};
+use crate::{
+    error::{Error, ErrorKind, Phase},
+    net::Cx,
+    proto::{End, h1::Length},
+};
+use std::{
+    task::Poll,
+    time::{Duration, Instant},
+};
+
+/// How much of a body is read at a time: some frames' worth, so that reading and sending alternate in large steps.
+const PIECE: usize = 64 * 1024;
+
+/// A body on its way out.
+#[derive(Debug)]
+pub(crate) struct Upload {
+    body: Body,
+    length: Length,
+    /// What was read and is not framed yet: `piece[at..]`.
+    piece: Vec<u8>,
+    at: usize,
+    /// Bytes read so far.
+    read: u64,
+    stage: Stage,
+    /// When something was framed last.
+    moved: Option<Instant>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// More is to be read.
+    Reading,
+    /// Everything was read; what is in `piece` is the last.
+    Last,
+    /// Everything was framed, or nothing more is wanted.
+    Done,
+}
+
+/// Why an upload stopped.
+#[derive(Debug)]
+pub(crate) enum Stopped {
+    /// The body itself failed, or was not as long as declared.
+    Body(Error),
+    /// The exchange did.
+    Fault(Fault),
+}
+
+impl Upload {
+    /// An upload from the beginning of `body`.
+    pub(crate) fn new(body: Body) -> Self {
+        let length = match body.content_length() {
+            Some(0) => Length::Empty,
+            Some(n) => Length::Known(n),
+            None => Length::Unknown,
+        };
+        let stage = if length == Length::Empty { Stage::Done } else { Stage::Reading };
+        Upload { body, length, piece: Vec::new(), at: 0, read: 0, stage, moved: None }
+    }
+
+    /// How the body is delimited.
+    pub(crate) fn length(&self) -> Length {
+        self.length
+    }
+
+    /// The bytes that can go out in one write with the head, and whether they are all.
+    pub(crate) fn first(&self) -> (&[u8], End) {
+        let end = |bytes: &[u8]| if self.length == Length::Known(bytes.len() as u64) { End::Last } else { End::More };
+        match (self.stage, self.body.rest()) {
+            (Stage::Reading, Some(rest)) => (rest, end(rest)),
+            _ => (&[], End::More),
+        }
+    }
+
+    /// So many of [`first`](Self::first) went out.
+    pub(crate) fn took_first(&mut self, n: usize) {
+        self.body.advance(n);
+        self.read += n as u64;
+        if self.length == Length::Known(self.read) {
+            self.stage = Stage::Done;
+        }
+    }
+
+    /// Whether nothing is left to be framed.
+    pub(crate) fn is_done(&self) -> bool {
+        self.stage == Stage::Done
+    }
+
+    /// When the wire has stood still for too long, if it goes on like this.
+    pub(crate) fn stalls_at(&mut self, limit: Duration, now: Instant) -> Option<Instant> {
+        self.moved.get_or_insert(now).checked_add(limit)
+    }
+
+    /// Frames as much as there is room for. Ready when everything was framed or nothing more is wanted.
+    pub(crate) fn poll(&mut self, stream: &Stream, cx: &mut Cx<'_>) -> Poll<Result<(), Stopped>> {
+        while self.stage != Stage::Done {
+            if let Some(rest) = self.body.rest().filter(|_| self.piece.is_empty()) {
+                // In memory: framed from where it is.
+                match stream.poll_send(rest, End::Last, cx) {
+                    Poll::Pending => return Poll::Pending,
+                    Poll::Ready(Ok(Sent::Some(n))) => {
+                        let all = n == rest.len();
+                        self.body.advance(n);
+                        self.moved = Some(cx.now);
+                        self.stage = if all { Stage::Done } else { Stage::Reading };
+                    }
+                    Poll::Ready(Ok(Sent::Stopped)) => self.stage = Stage::Done,
+                    Poll::Ready(Err(fault)) => return Poll::Ready(Err(Stopped::Fault(fault))),
+                }
+                continue;
+            }
+            if self.at == self.piece.len() && self.stage == Stage::Reading {
+                match self.poll_read(cx) {
+                    Poll::Pending => return Poll::Pending,
+                    Poll::Ready(result) => result.map_err(Stopped::Body)?,
+                }
+            }
+            let end = if self.stage == Stage::Last { End::Last } else { End::More };
+            match stream.poll_send(&self.piece[self.at..], end, cx) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Ok(Sent::Some(n))) => {
+                    self.at += n;
+                    self.moved = Some(cx.now);
+                    if self.at == self.piece.len() && self.stage == Stage::Last {
+                        self.stage = Stage::Done;
+                    }
+                }
+                Poll::Ready(Ok(Sent::Stopped)) => self.stage = Stage::Done,
+                Poll::Ready(Err(fault)) => return Poll::Ready(Err(Stopped::Fault(fault))),
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_read(&mut self, cx: &mut Cx<'_>) -> Poll<Result<(), Error>> {
+        self.piece.resize(PIECE, 0);
+        let result = self.body.poll_fill(&mut self.piece, cx);
+        let n = match result {
+            Poll::Ready(Ok(n)) => n,
+            Poll::Pending => {
+                (self.at, _) = (0, self.piece.clear());
+                return Poll::Pending;
+            }
+            Poll::Ready(Err(e)) => return Poll::Ready(Err(e)),
+        };
+        // The time a caller's reader took is not the peer's.
+        self.moved = Some(Instant::now());
+        (self.at, _) = (0, self.piece.truncate(n));
+        self.read += n as u64;
+        match self.length {
+            Length::Known(len) if self.read > len || n == 0 && self.read < len => {
+                let text = format!("the body gave {} bytes and {len} were declared", self.read);
+                return Poll::Ready(Err(Error::with(ErrorKind::InvalidInput, text).in_phase(Phase::Send)));
+            }
+            Length::Known(len) if self.read == len => self.stage = Stage::Last,
+            _ if n == 0 => self.stage = Stage::Last,
+            _ => {}
+        }
+        Poll::Ready(Ok(()))
+    }
+}

@@ -1,0 +1,162 @@
+//! The one blocking loop.
+
+use crate::{
+    net::{Cx, Interest, Lead, Part, Ready, Waiter, Waker, Wants, Wire, with_waiter},
+    time::Deadline,
+};
+use std::{cell::Cell, sync::Arc, task::Poll, time::Instant};
+
+/// How often a look that must not block goes round while bytes keep arriving.
+///
+/// One round reads what the kernel holds; a few more catch what arrives meanwhile. Without a bound a peer that drips could
+/// hold the caller for ever.
+const LOOKS: u32 = 8;
+
+/// How many wires are polled without allocating.
+const FEW: usize = 4;
+
+/// The memory of one wait, kept per thread.
+#[derive(Default)]
+struct Scratch {
+    wants: Wants,
+    ready: Vec<Ready>,
+    enlisted: Vec<Arc<dyn Lead>>,
+    parts: Vec<Part>,
+}
+
+thread_local! {
+    static SCRATCH: Cell<Option<Box<Scratch>>> = const { Cell::new(None) };
+}
+
+/// Polls `step` until it is ready, or until `deadline`; then `None`.
+///
+/// Between two polls the thread waits for what the step said it waits for. Of each shared connection it becomes the reader if
+/// nobody is, and then reads and dispatches for every thread that waits on it. With a deadline that has passed it looks at
+/// what is there, without blocking.
+pub(crate) fn block_on<T>(deadline: Deadline, mut step: impl FnMut(&mut Cx<'_>) -> Poll<T>) -> Option<T> {
+    with_waiter(|waiter| {
+        let mut scratch = SCRATCH.try_with(Cell::take).ok().flatten().unwrap_or_default();
+        let result = run(deadline, &mut step, waiter, &mut scratch);
+        scratch.wants.clear();
+        let _ = SCRATCH.try_with(|cell| cell.set(Some(scratch)));
+        result
+    })
+}
+
+/// Polls `step`, and if it is not ready looks at what has arrived, without blocking, and polls again.
+pub(crate) fn step_once<T>(step: impl FnMut(&mut Cx<'_>) -> Poll<T>) -> Option<T> {
+    block_on(Deadline::at(Instant::now()), step)
+}
+
+fn run<T>(
+    deadline: Deadline,
+    step: &mut impl FnMut(&mut Cx<'_>) -> Poll<T>,
+    waiter: &mut Waiter,
+    scratch: &mut Scratch,
+) -> Option<T> {
+    let Scratch { wants, ready, enlisted, parts } = scratch;
+    let waker = waiter.waker().clone();
+    let mut places = Places { enlisted, waker: &waker };
+    let mut looks = 0;
+    let mut arrived = false;
+    let mut now = Instant::now();
+    loop {
+        wants.clear();
+        if let Poll::Ready(result) = step(&mut Cx::new(now, &waker, wants)) {
+            return Some(result);
+        }
+        if deadline.has_passed(now) {
+            if looks > 0 && (!arrived || looks >= LOOKS) {
+                return None;
+            }
+            looks += 1;
+        }
+        places.keep_only(&wants.shared);
+        let mut until = deadline.earlier(wants.until);
+        parts.clear();
+        for shared in &wants.shared {
+            let part = places.enlist(shared, now);
+            match part {
+                Part::Reader(_, d) => until = until.earlier(d),
+                Part::Follower => {}
+                Part::Over => until = Deadline::at(now),
+            }
+            parts.push(part);
+        }
+        wait_for(wants, parts, until, waiter, ready);
+        now = Instant::now();
+        arrived = take_turns(wants, parts, ready, now);
+    }
+}
+
+/// Sleeps until a wire is ready, the thread is woken, or `until`.
+fn wait_for(wants: &Wants, parts: &[Part], until: Deadline, waiter: &mut Waiter, ready: &mut Vec<Ready>) {
+    let led = wants.shared.iter().zip(parts).filter_map(|(shared, part)| match part {
+        Part::Reader(Some(interest), _) => Some((shared.wire(), *interest)),
+        _ => None,
+    });
+    let mut wires = led.chain(wants.wires.iter().map(|(wire, interest)| (&**wire, *interest)));
+    ready.clear();
+    let mut few: [Option<(&dyn Wire, Interest)>; FEW] = [None; FEW];
+    let n = few.iter_mut().zip(&mut wires).map(|(slot, wire)| *slot = Some(wire)).count();
+    match few {
+        [None, ..] => waiter.wait(&[], until, ready),
+        [Some(one), None, ..] => waiter.wait(&[one], until, ready),
+        [Some(one), Some(two), None, _] => waiter.wait(&[one, two], until, ready),
+        _ => {
+            let all: Vec<_> = few[..n].iter().copied().flatten().chain(wires).collect();
+            waiter.wait(&all, until, ready);
+        }
+    }
+}
+
+/// Takes a turn on every connection this thread reads; returns whether anything arrived anywhere.
+fn take_turns(wants: &Wants, parts: &[Part], ready: &[Ready], now: Instant) -> bool {
+    let mut ready = ready.iter().copied();
+    let mut arrived = false;
+    for (shared, part) in wants.shared.iter().zip(parts) {
+        match part {
+            Part::Reader(Some(_), _) => arrived |= shared.turn(ready.next().unwrap_or_default(), now),
+            Part::Reader(None, _) => arrived |= shared.turn(Ready::default(), now),
+            Part::Follower | Part::Over => {}
+        }
+    }
+    // What is left are the wires that only this thread uses.
+    arrived | ready.any(|r| r.read || r.write)
+}
+
+/// The connections at which this thread has a place: as their reader or in their queue. Gives every place back when dropped, also
+/// while a panic unwinds.
+struct Places<'a> {
+    enlisted: &'a mut Vec<Arc<dyn Lead>>,
+    waker: &'a Waker,
+}
+
+impl Places<'_> {
+    fn enlist(&mut self, shared: &Arc<dyn Lead>, now: Instant) -> Part {
+        if !self.enlisted.iter().any(|e| Arc::ptr_eq(e, shared)) {
+            self.enlisted.push(shared.clone());
+        }
+        shared.enlist(self.waker, now)
+    }
+
+    /// Leaves the connections that are not waited for any more.
+    fn keep_only(&mut self, wanted: &[Arc<dyn Lead>]) {
+        let waker = self.waker;
+        self.enlisted.retain(|e| {
+            let keep = wanted.iter().any(|w| Arc::ptr_eq(w, e));
+            if !keep {
+                e.leave(waker);
+            }
+            keep
+        });
+    }
+}
+
+impl Drop for Places<'_> {
+    fn drop(&mut self) {
+        for shared in self.enlisted.drain(..) {
+            shared.leave(self.waker);
+        }
+    }
+}

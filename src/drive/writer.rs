@@ -1,0 +1,150 @@
+//! The sending half of a body that is written piece by piece.
+
+use super::{
+    cancel::Limits,
+    fault::{CANCEL, Fault},
+    stream::{Sent, Stream},
+    wait::block_on,
+};
+use crate::{
+    error::{Error, ErrorKind, Phase, Result},
+    net::Cx,
+    proto::End,
+    time::Deadline,
+};
+use http::HeaderMap;
+use std::{
+    io::{self, Write},
+    sync::Mutex,
+    task::Poll,
+    time::{Duration, Instant},
+};
+
+/// The sending half of a body that is written piece by piece: of a request by `duplex`, of a response by `respond_streaming`.
+///
+/// A write returns once the bytes are framed and on their way, which under back-pressure means that earlier ones have left;
+/// [`flush`](Write::flush) waits until the kernel has them all. Dropping it without [`finish`](Self::finish) aborts the message, so that the
+/// peer never takes a part for the whole.
+#[derive(Debug)]
+pub struct BodyWriter {
+    stream: Stream,
+    limits: Mutex<Limits>,
+    /// The longest standstill.
+    stall: Option<Duration>,
+    /// When the whole exchange has to be over.
+    deadline: Deadline,
+    finished: bool,
+}
+
+impl BodyWriter {
+    pub(crate) fn new(stream: Stream, limits: Limits, stall: Option<Duration>, deadline: Deadline) -> Self {
+        BodyWriter { stream, limits: Mutex::new(limits), stall, deadline, finished: false }
+    }
+
+    fn run<T>(
+        &mut self,
+        until: Deadline,
+        mut step: impl FnMut(&Stream, &mut Cx<'_>) -> Poll<Result<T, Fault>>,
+    ) -> Result<Option<T>> {
+        let (stream, deadline, stall) = (&self.stream, self.deadline, self.stall);
+        let limits = self.limits.get_mut().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let configured = deadline.earlier(Deadline::from(stall.and_then(|d| Instant::now().checked_add(d))));
+        block_on(until, |cx| {
+            if let Err(e) = limits.check(cx) {
+                return Poll::Ready(Err(e.in_phase(Phase::Send)));
+            }
+            match step(stream, cx) {
+                Poll::Ready(result) => Poll::Ready(result.map_err(|fault| fault.to_error().in_phase(Phase::Send))),
+                Poll::Pending if configured.has_passed(cx.now) => Poll::Ready(Err(stalled(stall))),
+                Poll::Pending => {
+                    cx.wait_until(configured);
+                    Poll::Pending
+                }
+            }
+        })
+        .transpose()
+    }
+
+    /// Takes what fits within `timeout` and returns how much: zero if nothing did.
+    ///
+    /// # Errors
+    ///
+    /// As writing.
+    pub fn write_timeout(&mut self, bytes: &[u8], timeout: Duration) -> Result<usize> {
+        if bytes.is_empty() {
+            return Ok(0);
+        }
+        match self.run(Deadline::after(timeout), |stream, cx| stream.poll_send(bytes, End::More, cx))? {
+            None => Ok(0),
+            Some(Sent::Some(n)) => Ok(n),
+            Some(Sent::Stopped) => Err(stopped()),
+        }
+    }
+
+    /// Ends the body.
+    ///
+    /// # Errors
+    ///
+    /// If the exchange failed, or fewer bytes were written than were declared. That the peer had answered already and wants no more is
+    /// not an error.
+    pub fn finish(mut self) -> Result<()> {
+        self.finished = true;
+        match self.run(Deadline::NEVER, |stream, cx| stream.poll_send(&[], End::Last, cx)) {
+            Err(e) => {
+                self.finished = false;
+                Err(e)
+            }
+            Ok(_) => Ok(()),
+        }
+    }
+
+    /// Ends the body with trailers (HTTP/2, or chunked HTTP/1).
+    ///
+    /// # Errors
+    ///
+    /// As [`finish`](Self::finish); and [`ErrorKind::Misuse`] where the message cannot carry trailers.
+    pub fn finish_with_trailers(mut self, trailers: HeaderMap) -> Result<()> {
+        self.stream.send_trailers(&trailers).map_err(|fault| fault.to_error().in_phase(Phase::Send))?;
+        self.finished = true;
+        Ok(())
+    }
+}
+
+fn stopped() -> Error {
+    Error::with(ErrorKind::Closed, "the peer has answered and wants no more of the body").in_phase(Phase::Send)
+}
+
+fn stalled(stall: Option<Duration>) -> Error {
+    let text = match stall {
+        Some(d) => format!("the peer took nothing of the body for {d:?}, or the time for all was up"),
+        None => "the time for the whole exchange was up while the body was sent".to_owned(),
+    };
+    Error::with(ErrorKind::TimedOut, text).in_phase(Phase::Send)
+}
+
+impl Write for BodyWriter {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        if buf.is_empty() {
+            return Ok(0);
+        }
+        match self.run(Deadline::NEVER, |stream, cx| stream.poll_send(buf, End::More, cx))? {
+            Some(Sent::Some(n)) => Ok(n),
+            Some(Sent::Stopped) | None => Err(stopped().into()),
+        }
+    }
+
+    /// Waits until the kernel has taken everything written.
+    fn flush(&mut self) -> io::Result<()> {
+        self.run(Deadline::NEVER, |stream, cx| stream.poll_flushed(cx))?;
+        Ok(())
+    }
+}
+
+impl Drop for BodyWriter {
+    fn drop(&mut self) {
+        if !self.finished && self.stream.is_sending() {
+            self.stream.reset(CANCEL);
+        }
+    }
+}
+
