@@ -4,6 +4,8 @@
 pub use http;
 
 mod buf;
+mod client;
+mod drive;
 mod error;
 mod fields;
 pub mod net;
@@ -12,6 +14,7 @@ pub mod proto;
 mod recv;
 mod time;
 
+pub use client::{Attempt, Redirects, Timeouts, Verdict};
 pub use error::{Error, ErrorKind, Phase, Processed, Result};
 pub use proto::Role;
 pub use recv::Recv;

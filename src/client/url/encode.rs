@@ -1,0 +1,97 @@
+//! Percent-encoding: of paths and queries, of query pairs and forms.
+
+use super::to_uri;
+use crate::error::Result;
+use http::Uri;
+
+const HEX: &[u8; 16] = b"0123456789ABCDEF";
+
+fn push_encoded(byte: u8, out: &mut String) {
+    out.push('%');
+    out.push(char::from(HEX[usize::from(byte >> 4)]));
+    out.push(char::from(HEX[usize::from(byte & 15)]));
+}
+
+fn encode(bytes: &[u8], must: impl Fn(u8) -> bool, out: &mut String) {
+    out.reserve(bytes.len());
+    for &b in bytes {
+        if must(b) { push_encoded(b, out) } else { out.push(char::from(b)) }
+    }
+}
+
+/// Appends a path; encodes the path percent-encode set of WHATWG URL, section 1.3, and the backslash.
+///
+/// A `%` stays as it is, so what is encoded already is not encoded twice.
+pub(super) fn encode_path(path: &[u8], out: &mut String) {
+    encode(path, |b| b <= b' ' || b >= 0x7f || b"\"#<>?^`{}\\".contains(&b), out);
+}
+
+/// Appends a query; encodes the special-query percent-encode set of WHATWG URL, section 1.3.
+pub(super) fn encode_query(query: &[u8], out: &mut String) {
+    encode(query, |b| b <= b' ' || b >= 0x7f || b"\"#<>'".contains(&b), out);
+}
+
+/// Returns the bytes with `%41` turned into `A`. A `%` without two hexadecimal digits is data.
+pub(super) fn percent_decode(mut bytes: &[u8]) -> Vec<u8> {
+    let digit = |b: u8| char::from(b).to_digit(16).and_then(|d| u8::try_from(d).ok());
+    let mut decoded = Vec::with_capacity(bytes.len());
+    while let [first, rest @ ..] = bytes {
+        bytes = rest;
+        let pair = match rest {
+            [high, low, ..] if *first == b'%' => digit(*high).zip(digit(*low)),
+            _ => None,
+        };
+        match pair {
+            Some((high, low)) => {
+                decoded.push(high << 4 | low);
+                bytes = &rest[2..];
+            }
+            None => decoded.push(*first),
+        }
+    }
+    decoded
+}
+
+/// Appends pairs as `application/x-www-form-urlencoded` (WHATWG URL, section 5.2).
+fn push_pairs<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>, mut separator: &'static str, out: &mut String) {
+    let text = |text: &str, out: &mut String| {
+        for b in text.bytes() {
+            match b {
+                b' ' => out.push('+'),
+                b'*' | b'-' | b'.' | b'_' => out.push(char::from(b)),
+                _ if b.is_ascii_alphanumeric() => out.push(char::from(b)),
+                _ => push_encoded(b, out),
+            }
+        }
+    };
+    for (name, value) in pairs {
+        out.push_str(separator);
+        text(name, out);
+        out.push('=');
+        text(value, out);
+        separator = "&";
+    }
+}
+
+/// Returns a form body, `application/x-www-form-urlencoded`.
+pub(crate) fn form<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> String {
+    let mut body = String::new();
+    push_pairs(pairs, "", &mut body);
+    body
+}
+
+/// Returns the URI with pairs added to its query, encoded as a form is. What the query holds already stays as it is.
+///
+/// # Errors
+///
+/// `InvalidInput` if the URI grows beyond the 65,534 bytes that `http::Uri` can hold.
+pub(crate) fn append_query<'a>(uri: &Uri, pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Result<Uri> {
+    let mut text = uri.to_string();
+    let separator = match uri.query() {
+        None => "?",
+        Some(query) if query.is_empty() || query.ends_with('&') => "",
+        Some(_) => "&",
+    };
+    push_pairs(pairs, separator, &mut text);
+    to_uri(text)
+}
