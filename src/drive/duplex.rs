@@ -1,6 +1,9 @@
 //! Bytes on their way out: framed, sealed, not yet sent; and how far the wire has taken them.
 
-use crate::{buf::RecvBuf, net::tls::Session};
+use crate::{
+    buf::RecvBuf,
+    net::{Fed, Session, TlsError},
+};
 use std::time::Instant;
 
 /// The most plaintext sealed at a time: two TLS records, so that a small answer is never stuck behind much else.
@@ -191,22 +194,10 @@ impl Duplex {
     /// # Errors
     ///
     /// What TLS says against it; the alert is ready to be sent.
-    pub(super) fn open(&mut self, raw: &mut RecvBuf, input: &mut RecvBuf) -> crate::error::Result<Opened> {
+    pub(super) fn open(&mut self, raw: &mut RecvBuf, input: &mut RecvBuf) -> Result<Fed, TlsError> {
         match &mut self.tls {
-            None => Ok(Opened { more: false, closed: false }),
-            Some(tls) => {
-                let fed = tls.feed(raw, input)?;
-                Ok(Opened { more: fed.more, closed: fed.closed })
-            }
+            None => Ok(Fed::Drained),
+            Some(tls) => tls.feed(raw, input),
         }
     }
-}
-
-/// What opening received records found.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Opened {
-    /// There is more in `raw` than was opened.
-    pub(super) more: bool,
-    /// The peer said close_notify.
-    pub(super) closed: bool,
 }

@@ -257,6 +257,10 @@ impl Exchanges for H1 {
         }
     }
 
+    fn is_idle(&self) -> bool {
+        self.slot.is_none()
+    }
+
     fn respond(&mut self, id: u32, head: &Response<()>, length: Length, out: &mut Vec<u8>) -> Result<(), Fault> {
         let Some(slot) = self.slot.as_mut().filter(|_| id == self.cycle) else { return Err(gone()) };
         self.engine.send_response(head, length, out).map_err(|m| misuse(&m))?;

@@ -292,6 +292,10 @@ impl Exchanges for H2 {
         self.role == Role::Client && self.engine.is_draining()
     }
 
+    fn is_idle(&self) -> bool {
+        self.engine.open_streams() == 0
+    }
+
     fn respond(&mut self, id: u32, head: &Response<()>, length: Length, out: &mut Vec<u8>) -> Result<(), Fault> {
         let end = if is_empty(length) { End::Last } else { End::More };
         let Some(slot) = self.slots.get(id) else { return Err(gone()) };

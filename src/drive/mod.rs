@@ -41,13 +41,36 @@ mod wait;
 
 pub use body::{Body, IntoBody};
 pub use cancel::{Cancel, Flow};
-pub use writer::BodyWriter;
 pub use info::{CloseReason, ConnectionInfo, ConnectionState, GoAway};
+pub use writer::BodyWriter;
 
-pub(crate) use body::Source;
+pub(crate) use body::{Source, WHOLE};
 pub(crate) use cancel::{Interrupt, Limits};
-pub(crate) use fault::{Cause, Fault};
-pub(crate) use shared::Shared;
-pub(crate) use stream::{Carrier, Stream};
+pub(crate) use fault::{CANCEL, Cause, Fault, HTTP_1_1_REQUIRED, REFUSED_STREAM};
+pub(crate) use h1::H1;
+pub(crate) use h2::H2;
+#[cfg(feature = "gzip")]
+pub(crate) use inflate::Inflate;
+pub(crate) use shared::{Setup, Shared};
+pub(crate) use stream::{Answer, Begun, Carrier, Opening, Progress, Stream};
 pub(crate) use upload::{Stopped, Upload};
 pub(crate) use wait::{block_on, step_once};
+
+use std::{
+    collections::hash_map::RandomState,
+    hash::{BuildHasher, Hasher},
+    sync::atomic::{AtomicU64, Ordering},
+};
+
+/// Returns a number that was not used before in this process: of a connection, a request, a configuration.
+pub(crate) fn next_id() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    NEXT.fetch_add(1, Ordering::Relaxed)
+}
+
+/// Returns an unpredictable number: the operating system's randomness, as the standard library keys its hash maps with it.
+pub(crate) fn random() -> u64 {
+    let mut hasher = RandomState::new().build_hasher();
+    hasher.write_u64(next_id());
+    hasher.finish()
+}

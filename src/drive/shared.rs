@@ -14,7 +14,7 @@ use super::{
 use crate::{
     buf::RecvBuf,
     error::ErrorKind,
-    net::{Interest, Lead, Part, Ready, Waker, Wire},
+    net::{Fed, Interest, Lead, Part, Ready, Session, Waker, Wire},
     time::Deadline,
 };
 use std::{
@@ -115,14 +115,35 @@ pub(crate) enum Ends {
 /// What a connection is from its beginning, besides its protocol.
 pub(crate) struct Setup {
     pub(crate) wire: Arc<dyn Wire>,
-    pub(crate) duplex: Duplex,
-    /// Received before the protocol began: raw with TLS, else input.
-    pub(crate) leftover: Vec<u8>,
+    duplex: Duplex,
+    /// What the peer said before the protocol began, opened if there is TLS.
+    pub(crate) leftover: RecvBuf,
     /// How long the wire may take nothing while something is unsent.
     pub(crate) write_stall: Duration,
     pub(crate) origin: String,
     pub(crate) id: u64,
     pub(crate) now: Instant,
+}
+
+impl Setup {
+    /// The beginning of a connection; `out` is what the handshake left to be sent.
+    pub(crate) fn new(
+        wire: Arc<dyn Wire>,
+        tls: Option<Box<Session>>,
+        out: Vec<u8>,
+        leftover: RecvBuf,
+        origin: String,
+        id: u64,
+        now: Instant,
+    ) -> Self {
+        let write_stall = Duration::from_secs(60);
+        Setup { wire, duplex: Duplex::new(tls, out), leftover, write_stall, origin, id, now }
+    }
+
+    /// Where the protocol puts its first bytes.
+    pub(crate) fn out(&mut self) -> &mut Vec<u8> {
+        &mut self.duplex.pending
+    }
 }
 
 /// A connection: a wire and a core.
@@ -145,13 +166,11 @@ impl<P: Protocol> Shared<P> {
     /// Joins a wire and a protocol whose first bytes are already in `setup.duplex`.
     pub(crate) fn new(setup: Setup, proto: P) -> Self {
         let Setup { wire, duplex, leftover, write_stall, origin, id, now } = setup;
-        let (mut raw, mut input) = (RecvBuf::new(), RecvBuf::new());
-        if duplex.tls.is_some() { raw.extend(&leftover) } else { input.extend(&leftover) }
         let core = Core {
             proto,
             duplex,
-            input,
-            raw,
+            input: leftover,
+            raw: RecvBuf::new(),
             turn: Turn::default(),
             asleep: None,
             receiving: false,
@@ -378,21 +397,20 @@ impl<P: Protocol> Core<P> {
 
     fn try_ingest(&mut self, now: Instant, wakes: &mut Wakes) -> Result<(), Cause> {
         loop {
-            let opened = self.duplex.open(&mut self.raw, &mut self.input);
-            let opened = match opened {
-                Ok(opened) => opened,
+            let fed = match self.duplex.open(&mut self.raw, &mut self.input) {
+                Ok(fed) => fed,
                 Err(e) => {
                     // What was opened before the bad record counts.
                     self.proto.ingest(&mut self.input, &mut self.duplex.pending, now, wakes)?;
                     return Err(Cause::new(ErrorKind::Tls, CloseReason::Violation, e));
                 }
             };
-            if opened.closed && self.eof != Eof::Told {
+            if fed == Fed::Closed && self.eof != Eof::Told {
                 self.eof = Eof::Seen { clean: true };
             }
             let before = self.input.len();
             self.proto.ingest(&mut self.input, &mut self.duplex.pending, now, wakes)?;
-            if !opened.more || (self.input.len() == before && before > 0) {
+            if fed != Fed::More || self.input.len() == before {
                 break;
             }
         }

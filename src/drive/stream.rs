@@ -65,6 +65,8 @@ pub(crate) trait Exchanges: Protocol {
     fn accept(&mut self) -> Option<u32>;
     /// Whether no exchange will ever begin on it any more.
     fn is_over_for_new(&self) -> bool;
+    /// Whether no exchange is open.
+    fn is_idle(&self) -> bool;
     /// Frames the final head of an answer (server).
     fn respond(&mut self, id: u32, head: &Response<()>, length: Length, out: &mut Vec<u8>) -> Result<(), Fault>;
     /// Frames a 1xx (server).
@@ -163,6 +165,10 @@ pub(crate) trait Carrier: Send + Sync {
     fn look(&self, now: Instant) -> bool;
     /// Whether an exchange may begin on it now or later, without looking.
     fn is_usable(&self) -> bool;
+    /// Whether no exchange is open on it.
+    fn is_idle(&self) -> bool;
+    /// When bytes last moved, either way.
+    fn last_used(&self) -> Instant;
     /// Ends the connection now: what is open on it fails.
     fn shutdown(&self, cause: Cause);
     /// A row of the connection table.
@@ -508,6 +514,15 @@ impl<P: Exchanges> Carrier for Shared<P> {
     fn is_usable(&self) -> bool {
         let core = self.lock();
         core.over.is_none() && !core.proto.is_over_for_new()
+    }
+
+    fn is_idle(&self) -> bool {
+        self.lock().proto.is_idle()
+    }
+
+    fn last_used(&self) -> Instant {
+        let core = self.lock();
+        core.last_in.max(core.last_out)
     }
 
     fn shutdown(&self, cause: Cause) {

@@ -1,0 +1,135 @@
+//! What a client was told, and what one request was told otherwise.
+
+use super::{
+    hook::Hook,
+    redirect::Redirects,
+    retry::Retry,
+    timeouts::Timeouts,
+    url::Base,
+};
+use crate::{
+    drive::{Cancel, Interrupt},
+    net::{Connect, Proxy, Resolve, TlsClient},
+};
+use http::{HeaderMap, HeaderValue};
+use std::{fmt, net::IpAddr, path::PathBuf, sync::Arc, time::Duration};
+
+/// Which HTTP version to speak.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Protocol {
+    /// ALPN decides over TLS; HTTP/1.1 in the clear.
+    #[default]
+    Auto,
+    /// HTTP/1.1 only.
+    Http1,
+    /// HTTP/2 only: ALPN offers exactly `h2`; prior knowledge in the clear (RFC 9113, section 3.3).
+    Http2,
+    /// As `Http2`, and goes on where the TLS peer has no ALPN.
+    Http2WithoutAlpn,
+    /// HTTP/2 by `Upgrade: h2c`, else HTTP/1.1 (cleartext only; RFC 7540, section 3.2).
+    H2cUpgrade,
+}
+
+/// Everything a client was told.
+#[derive(Clone)]
+pub(crate) struct Settings {
+    // requests
+    pub(crate) base: Option<Base>,
+    pub(crate) default_headers: HeaderMap,
+    pub(crate) user_agent: Option<HeaderValue>,
+    pub(crate) timeouts: Timeouts,
+    pub(crate) protocol: Protocol,
+    pub(crate) redirects: Redirects,
+    pub(crate) retry: Retry,
+    pub(crate) cancels: Vec<Cancel>,
+    pub(crate) interrupt: Option<Interrupt>,
+    pub(crate) hooks: Vec<Arc<dyn Hook>>,
+    pub(crate) decompress: bool,
+    pub(crate) preserve_case: bool,
+    pub(crate) max_header_bytes: usize,
+    // connections
+    pub(crate) limits: PoolLimits,
+    pub(crate) h2: H2Settings,
+    pub(crate) network: Network,
+}
+
+/// What bounds the pool.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PoolLimits {
+    pub(crate) max_idle: usize,
+    pub(crate) max_idle_per_origin: usize,
+    pub(crate) idle_timeout: Duration,
+    pub(crate) max_lifetime: Duration,
+    pub(crate) max_per_origin: Option<usize>,
+    pub(crate) more_when_full: bool,
+}
+
+impl Default for PoolLimits {
+    fn default() -> Self {
+        PoolLimits {
+            max_idle: 100,
+            max_idle_per_origin: 10,
+            idle_timeout: Duration::from_secs(60),
+            max_lifetime: Duration::from_secs(24 * 3600),
+            max_per_origin: None,
+            more_when_full: false,
+        }
+    }
+}
+
+/// What HTTP/2 connections are made with.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct H2Settings {
+    pub(crate) upkeep_interval: Duration,
+    pub(crate) ping_ack_timeout: Duration,
+    pub(crate) probe_after_idle: Duration,
+    pub(crate) stream_window: u32,
+    pub(crate) connection_window: u32,
+}
+
+impl Default for H2Settings {
+    fn default() -> Self {
+        H2Settings {
+            upkeep_interval: Duration::from_secs(60),
+            ping_ack_timeout: Duration::from_secs(15),
+            probe_after_idle: Duration::from_secs(10),
+            stream_window: 1024 * 1024,
+            connection_window: 16 * 1024 * 1024,
+        }
+    }
+}
+
+/// How connections are made. Two clients of one pool share connections only if theirs is the same.
+#[derive(Clone)]
+pub(crate) struct Network {
+    /// Unique to this configuration.
+    pub(crate) id: u64,
+    pub(crate) tls: Option<TlsClient>,
+    pub(crate) proxy: Option<Proxy>,
+    pub(crate) resolver: Option<Arc<dyn Resolve>>,
+    pub(crate) connector: Option<Arc<dyn Connect>>,
+    pub(crate) unix: Option<PathBuf>,
+    pub(crate) local: Option<IpAddr>,
+}
+
+impl fmt::Debug for Network {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Network").field("id", &self.id).field("proxy", &self.proxy).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Settings")
+            .field("timeouts", &self.timeouts)
+            .field("protocol", &self.protocol)
+            .field("redirects", &self.redirects)
+            .field("retry", &self.retry)
+            .field("hooks", &self.hooks.len())
+            .field("limits", &self.limits)
+            .field("h2", &self.h2)
+            .field("network", &self.network)
+            .finish_non_exhaustive()
+    }
+}
