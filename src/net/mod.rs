@@ -1,9 +1,21 @@
 //! Wires: bytes to and from a peer, with deadlines.
 
+mod dial;
+mod proxy;
 mod task;
+#[cfg(feature = "tls")]
+mod tls;
+#[cfg(not(feature = "tls"))]
+#[path = "tls/off.rs"]
+mod tls;
 mod wait;
 
+pub use proxy::Proxy;
+pub(crate) use proxy::{ProxyServer, Route};
 pub(crate) use task::{Cx, Lead, Part, Wants};
+#[cfg(feature = "tls")]
+pub use tls::Tls;
+pub(crate) use tls::{Fed, Session, TlsClient, TlsError, TlsWire};
 pub use wait::Waker;
 pub(crate) use wait::{Ready, Waiter, with_waiter};
 
@@ -45,6 +57,12 @@ pub trait Wire: Send + Sync {
     fn socket(&self) -> Option<std::os::windows::io::BorrowedSocket<'_>> {
         None
     }
+    /// Returns whether something can be read although the descriptor may be silent; nobody waits for the descriptor then.
+    ///
+    /// Only for wires that hold bytes back, such as one that decrypts whole records.
+    fn has_buffered(&self) -> bool {
+        false
+    }
     /// Returns the peer's address, if it has one.
     fn peer_addr(&self) -> Option<SocketAddr> {
         None
@@ -74,3 +92,7 @@ pub trait Resolve: Send + Sync {
     /// Returns the addresses of `host`, best first.
     fn resolve(&self, host: &str, port: u16, deadline: Deadline) -> io::Result<Vec<SocketAddr>>;
 }
+
+/// Attached to an error of kind `Tls`: the server has none of the application protocols it was offered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct NoAlpn;
