@@ -1,21 +1,39 @@
 //! Wires: bytes to and from a peer, with deadlines.
 
 mod dial;
+mod listen;
+mod pair;
 mod proxy;
+mod sleep;
+mod sys;
 mod task;
+mod tcp;
 #[cfg(feature = "tls")]
 mod tls;
 #[cfg(not(feature = "tls"))]
 #[path = "tls/off.rs"]
 mod tls;
+#[cfg(unix)]
+mod unix;
 mod wait;
 
+pub(crate) use dial::{Dial, DialPlan, Dialled, Took, Via};
+pub(crate) use listen::{Accepted, Listener};
+pub use pair::{PairEnd, pair};
 pub use proxy::Proxy;
 pub(crate) use proxy::{ProxyServer, Route};
+#[cfg(unix)]
+pub(crate) use sys::connect_unix;
+pub(crate) use sys::{connect_result, start_connect};
 pub(crate) use task::{Cx, Lead, Part, Wants};
+pub use tcp::Tcp;
 #[cfg(feature = "tls")]
 pub use tls::Tls;
+#[cfg(feature = "tls")]
+pub(crate) use tls::TlsServer;
 pub(crate) use tls::{Fed, Session, TlsClient, TlsError, TlsWire};
+#[cfg(unix)]
+pub use unix::Unix;
 pub use wait::Waker;
 pub(crate) use wait::{Ready, Waiter, with_waiter};
 
@@ -96,3 +114,6 @@ pub trait Resolve: Send + Sync {
 /// Attached to an error of kind `Tls`: the server has none of the application protocols it was offered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct NoAlpn;
+
+#[cfg(test)]
+mod tests;

@@ -109,7 +109,9 @@ impl Credentials {
         let (user, password) = userinfo.split_once(':').unwrap_or((userinfo, ""));
         match (percent_decode(user), percent_decode(password)) {
             (Some(user), Some(password)) => Ok(Credentials { user, password }),
-            _ => Err(Error::invalid("proxy URL: the user or the password has a `%` without two hexadecimal digits behind it")),
+            _ => Err(Error::invalid(
+                "proxy URL: the user or the password has a `%` without two hexadecimal digits behind it",
+            )),
         }
     }
 
@@ -170,7 +172,7 @@ pub(super) fn split_host_port(text: &str) -> Option<(String, Option<u16>)> {
         }
     };
     let plain = |b: u8| b.is_ascii_graphic() && !b"/?#@[]\\<>\"^`{|}".contains(&b) || !b.is_ascii();
-    if host.is_empty() || !host.bytes().all(plain) || host.contains(':') && !text.contains(host) {
+    if host.is_empty() || !host.bytes().all(plain) {
         return None;
     }
     let port = match port {

@@ -12,12 +12,21 @@ pub(super) struct Bypass {
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Rule {
     /// One literal address.
-    Address { address: IpAddr, port: Option<u16> },
+    Address {
+        address: IpAddr,
+        port: Option<u16>,
+    },
     /// A name and everything below it, in lower case, without dots at its ends.
-    Domain { name: String, port: Option<u16> },
+    Domain {
+        name: String,
+        port: Option<u16>,
+    },
     Everything,
     /// The addresses whose first `bits` bits are these.
-    Network { address: IpAddr, bits: u32 },
+    Network {
+        address: IpAddr,
+        bits: u32,
+    },
 }
 
 impl Bypass {

@@ -12,7 +12,7 @@ mod socks;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use address::{Credentials, ProxyServer, Scheme};
+pub(crate) use address::{Credentials, ProxyServer, Scheme, authority};
 pub(crate) use ask::Asking;
 
 use super::Target;
@@ -132,7 +132,8 @@ impl Proxy {
     pub fn bypass(mut self, hosts: &[&str]) -> Self {
         for entry in hosts {
             if self.bypass.add(entry).is_err() {
-                self.mistake = Some(format!("`{entry}` is not a host, domain or network to reach without proxy").into());
+                self.mistake =
+                    Some(format!("`{entry}` is not a host, domain or network to reach without proxy").into());
             }
         }
         self

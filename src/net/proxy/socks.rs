@@ -173,7 +173,9 @@ impl SocksRefusal {
             // Not allowed, or not understood: no connection was tried.
             SocksRefusal::Reply(2 | 7 | 8) => ErrorKind::Handshake,
             SocksRefusal::Reply(_) => ErrorKind::Connect,
-            SocksRefusal::AddressType(_) | SocksRefusal::Method(_) | SocksRefusal::Version(_) => ErrorKind::PeerViolation,
+            SocksRefusal::AddressType(_) | SocksRefusal::Method(_) | SocksRefusal::Version(_) => {
+                ErrorKind::PeerViolation
+            }
         }
     }
 }
@@ -185,7 +187,9 @@ impl fmt::Display for SocksRefusal {
             SocksRefusal::Method(method) => return write!(f, "authentication method {method}, which was not offered"),
             SocksRefusal::NoMethod => return f.write_str("none of our authentication methods is accepted"),
             SocksRefusal::Password => return f.write_str("the user or the password is wrong"),
-            SocksRefusal::Version(version) => return write!(f, "an answer in version {version} of the protocol, not SOCKS5"),
+            SocksRefusal::Version(version) => {
+                return write!(f, "an answer in version {version} of the protocol, not SOCKS5");
+            }
             SocksRefusal::Reply(code) => *code,
         };
         // RFC 1928, section 6.

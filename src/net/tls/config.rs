@@ -131,9 +131,7 @@ impl Tls {
             .with_safe_default_protocol_versions()
             .map_err(|e| wrong("the TLS cryptography cannot be used", e))?;
         let builder = match self.trust {
-            Trust::Anyone => {
-                builder.dangerous().with_custom_certificate_verifier(Arc::new(TrustAnyone { provider }))
-            }
+            Trust::Anyone => builder.dangerous().with_custom_certificate_verifier(Arc::new(TrustAnyone { provider })),
             Trust::Added | Trust::Public => builder.with_root_certificates(self.root_store()?),
         };
         let mut config = match &self.identity {

@@ -58,15 +58,21 @@ pub(crate) enum Fed {
 /// The state of TLS on one connection, on either side of it.
 pub(crate) struct Session {
     inner: Connection,
-    /// What broke it, said again by every later `feed`.
-    failed: Option<TlsError>,
+    /// How the receiving half ended, said again by every later `feed`.
+    end: Option<End>,
+}
+
+#[derive(Clone, Debug)]
+enum End {
+    Closed,
+    Failed(TlsError),
 }
 
 impl Session {
     fn new(mut inner: Connection) -> Self {
         // We take out what was sealed at once; a limit would only make rustls take a part of it.
         inner.set_buffer_limit(None);
-        Session { inner, failed: None }
+        Session { inner, end: None }
     }
 
     /// Takes bytes out of `raw`, and appends what they decrypt to at the end of `plain`.
@@ -79,8 +85,13 @@ impl Session {
     /// A [`TlsError`] is the end of the session, and later calls return it again. `plain` has what came before it was broken, and
     /// `pending` gives the alert that tells the peer why.
     pub(crate) fn feed(&mut self, raw: &mut RecvBuf, plain: &mut RecvBuf) -> Result<Fed, TlsError> {
-        if let Some(failed) = &self.failed {
-            return Err(failed.clone());
+        match &self.end {
+            None => {}
+            Some(End::Closed) => {
+                raw.clear();
+                return Ok(Fed::Closed);
+            }
+            Some(End::Failed(failed)) => return Err(failed.clone()),
         }
         loop {
             if plain.len() > PLAIN_LIMIT && !raw.is_empty() {
@@ -96,6 +107,7 @@ impl Session {
                 Ok((_, state)) if state.peer_has_closed() => {
                     // Data behind close_notify is ignored (RFC 8446, section 6.1).
                     raw.clear();
+                    self.end = Some(End::Closed);
                     return Ok(Fed::Closed);
                 }
                 Ok((0, _)) => return Ok(Fed::Drained),
@@ -103,7 +115,7 @@ impl Session {
                 Ok(_) => {}
                 Err(source) => {
                     let failed = TlsError { source };
-                    self.failed = Some(failed.clone());
+                    self.end = Some(End::Failed(failed.clone()));
                     return Err(failed);
                 }
             }
@@ -157,6 +169,11 @@ impl Session {
         self.inner.is_handshaking()
     }
 
+    /// Returns whether the peer said with close_notify that nothing more will come.
+    pub(crate) fn is_closed(&self) -> bool {
+        matches!(self.end, Some(End::Closed))
+    }
+
     /// Returns whether [`pending`](Self::pending) has something.
     pub(crate) fn wants_write(&self) -> bool {
         self.inner.wants_write()
@@ -202,7 +219,7 @@ impl fmt::Debug for Session {
         f.debug_struct("Session")
             .field("handshaking", &self.is_handshaking())
             .field("version", &self.version())
-            .field("failed", &self.failed)
+            .field("end", &self.end)
             .finish_non_exhaustive()
     }
 }
@@ -224,6 +241,14 @@ impl TlsError {
     pub(crate) fn is_verdict(&self) -> bool {
         self.is_no_alpn() || matches!(self.source, rustls::Error::InvalidCertificate(_))
     }
+
+    /// Returns an error of kind `Tls` that begins with what happened, with the error of rustls as its source; [`NoAlpn`] is
+    /// attached where that was the reason.
+    pub(crate) fn describe(self, what: &str) -> Error {
+        let error = Error::with(ErrorKind::Tls, format!("{what}: {self}")).in_phase(Phase::Tls);
+        let error = if self.is_no_alpn() { error.attach(NoAlpn) } else { error };
+        error.with_source(self.source)
+    }
 }
 
 impl fmt::Display for TlsError {
@@ -238,12 +263,9 @@ impl std::error::Error for TlsError {
     }
 }
 
-/// Of kind `Tls`, with the error of rustls as its source; [`NoAlpn`] is attached where that was the reason.
 impl From<TlsError> for Error {
     fn from(e: TlsError) -> Self {
-        let no_alpn = e.is_no_alpn();
-        let error = Error::with(ErrorKind::Tls, format!("TLS failed: {e}")).in_phase(Phase::Tls).with_source(e.source);
-        if no_alpn { error.attach(NoAlpn) } else { error }
+        e.describe("TLS failed")
     }
 }
 

@@ -44,8 +44,8 @@ impl TlsServer {
     ///
     /// `InvalidInput` if the configuration cannot be used at all.
     pub(crate) fn start(&self) -> Result<Session> {
-        let inner = ServerConnection::new(self.config.clone())
-            .map_err(|e| wrong("TLS cannot begin with these settings", e))?;
+        let inner =
+            ServerConnection::new(self.config.clone()).map_err(|e| wrong("TLS cannot begin with these settings", e))?;
         Ok(Session::new(Connection::Server(inner)))
     }
 }
