@@ -45,7 +45,7 @@ impl<'a> PollSet<'a> {
     pub(super) fn recycle(mut self, memory: &mut PollMemory) {
         self.0.clear();
         // Nothing is left to convert: only the allocation passes on, which `collect` does in place.
-        memory.0 = self.0.into_iter().filter_map(|_| None).collect();
+        memory.0 = self.0.into_iter().map_while(|_| None).collect();
     }
 
     pub(super) fn push(&mut self, handle: Handle<'a>, interest: Interest) {
