@@ -4,6 +4,7 @@
 pub use http;
 
 mod buf;
+mod drive;
 mod error;
 mod fields;
 pub mod net;

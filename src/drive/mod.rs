@@ -1,0 +1,3 @@
+//! Drivers: an engine, a wire, and the threads that wait.
+
+mod turn;
