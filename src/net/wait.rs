@@ -134,6 +134,15 @@ impl Waker {
     }
 }
 
+/// Two wakers are equal if they belong to the same waiter.
+impl PartialEq for Waker {
+    fn eq(&self, other: &Self) -> bool {
+        self.same(other)
+    }
+}
+
+impl Eq for Waker {}
+
 /// What a wire is ready for. A wire without a descriptor is reported ready for both after every wake.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Ready {

@@ -1,0 +1,760 @@
+//! One request on its way: a state that any waiting thread can move.
+//!
+//! ```text
+//!  Begin ──► Slot ──► Dialling ──► Opening ──► Exchanging ──► answer
+//!    ▲         └───────────────────────▲           │
+//!    └──── Sleeping ◄── a repetition or a redirect ┘
+//! ```
+//!
+//! Every state is polled; none of them waits.
+
+use super::{
+    Inner,
+    connect::{self, Connecting},
+    failure::{self, Failed},
+    flight::Flight,
+    hook::{Attempt, Trace, Verdict},
+    incoming::Incoming,
+    options::Options,
+    pool::{Checkout, Key, Lease, Wish},
+    redirect::{self, Decision, NextBody, Redirected, RequestBody},
+    response::Response,
+    retry::{self, Again, Attempted, Retry},
+    settings::Protocol,
+    url::{Origin, Scheme},
+};
+use crate::{
+    drive::{Answer, Begun, Body, CANCEL, Carrier, Fault, Limits, Opening, Stopped, Stream, Upload, random},
+    error::{Error, ErrorKind, Phase, Processed, Result},
+    net::{Cx, Route},
+    proto::{
+        End, ResponseHead,
+        h1::{Length, TargetForm},
+    },
+    time::Deadline,
+};
+use http::{HeaderValue, Method, Request, StatusCode, Uri, Version, header};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    task::Poll,
+    time::{Duration, Instant},
+};
+
+/// The pause before a request is repeated that a peer in trouble refused: from here to ten times as long, at random.
+const TROUBLE: Duration = Duration::from_millis(100);
+
+/// How many HTTP/1 connections per origin requests that were only started make (browsers: 6).
+const STARTED_CONNECTIONS: usize = 6;
+
+/// A request on its way.
+#[derive(Debug)]
+pub(crate) struct Call {
+    pub(super) inner: Arc<Inner>,
+    pub(super) options: Options,
+    /// Method, URI and headers, the defaults included, as the program asked for them.
+    pub(super) request: Request<()>,
+    pub(super) origin: Origin,
+    /// The body of the next attempt; afterwards what can be replayed of it.
+    pub(super) body: Body,
+    /// The body is written by the caller.
+    pub(super) external: bool,
+    /// The connection to use, if the caller owns one.
+    pub(super) pinned: Option<Arc<dyn Carrier>>,
+    pub(super) limits: Limits,
+    pub(super) flight: Flight,
+    pub(super) began: Instant,
+    /// Several requests of one thread are under way: they share few connections.
+    pub(super) started: bool,
+    pub(super) history: Vec<(StatusCode, Uri)>,
+    pub(super) attempt: Prepared,
+    pub(super) attempts: u32,
+    repeated: bool,
+    http1: bool,
+    pub(super) timings: super::Timings,
+    state: State,
+}
+
+/// What one attempt sends.
+#[derive(Debug, Default)]
+pub(crate) struct Prepared {
+    /// The head as hooks have changed it; `None`: as the program asked for it.
+    head: Option<Request<()>>,
+    upload: Option<Upload>,
+    began: Option<Instant>,
+}
+
+#[derive(Debug)]
+enum State {
+    /// Nothing of this attempt has happened.
+    Begin,
+    /// Waits for a connection of the pool.
+    Slot { since: Instant },
+    /// Makes a connection.
+    Dialling { connecting: Box<Connecting>, since: Instant },
+    /// Has a connection and waits for a stream on it.
+    Opening { place: Place, since: Instant },
+    /// Is on a stream.
+    Exchanging(Box<Exchange>),
+    /// Waits before the next attempt.
+    Sleeping { until: Instant },
+    /// Was answered, or failed.
+    Over,
+}
+
+/// A connection, and what gives it back.
+#[derive(Debug)]
+enum Place {
+    Pooled(Lease),
+    Pinned(Arc<dyn Carrier>),
+}
+
+impl std::fmt::Debug for dyn Carrier {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "connection {}", self.id())
+    }
+}
+
+impl Place {
+    fn conn(&self) -> &Arc<dyn Carrier> {
+        match self {
+            Place::Pooled(lease) => &lease.conn,
+            Place::Pinned(conn) => conn,
+        }
+    }
+}
+
+/// A request on a stream.
+#[derive(Debug)]
+pub(crate) struct Exchange {
+    pub(super) stream: Stream,
+    pub(super) upload: Option<Upload>,
+    /// Until when the body waits for a 100.
+    expect: Option<Instant>,
+    /// When the last byte of the request was framed.
+    sent: Option<Instant>,
+    opened: Instant,
+    pub(super) reused: bool,
+    pub(super) version: Version,
+    /// Where to note how long the peer keeps the connection.
+    keep: Option<Arc<AtomicU64>>,
+}
+
+impl Call {
+    pub(super) fn new(
+        inner: Arc<Inner>,
+        options: Options,
+        request: Request<()>,
+        origin: Origin,
+        body: Body,
+        pinned: Option<Arc<dyn Carrier>>,
+    ) -> Self {
+        let limits = Limits::new(options.cancels.clone(), inner.settings.interrupt.clone());
+        let flight = Flight::begin(&inner.pool);
+        Call {
+            inner,
+            options,
+            request,
+            origin,
+            body,
+            external: false,
+            pinned,
+            limits,
+            flight,
+            began: Instant::now(),
+            started: false,
+            history: Vec::new(),
+            attempt: Prepared::default(),
+            attempts: 0,
+            repeated: false,
+            http1: false,
+            timings: super::Timings::default(),
+            state: State::Begin,
+        }
+    }
+
+    /// Moves on until the request is on its way, waits for a slot, or is over: what `start` does before it returns.
+    pub(super) fn poll_launched(&mut self, cx: &mut Cx<'_>) -> Poll<Option<Result<Response>>> {
+        match self.poll(cx) {
+            Poll::Ready(result) => Poll::Ready(Some(result)),
+            Poll::Pending if matches!(self.state, State::Dialling { .. }) => Poll::Pending,
+            Poll::Pending => Poll::Ready(None),
+        }
+    }
+
+    /// The stream, once there is one: for a caller who writes the body.
+    pub(super) fn stream(&self) -> Option<&Stream> {
+        match &self.state {
+            State::Exchanging(exchange) => Some(&exchange.stream),
+            _ => None,
+        }
+    }
+
+    /// When everything has to be over.
+    pub(super) fn deadline(&self) -> Deadline {
+        Deadline::from(self.options.timeouts.total_limit().and_then(|d| self.began.checked_add(d)))
+    }
+
+    /// Moves it on as far as possible. Ready once the head of the final answer is there, or nothing helps any more.
+    pub(super) fn poll(&mut self, cx: &mut Cx<'_>) -> Poll<Result<Response>> {
+        loop {
+            let step = match self.check(cx) {
+                Ok(()) => self.step(cx),
+                Err(e) => Poll::Ready(Err(Failed::error(e))),
+            };
+            match step {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Ok(None)) => {}
+                Poll::Ready(Ok(Some(response))) => {
+                    self.state = State::Over;
+                    return Poll::Ready(Ok(*response));
+                }
+                Poll::Ready(Err(failed)) => {
+                    if let Some(e) = self.on_failure(failed, cx) {
+                        self.state = State::Over;
+                        self.flight.failed();
+                        return Poll::Ready(Err(e));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Looks whether the call has to end whatever its state.
+    fn check(&mut self, cx: &mut Cx<'_>) -> Result<()> {
+        self.limits.check(cx)?;
+        if self.inner.pool.is_stopped() && !matches!(self.state, State::Exchanging(_)) {
+            return Err(Error::with(ErrorKind::Cancelled, "the client was shut down"));
+        }
+        let deadline = self.deadline();
+        if deadline.has_passed(cx.now) {
+            let limit = self.options.timeouts.total_limit().unwrap_or_default();
+            return Err(Error::with(ErrorKind::TimedOut, format!("the request took longer than {limit:?}")));
+        }
+        cx.wait_until(deadline);
+        Ok(())
+    }
+
+    fn step(&mut self, cx: &mut Cx<'_>) -> Poll<Result<Option<Box<Response>>, Failed>> {
+        match std::mem::replace(&mut self.state, State::Over) {
+            State::Begin => {
+                self.state = State::Slot { since: cx.now };
+                Poll::Ready(self.begin(cx.now).map(|()| None).map_err(Failed::error))
+            }
+            State::Slot { since } => self.on_slot(since, cx),
+            State::Dialling { connecting, since } => self.on_dialling(connecting, since, cx),
+            State::Opening { place, since } => self.on_opening(place, since, cx),
+            State::Exchanging(exchange) => self.on_exchanging(exchange, cx),
+            State::Sleeping { until } if until <= cx.now => {
+                self.state = State::Begin;
+                Poll::Ready(Ok(None))
+            }
+            State::Sleeping { until } => {
+                cx.wait_until(Deadline::at(until));
+                self.state = State::Sleeping { until };
+                Poll::Pending
+            }
+            State::Over => Poll::Ready(Err(Failed::error(Error::with(ErrorKind::Misuse, "the request is over")))),
+        }
+    }
+
+    /// Puts an attempt together.
+    fn begin(&mut self, now: Instant) -> Result<()> {
+        self.attempts += 1;
+        let mut body = match self.body.replay() {
+            Some(body) => body,
+            None => std::mem::take(&mut self.body),
+        };
+        let hooks = &self.inner.settings.hooks;
+        self.attempt = Prepared { head: None, upload: None, began: Some(now) };
+        if !hooks.is_empty() {
+            let mut request = Request::new(body);
+            *request.method_mut() = self.request.method().clone();
+            *request.uri_mut() = self.request.uri().clone();
+            *request.headers_mut() = self.request.headers().clone();
+            *request.extensions_mut() = self.request.extensions().clone();
+            let attempt = self.describe_attempt();
+            for hook in hooks {
+                hook.before(&mut request, &attempt)?;
+            }
+            let (parts, changed) = request.into_parts();
+            body = changed;
+            if parts.uri != *self.request.uri() {
+                self.origin = Origin::of(&parts.uri)?;
+            }
+            self.attempt.head = Some(Request::from_parts(parts, ()));
+        }
+        if !self.external {
+            self.attempt.upload = Some(Upload::new(body));
+        }
+        self.adjust_head()
+    }
+
+    /// Adds what the body and the way to the peer call for.
+    fn adjust_head(&mut self) -> Result<()> {
+        let length = self.attempt.upload.as_ref().map(|upload| upload.length());
+        let route = connect::route(&self.inner.settings, &self.origin)?;
+        let head = self.attempt.head.as_mut().unwrap_or(&mut self.request);
+        let wants_length = matches!(*head.method(), Method::POST | Method::PUT | Method::PATCH);
+        match length {
+            Some(Length::Known(n)) => _ = head.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(n)),
+            Some(Length::Empty) if wants_length => {
+                head.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
+            }
+            Some(Length::Empty | Length::Unknown) => _ = head.headers_mut().remove(header::CONTENT_LENGTH),
+            None => {}
+        }
+        if let Route::Absolute(proxy) = route {
+            if let Some(value) = proxy.authorization() {
+                head.headers_mut().insert(header::PROXY_AUTHORIZATION, value);
+            }
+        }
+        Ok(())
+    }
+
+    fn head(&self) -> &Request<()> {
+        self.attempt.head.as_ref().unwrap_or(&self.request)
+    }
+
+    /// How the body is delimited.
+    fn length(&self) -> Length {
+        match &self.attempt.upload {
+            Some(upload) => match (upload.length(), self.head().headers().contains_key(header::CONTENT_LENGTH)) {
+                (Length::Empty, true) => Length::Known(0),
+                (length, _) => length,
+            },
+            None => {
+                let declared = self.head().headers().get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse().ok());
+                declared.map_or(Length::Unknown, Length::Known)
+            }
+        }
+    }
+
+    fn protocol(&self) -> Protocol {
+        if self.http1 { Protocol::Http1 } else { self.options.protocol }
+    }
+
+    fn key(&self) -> Key {
+        let mut key =
+            Key { origin: self.origin.clone(), protocol: self.protocol(), network: self.inner.settings.network.id };
+        if key.protocol == Protocol::Auto && self.inner.pool.is_http1_only(&key) {
+            key.protocol = Protocol::Http1;
+        }
+        key
+    }
+
+    fn on_slot(&mut self, since: Instant, cx: &mut Cx<'_>) -> Poll<Result<Option<Box<Response>>, Failed>> {
+        if let Some(conn) = &self.pinned {
+            self.state = State::Opening { place: Place::Pinned(conn.clone()), since };
+            return Poll::Ready(Ok(None));
+        }
+        let settings = self.inner.settings.clone();
+        let key = self.key();
+        let hopeful = match key.protocol {
+            Protocol::Auto => self.origin.scheme == Scheme::Https,
+            Protocol::Http2 | Protocol::Http2WithoutAlpn | Protocol::H2cUpgrade => true,
+            Protocol::Http1 => false,
+        };
+        let cap = settings.limits.max_per_origin.or(self.started.then_some(STARTED_CONNECTIONS));
+        match self.inner.pool.checkout(&key, Wish { limits: &settings.limits, cap, hopeful }, cx) {
+            Checkout::Ready(lease) => {
+                self.timings.slot = cx.now.saturating_duration_since(since);
+                self.state = State::Opening { place: Place::Pooled(lease), since: cx.now };
+                Poll::Ready(Ok(None))
+            }
+            Checkout::Dial(permit) => {
+                let limit = |d: Option<Duration>| Deadline::from(d.and_then(|d| cx.now.checked_add(d))).earlier(self.deadline());
+                let timeouts = &self.options.timeouts;
+                let (resolve_by, connect_by) = (limit(timeouts.resolve_limit()), limit(timeouts.connect_limit()));
+                let connecting = Connecting::new(&settings, &key, permit, resolve_by, connect_by).map_err(Failed::error)?;
+                self.timings.slot = cx.now.saturating_duration_since(since);
+                self.state = State::Dialling { connecting: Box::new(connecting), since: cx.now };
+                Poll::Ready(Ok(None))
+            }
+            Checkout::Wait => {
+                self.state = State::Slot { since };
+                self.wait_for_slot(since, cx)
+            }
+        }
+    }
+
+    fn wait_for_slot(&self, since: Instant, cx: &mut Cx<'_>) -> Poll<Result<Option<Box<Response>>, Failed>> {
+        let until = Deadline::from(self.options.timeouts.slot_limit().and_then(|d| since.checked_add(d)));
+        if until.has_passed(cx.now) {
+            let text = format!("no connection or stream became free within {:?}", cx.now - since);
+            return Poll::Ready(Err(Failed::error(Error::with(ErrorKind::PoolTimeout, text).in_phase(Phase::Slot))));
+        }
+        cx.wait_until(until);
+        Poll::Pending
+    }
+
+    fn on_dialling(
+        &mut self,
+        mut connecting: Box<Connecting>,
+        since: Instant,
+        cx: &mut Cx<'_>,
+    ) -> Poll<Result<Option<Box<Response>>, Failed>> {
+        match connecting.poll(cx) {
+            Poll::Pending => {
+                self.state = State::Dialling { connecting, since };
+                Poll::Pending
+            }
+            Poll::Ready(Err(e)) => Poll::Ready(Err(Failed::dialling(e))),
+            Poll::Ready(Ok((dialled, version))) => {
+                let connected = connecting.finish(&self.inner.settings, dialled, version, cx.now);
+                let timings = &mut self.timings;
+                (timings.resolve, timings.connect, timings.tls) =
+                    (connected.took.resolve, connected.took.connect, connected.took.tls);
+                self.inner.trace(|| Trace::Resolved {
+                    host: self.origin.host.clone(),
+                    addresses: connected.addresses,
+                    took: connected.took.resolve,
+                });
+                let took = cx.now.saturating_duration_since(since);
+                self.inner.trace(|| Trace::Connected { connection: connected.lease.conn.info(), took });
+                self.state = State::Opening { place: Place::Pooled(connected.lease), since: cx.now };
+                Poll::Ready(Ok(None))
+            }
+        }
+    }
+
+    fn on_opening(&mut self, place: Place, since: Instant, cx: &mut Cx<'_>) -> Poll<Result<Option<Box<Response>>, Failed>> {
+        let conn = place.conn().clone();
+        let served = conn.served();
+        let upgrade = self.h2c_upgrade(&place);
+        let head = upgrade.as_ref().unwrap_or_else(|| self.head());
+        let absolute = matches!(connect::route(&self.inner.settings, &self.origin), Ok(Route::Absolute(_)));
+        let form = if absolute && self.pinned.is_none() { TargetForm::Absolute } else { TargetForm::Origin };
+        let opening = Opening { head, form, length: self.length() };
+        let (first, end) = match &self.attempt.upload {
+            Some(upload) if self.options.expect.is_none() => upload.first(),
+            _ => (&[][..], End::More),
+        };
+        match conn.clone().poll_open(&opening, first, end, cx) {
+            Poll::Pending => {
+                self.state = State::Opening { place, since };
+                self.wait_for_slot(since, cx)
+            }
+            Poll::Ready(Err(fault)) => Poll::Ready(Err(Failed::unsent(fault, served > 0, conn))),
+            Poll::Ready(Ok(Begun::Closed(cause))) => {
+                // It ended between the look and now: another one, as long as the pool has one, or a new one.
+                let pinned = matches!(place, Place::Pinned(_));
+                drop(place);
+                if pinned {
+                    let cause = cause.unwrap_or_else(failure::not_usable);
+                    return Poll::Ready(Err(Failed::unsent(Fault::Over(cause), false, conn)));
+                }
+                self.state = State::Slot { since };
+                Poll::Ready(Ok(None))
+            }
+            Poll::Ready(Ok(Begun::Stream(stream, taken))) => {
+                let mut upload = self.attempt.upload.take();
+                if let Some(upload) = &mut upload {
+                    upload.took_first(taken);
+                }
+                let keep = match place {
+                    Place::Pooled(lease) => {
+                        let keep = lease.keep.clone();
+                        stream.keep(Box::new(lease));
+                        Some(keep)
+                    }
+                    Place::Pinned(_) => None,
+                };
+                let (request_id, connection) = (self.flight.id(), conn.id());
+                self.inner.trace(|| Trace::Sent { request_id, connection });
+                let expect = self.options.expect.filter(|_| upload.as_ref().is_some_and(|u| !u.is_done()));
+                self.state = State::Exchanging(Box::new(Exchange {
+                    stream,
+                    upload,
+                    expect: expect.and_then(|d| cx.now.checked_add(d)),
+                    sent: None,
+                    opened: cx.now,
+                    reused: served > 0,
+                    version: conn.version(),
+                    keep,
+                }));
+                Poll::Ready(Ok(None))
+            }
+        }
+    }
+
+    fn on_exchanging(&mut self, mut exchange: Box<Exchange>, cx: &mut Cx<'_>) -> Poll<Result<Option<Box<Response>>, Failed>> {
+        let mut body_failed = None;
+        let holds_back = exchange.expect.is_some_and(|until| until > cx.now);
+        if !holds_back {
+            exchange.expect = None;
+            if let Some(Poll::Ready(Err(Stopped::Body(e)))) = exchange.upload.as_mut().map(|u| u.poll(&exchange.stream, cx)) {
+                body_failed = Some(e);
+            }
+            // A fault of the exchange shows below, behind an answer that came before it.
+        }
+        if let Some(e) = body_failed {
+            let progress = exchange.stream.progress();
+            exchange.stream.reset(CANCEL);
+            return Poll::Ready(Err(Failed::own(e.in_phase(Phase::Send), progress, exchange)));
+        }
+        match exchange.stream.poll_answer(cx) {
+            Poll::Ready(Ok(Answer::Informational(head))) => {
+                if head.status == StatusCode::CONTINUE {
+                    exchange.expect = None;
+                }
+                let request_id = self.flight.id();
+                self.inner.trace(|| Trace::Informational {
+                    request_id,
+                    status: head.status,
+                    headers: head.fields.into_map(),
+                });
+                self.state = State::Exchanging(exchange);
+                Poll::Ready(Ok(None))
+            }
+            Poll::Ready(Ok(Answer::Final(head))) => self.on_answer(exchange, head, cx.now),
+            Poll::Ready(Err(fault)) => Poll::Ready(Err(Failed::exchanging(fault, exchange))),
+            Poll::Pending => match self.overdue(&mut exchange, cx) {
+                Some(e) => {
+                    let progress = exchange.stream.progress();
+                    exchange.stream.reset(CANCEL);
+                    Poll::Ready(Err(Failed::own(e, progress, exchange)))
+                }
+                None => {
+                    self.state = State::Exchanging(exchange);
+                    Poll::Pending
+                }
+            },
+        }
+    }
+
+    /// The configured limit that has passed, if one has; else notes when the next one does.
+    fn overdue(&self, exchange: &mut Exchange, cx: &mut Cx<'_>) -> Option<Error> {
+        let timeouts = &self.options.timeouts;
+        if let Some(until) = exchange.expect {
+            cx.wait_until(Deadline::at(until));
+            return None;
+        }
+        if let Some(upload) = exchange.upload.as_mut().filter(|upload| !upload.is_done()) {
+            let limit = timeouts.write_limit()?;
+            let until = Deadline::from(upload.stalls_at(limit, cx.now));
+            if until.has_passed(cx.now) {
+                return Some(
+                    Error::with(ErrorKind::TimedOut, format!("the peer took nothing of the body for {limit:?}")).in_phase(Phase::Send),
+                );
+            }
+            cx.wait_until(until);
+            return None;
+        }
+        if self.external && exchange.stream.is_sending() {
+            return None;
+        }
+        let sent = *exchange.sent.get_or_insert(if exchange.upload.is_some() { exchange.opened } else { cx.now });
+        let limit = timeouts.first_byte_limit()?;
+        let until = Deadline::from(sent.checked_add(limit));
+        if until.has_passed(cx.now) {
+            return Some(Error::with(ErrorKind::TimedOut, format!("no answer came within {limit:?}")).in_phase(Phase::FirstByte));
+        }
+        cx.wait_until(until);
+        None
+    }
+
+    fn on_answer(&mut self, exchange: Box<Exchange>, head: ResponseHead, now: Instant) -> Poll<Result<Option<Box<Response>>, Failed>> {
+        if let Some(keep) = &exchange.keep {
+            note_keep_alive(&head, keep);
+        }
+        let began = self.attempt.began.unwrap_or(self.began);
+        self.timings.first_byte = now.saturating_duration_since(exchange.sent.unwrap_or(exchange.opened));
+        self.timings.send = exchange.sent.map_or(Duration::ZERO, |sent| sent.saturating_duration_since(exchange.opened));
+        self.timings.total = now.saturating_duration_since(self.began);
+        let (request_id, status) = (self.flight.id(), head.status);
+        self.inner.trace(|| Trace::Answered { request_id, status, took: now.saturating_duration_since(began) });
+        let reused = exchange.reused;
+        let mut response = match Incoming::response(self, exchange, head) {
+            Ok(response) => response,
+            Err(failed) => return Poll::Ready(Err(failed)),
+        };
+        match self.verdict(Ok(&response)) {
+            Verdict::RetryAfter(pause) if self.can_repeat() => {
+                self.sleep(now, pause);
+                return Poll::Ready(Ok(None));
+            }
+            Verdict::Deliver => return Poll::Ready(Ok(Some(Box::new(response)))),
+            Verdict::Pass | Verdict::RetryAfter(_) => {}
+        }
+        let closing = response.headers().get(header::CONNECTION).is_some_and(|v| v.as_bytes().eq_ignore_ascii_case(b"close"));
+        if status == StatusCode::REQUEST_TIMEOUT && closing && reused && self.may_repeat() && self.is_idempotent() {
+            self.repeat(Again::Fresh, now);
+            return Poll::Ready(Ok(None));
+        }
+        match self.redirected(&mut response) {
+            Ok(false) => Poll::Ready(Ok(Some(Box::new(response)))),
+            Ok(true) => Poll::Ready(Ok(None)),
+            Err(e) => Poll::Ready(Err(Failed::answered(e.attach(response)))),
+        }
+    }
+
+    /// Follows a redirect, if this is one; returns whether it was.
+    fn redirected(&mut self, response: &mut Response) -> Result<bool> {
+        if !response.status().is_redirection() || self.options.upgrade.is_some() {
+            return Ok(false);
+        }
+        let body = match (self.external, self.body.content_length(), self.body.is_replayable()) {
+            (true, ..) => RequestBody::Once,
+            _ if self.spent_body() => RequestBody::Once,
+            (_, Some(0), _) => RequestBody::Empty,
+            (.., true) => RequestBody::Replayable,
+            (.., false) => RequestBody::Once,
+        };
+        let count = u32::try_from(self.history.len()).unwrap_or(u32::MAX);
+        let from = Redirected { method: self.request.method(), body, from: self.request.uri(), count };
+        let location = response.headers().get(header::LOCATION).map(|v| v.as_bytes());
+        let next = match redirect::decide(response.status(), location, from, self.options.redirects)? {
+            Decision::Deliver => return Ok(false),
+            Decision::Follow(next) => next,
+        };
+        if self.pinned.is_some() && next.url.origin != self.origin {
+            return Ok(false);
+        }
+        self.history.push((response.status(), self.request.uri().clone()));
+        next.strip(self.request.headers_mut());
+        *self.request.method_mut() = next.method;
+        *self.request.uri_mut() = next.url.uri;
+        self.origin = next.url.origin;
+        if next.body == NextBody::Dropped {
+            (self.body, self.external) = (Body::empty(), false);
+        }
+        (self.http1, self.repeated) = (false, false);
+        self.inner.pool.counters.redirects.fetch_add(1, Ordering::Relaxed);
+        self.attempts -= 1;
+        self.state = State::Begin;
+        Ok(true)
+    }
+
+    /// Whether the body was one that can be sent only once, and was.
+    fn spent_body(&self) -> bool {
+        self.options.once && self.attempts > 0
+    }
+
+    fn is_idempotent(&self) -> bool {
+        retry::is_idempotent(self.head().method(), self.head().headers())
+    }
+
+    /// Whether the body, and the caller, allow another attempt.
+    fn can_repeat(&self) -> bool {
+        !self.external && !self.spent_body()
+    }
+
+    /// Whether the built-in rules may repeat it: once.
+    fn may_repeat(&self) -> bool {
+        self.can_repeat() && !self.repeated && self.options.retry == Retry::Safe
+    }
+
+    fn sleep(&mut self, now: Instant, pause: Duration) {
+        self.inner.pool.counters.retries.fetch_add(1, Ordering::Relaxed);
+        self.state = State::Sleeping { until: now.checked_add(pause).unwrap_or(now) };
+    }
+
+    fn repeat(&mut self, again: Again, now: Instant) {
+        self.repeated = true;
+        if again == Again::Http1 {
+            self.inner.pool.remember_http1(&self.key());
+            self.http1 = true;
+        }
+        let pause = match again {
+            Again::Later => TROUBLE + TROUBLE.mul_f64((random() % 900) as f64 / 100.0),
+            Again::Anywhere | Again::Fresh | Again::Http1 => Duration::ZERO,
+        };
+        self.sleep(now, pause);
+    }
+
+    fn verdict(&self, outcome: Result<&Response, &Error>) -> Verdict {
+        let hooks = &self.inner.settings.hooks;
+        if hooks.is_empty() {
+            return Verdict::Pass;
+        }
+        let attempt = self.describe_attempt();
+        let verdicts = hooks.iter().rev().map(|hook| hook.after(&attempt, outcome));
+        // Every hook sees the outcome; the first that has something to say decides.
+        verdicts.fold(Verdict::Pass, |first, next| if first == Verdict::Pass { next } else { first })
+    }
+
+    fn describe_attempt(&self) -> Attempt {
+        Attempt {
+            request_id: self.flight.id(),
+            number: self.attempts,
+            method: self.request.method().clone(),
+            url: self.request.uri().clone(),
+            replayable: self.can_repeat(),
+            elapsed: self.began.elapsed(),
+        }
+    }
+
+    /// Decides about an attempt that failed; returns the error if that was the last.
+    fn on_failure(&mut self, failed: Failed, cx: &Cx<'_>) -> Option<Error> {
+        let idempotent = self.is_idempotent();
+        let again = failed.attempted().and_then(|(fault, progress, reused, version)| {
+            retry::decide(Attempted { fault, progress, reused, version, idempotent })
+        });
+        let phase = self.phase();
+        let e = failed.into_error(phase, self.began.elapsed(), self.attempts, idempotent);
+        match self.verdict(Err(&e)) {
+            Verdict::Deliver => return Some(e),
+            Verdict::RetryAfter(pause) if self.can_repeat() && self.has_time(cx.now, pause) => {
+                self.sleep(cx.now, pause);
+                return None;
+            }
+            Verdict::Pass | Verdict::RetryAfter(_) => {}
+        }
+        match again {
+            Some(again) if self.may_repeat() && self.pinned.is_none() => {
+                self.repeat(again, cx.now);
+                None
+            }
+            _ => Some(e),
+        }
+    }
+
+    fn has_time(&self, now: Instant, pause: Duration) -> bool {
+        self.deadline().left(now).is_none_or(|left| left > pause)
+    }
+
+    /// What a limit that ends the whole call interrupts.
+    fn phase(&self) -> Phase {
+        match &self.state {
+            State::Begin => Phase::Build,
+            State::Slot { .. } | State::Opening { .. } | State::Sleeping { .. } => Phase::Slot,
+            State::Dialling { .. } => Phase::Connect,
+            State::Exchanging(exchange) if exchange.upload.as_ref().is_some_and(|u| !u.is_done()) => Phase::Send,
+            State::Exchanging(_) | State::Over => Phase::FirstByte,
+        }
+    }
+
+    /// The request as it asks for HTTP/2 by an upgrade, if it should.
+    fn h2c_upgrade(&self, place: &Place) -> Option<Request<()>> {
+        let _ = place;
+        None
+    }
+}
+
+/// Notes for how long the peer keeps an idle connection: a second less than it says, against the race.
+fn note_keep_alive(head: &ResponseHead, keep: &AtomicU64) {
+    let values = head.fields.get_all("keep-alive").filter_map(|v| std::str::from_utf8(v).ok());
+    for parameter in values.flat_map(|v| v.split(',')) {
+        if let Some((name, value)) = parameter.split_once('=') {
+            if name.trim().eq_ignore_ascii_case("timeout") {
+                if let Ok(seconds) = value.trim().trim_matches('"').parse::<u64>() {
+                    keep.store(seconds.saturating_sub(1), Ordering::Relaxed);
+                }
+            }
+        }
+    }
+}
+
+/// How a request that was not answered counts.
+pub(super) fn processed(fault: &Fault, written: u64, answered: bool) -> Processed {
+    match fault {
+        _ if answered => Processed::Yes,
+        Fault::Refused(_) | Fault::Reset(crate::drive::REFUSED_STREAM | crate::drive::HTTP_1_1_REQUIRED) => Processed::No,
+        Fault::Over(cause) if cause.kind == ErrorKind::PeerSpokeHttp1 => Processed::No,
+        _ if written == 0 => Processed::No,
+        _ => Processed::Maybe,
+    }
+}

@@ -1,0 +1,126 @@
+//! Why an attempt failed, and what its error says.
+
+use super::call::{Exchange, processed};
+use crate::{
+    drive::{Carrier, Cause, CloseReason, Fault, Progress},
+    error::{Error, ErrorKind, Phase, Processed},
+};
+use http::Version;
+use std::{sync::Arc, time::Duration};
+
+/// An attempt that failed: as a fault of the exchange, which may be repeated, or with an error of its own.
+#[derive(Debug)]
+pub(super) struct Failed {
+    what: What,
+    conn: Option<Arc<dyn Carrier>>,
+    progress: Progress,
+    reused: bool,
+    version: Version,
+}
+
+#[derive(Debug)]
+enum What {
+    /// An error that is final by the built-in rules.
+    Error(Error),
+    /// No connection could be made.
+    Dialling(Error),
+    /// The answer came; the error is about it.
+    Answered(Error),
+    Fault(Fault),
+}
+
+impl Failed {
+    fn of(what: What) -> Self {
+        Failed { what, conn: None, progress: Progress::default(), reused: false, version: Version::HTTP_11 }
+    }
+
+    pub(super) fn error(e: Error) -> Self {
+        Self::of(What::Error(e))
+    }
+
+    pub(super) fn dialling(e: Error) -> Self {
+        Self::of(What::Dialling(e))
+    }
+
+    pub(super) fn answered(e: Error) -> Self {
+        Self::of(What::Answered(e))
+    }
+
+    /// A fault before anything was sent.
+    pub(super) fn unsent(fault: Fault, reused: bool, conn: Arc<dyn Carrier>) -> Self {
+        let version = conn.version();
+        Failed { what: What::Fault(fault), conn: Some(conn), progress: Progress::default(), reused, version }
+    }
+
+    /// A fault of an exchange.
+    pub(super) fn exchanging(fault: Fault, exchange: Box<Exchange>) -> Self {
+        let progress = exchange.stream.progress();
+        let conn = Some(exchange.stream.carrier().clone());
+        Failed { what: What::Fault(fault), conn, progress, reused: exchange.reused, version: exchange.version }
+    }
+
+    /// An error of ours, or of the caller's body, that ended an exchange.
+    pub(super) fn own(e: Error, progress: Progress, exchange: Box<Exchange>) -> Self {
+        let conn = Some(exchange.stream.carrier().clone());
+        Failed { what: What::Error(e), conn, progress, reused: exchange.reused, version: exchange.version }
+    }
+
+    /// What the rules of repetition have to know; `None` if they do not apply.
+    pub(super) fn attempted(&self) -> Option<(&Fault, Progress, bool, Version)> {
+        match &self.what {
+            What::Fault(fault) => Some((fault, self.progress, self.reused, self.version)),
+            What::Error(_) | What::Dialling(_) | What::Answered(_) => None,
+        }
+    }
+
+    /// The error that the program sees.
+    pub(super) fn into_error(self, phase: Phase, elapsed: Duration, attempts: u32, idempotent: bool) -> Error {
+        let Progress { written, answered } = self.progress;
+        let (e, phase, processed) = match self.what {
+            What::Fault(fault) => {
+                let processed = processed(&fault, written, answered);
+                let phase = if answered || written > 0 { Phase::FirstByte } else { Phase::Send };
+                (fault.to_error(), Some(phase), processed)
+            }
+            What::Dialling(e) => (e, None, Processed::No),
+            What::Answered(e) => (e, Some(Phase::FirstByte), Processed::Yes),
+            What::Error(e) => {
+                let processed = match (answered, written) {
+                    (true, _) => Processed::Yes,
+                    (false, 0) => Processed::No,
+                    (false, _) => Processed::Maybe,
+                };
+                let phase = (e.phase() == Phase::Build).then_some(phase);
+                (e, phase, processed)
+            }
+        };
+        let mut e = e.with_processed(processed).with_elapsed(elapsed).with_attempts(attempts).with_bytes_written(written);
+        if let Some(phase) = phase {
+            e = e.in_phase(phase);
+        }
+        let can_pass = matches!(
+            e.kind(),
+            ErrorKind::TimedOut
+                | ErrorKind::PoolTimeout
+                | ErrorKind::Closed
+                | ErrorKind::Connect
+                | ErrorKind::Io
+                | ErrorKind::Refused
+                | ErrorKind::Reset
+        );
+        let e = e.with_retryable(can_pass && (processed == Processed::No || idempotent && processed == Processed::Maybe));
+        match self.conn {
+            Some(conn) => e.attach(conn.info()).attach(Reused(self.reused)),
+            None => e,
+        }
+    }
+}
+
+/// Whether the connection of an error had served before.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Reused(pub(super) bool);
+
+/// The cause of a connection of the caller's that takes no requests any more.
+pub(super) fn not_usable() -> Cause {
+    Cause::new(ErrorKind::Closed, CloseReason::ByPeer, "the connection takes no more requests")
+}

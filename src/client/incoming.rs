@@ -1,0 +1,227 @@
+//! The body of a response, as it arrives; what is left of the request's body goes out meanwhile.
+
+use super::{
+    call::{Call, Exchange},
+    failure::Failed,
+    flight::Flight,
+    hook::Trace,
+    response::{Parts, Response},
+    Inner,
+};
+#[cfg(feature = "gzip")]
+use super::decoded::Decoded;
+use crate::{
+    buf::RecvBuf,
+    drive::{Body, Limits, Source, Stream, Upload},
+    error::{Error, ErrorKind, Phase, Processed, Result},
+    net::Cx,
+    proto::ResponseHead,
+    time::Deadline,
+};
+use http::{HeaderMap, Method, StatusCode, header};
+use std::{
+    sync::Arc,
+    task::Poll,
+    time::{Duration, Instant},
+};
+
+/// The body of one response.
+#[derive(Debug)]
+pub(super) struct Incoming {
+    state: State,
+    trailers: Option<HeaderMap>,
+    len: Option<u64>,
+    bytes: u64,
+    limits: Limits,
+    /// The longest silence.
+    read_limit: Option<Duration>,
+    /// When everything has to be over.
+    deadline: Deadline,
+    /// Since when nothing came while somebody waited.
+    silent: Option<Instant>,
+    flight: Flight,
+    began: Instant,
+    attempts: u32,
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+enum State {
+    /// More may arrive.
+    Open { stream: Stream, upload: Option<Upload> },
+    /// Everything has arrived, and the connection serves others already.
+    Arrived(RecvBuf),
+    /// Everything was read.
+    Ended,
+    /// It failed, and says so again.
+    Failed(ErrorKind, String),
+}
+
+impl Incoming {
+    /// Makes the response of an exchange.
+    pub(super) fn response(call: &mut Call, exchange: Box<Exchange>, head: ResponseHead) -> Result<Response, Failed> {
+        let Exchange { stream, upload, reused, .. } = *exchange;
+        let ResponseHead { status, version, fields } = head;
+        let mut headers = fields.into_map();
+        let conn = stream.carrier().clone();
+        let bodiless = *call.request.method() == Method::HEAD
+            || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+        let declared = headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse().ok());
+        let mut incoming = Incoming {
+            state: State::Ended,
+            trailers: None,
+            len: if bodiless { Some(0) } else { declared },
+            bytes: 0,
+            limits: call.limits.clone(),
+            read_limit: call.options.timeouts.read_limit(),
+            deadline: call.deadline(),
+            silent: None,
+            flight: call.flight.hand_over(),
+            began: call.began,
+            attempts: call.attempts,
+            inner: call.inner.clone(),
+        };
+        // A short answer has arrived whole: the connection can serve others before anybody reads the body.
+        match stream.take_rest() {
+            Some((rest, trailers)) => {
+                incoming.trailers = trailers.map(|fields| fields.into_map());
+                incoming.state = State::Arrived(rest);
+            }
+            None => incoming.state = State::Open { stream, upload: upload.filter(|u| !u.is_done()) },
+        }
+        let body = match &incoming.state {
+            _ if bodiless => Body::from_source(Box::new(incoming)),
+            _ => decode(call, &mut headers, incoming),
+        };
+        Ok(Response::new(Parts {
+            status,
+            version,
+            headers,
+            url: call.request.uri().clone(),
+            history: call.history.clone(),
+            conn,
+            reused,
+            timings: call.timings,
+            body,
+        }))
+    }
+
+    /// Takes the counting of the request back, for an answer that is not delivered.
+    pub(super) fn flight(&mut self) -> &mut Flight {
+        &mut self.flight
+    }
+
+    fn fail(&mut self, e: Error) -> Error {
+        self.state = State::Failed(e.kind(), e.to_string());
+        self.flight.failed();
+        e.in_phase(Phase::Body)
+            .with_processed(Processed::Yes)
+            .with_elapsed(self.began.elapsed())
+            .with_attempts(self.attempts)
+            .with_retryable(false)
+    }
+
+    fn end(&mut self) {
+        self.state = State::Ended;
+        let (request_id, bytes, took) = (self.flight.id(), self.bytes, self.began.elapsed());
+        self.inner.trace(|| Trace::Ended { request_id, bytes, took });
+        drop(self.flight.hand_over());
+    }
+
+    /// The limit that has passed, if one has; else notes when the next one does.
+    fn overdue(&mut self, cx: &mut Cx<'_>) -> Option<Error> {
+        let since = *self.silent.get_or_insert(cx.now);
+        let silence = Deadline::from(self.read_limit.and_then(|d| since.checked_add(d)));
+        let text = if self.deadline.has_passed(cx.now) {
+            "the time for the whole request was up while the body was read".to_owned()
+        } else if silence.has_passed(cx.now) {
+            format!("no byte of the body came for {:?}", self.read_limit.unwrap_or_default())
+        } else {
+            cx.wait_until(self.deadline.earlier(silence));
+            return None;
+        };
+        Some(Error::with(ErrorKind::TimedOut, text))
+    }
+}
+
+#[cfg(feature = "gzip")]
+fn decode(call: &Call, headers: &mut HeaderMap, incoming: Incoming) -> Body {
+    let codings = headers.get_all(header::CONTENT_ENCODING).iter().map(|v| v.as_bytes());
+    let inflate = if call.inner.settings.decompress { crate::drive::Inflate::new(codings) } else { None };
+    match inflate {
+        None => Body::from_source(Box::new(incoming)),
+        Some(inflate) => {
+            // They describe what was sent, not what is read (as browsers and curl show it).
+            headers.remove(header::CONTENT_ENCODING);
+            headers.remove(header::CONTENT_LENGTH);
+            Body::from_source(Box::new(Decoded::new(incoming, inflate)))
+        }
+    }
+}
+
+#[cfg(not(feature = "gzip"))]
+fn decode(_call: &Call, _headers: &mut HeaderMap, incoming: Incoming) -> Body {
+    Body::from_source(Box::new(incoming))
+}
+
+impl Source for Incoming {
+    fn poll_read(&mut self, buf: &mut [u8], cx: &mut Cx<'_>) -> Poll<Result<usize>> {
+        if buf.is_empty() {
+            return Poll::Ready(Ok(0));
+        }
+        let (stream, upload) = match &mut self.state {
+            State::Ended => return Poll::Ready(Ok(0)),
+            State::Failed(kind, text) => {
+                return Poll::Ready(Err(Error::with(*kind, text.clone()).in_phase(Phase::Body).with_processed(Processed::Yes)));
+            }
+            State::Arrived(rest) => {
+                let n = rest.len().min(buf.len());
+                buf[..n].copy_from_slice(rest.take(n));
+                self.bytes += n as u64;
+                if n == 0 {
+                    self.end();
+                }
+                return Poll::Ready(Ok(n));
+            }
+            State::Open { stream, upload } => (stream, upload),
+        };
+        if let Err(e) = self.limits.check(cx) {
+            return Poll::Ready(Err(self.fail(e)));
+        }
+        // What is left of the request goes out meanwhile; if it cannot, the answer tells more than the upload could.
+        if upload.as_mut().is_some_and(|upload| upload.poll(stream, cx).is_ready()) {
+            *upload = None;
+        }
+        match stream.poll_data(buf, cx) {
+            Poll::Ready(Ok(0)) => {
+                self.trailers = stream.take_trailers().map(|fields| fields.into_map());
+                self.end();
+                Poll::Ready(Ok(0))
+            }
+            Poll::Ready(Ok(n)) => {
+                self.silent = None;
+                self.bytes += n as u64;
+                Poll::Ready(Ok(n))
+            }
+            Poll::Ready(Err(fault)) => {
+                let (e, info) = (fault.to_error(), stream.carrier().info());
+                Poll::Ready(Err(self.fail(e).attach(info)))
+            }
+            Poll::Pending => match self.overdue(cx) {
+                Some(e) => Poll::Ready(Err(self.fail(e))),
+                None => Poll::Pending,
+            },
+        }
+    }
+
+    fn trailers(&self) -> Option<&HeaderMap> {
+        match self.state {
+            State::Ended => self.trailers.as_ref(),
+            State::Open { .. } | State::Arrived(_) | State::Failed(..) => None,
+        }
+    }
+
+    fn content_length(&self) -> Option<u64> {
+        self.len
+    }
+}

@@ -1,0 +1,37 @@
+//! What one request was told besides its head and body.
+
+use super::{redirect::Redirects, retry::Retry, settings::{Protocol, Settings}, timeouts::Timeouts};
+use crate::drive::Cancel;
+use std::time::Duration;
+
+/// The options of one request: the client's, unless it said otherwise.
+#[derive(Clone, Debug)]
+pub(crate) struct Options {
+    pub(crate) timeouts: Timeouts,
+    pub(crate) protocol: Protocol,
+    pub(crate) redirects: Redirects,
+    pub(crate) retry: Retry,
+    pub(crate) cancels: Vec<Cancel>,
+    /// How long the body waits for a 100.
+    pub(crate) expect: Option<Duration>,
+    /// The protocol asked for by Upgrade or CONNECT.
+    pub(crate) upgrade: Option<String>,
+    /// The body can be sent only once.
+    pub(crate) once: bool,
+}
+
+impl Options {
+    /// The options of a request that says nothing itself.
+    pub(crate) fn of(settings: &Settings) -> Self {
+        Options {
+            timeouts: settings.timeouts.clone(),
+            protocol: settings.protocol,
+            redirects: settings.redirects,
+            retry: settings.retry,
+            cancels: settings.cancels.clone(),
+            expect: None,
+            upgrade: None,
+            once: false,
+        }
+    }
+}

@@ -1,0 +1,250 @@
+//! A response whose head has arrived.
+
+use crate::{
+    drive::{Body, Carrier, ConnectionInfo, WHOLE},
+    error::{Error, ErrorKind, Phase, Processed, Result},
+};
+use http::{HeaderMap, StatusCode, Uri, Version};
+use std::{
+    fmt,
+    io::{Read, Write},
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
+
+/// Where the time went; zero for what was not needed.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Timings {
+    /// Waiting for a connection or stream slot.
+    pub slot: Duration,
+    /// Looking up the name.
+    pub resolve: Duration,
+    /// From the addresses to a connected wire, the proxy included.
+    pub connect: Duration,
+    /// The TLS handshake.
+    pub tls: Duration,
+    /// Sending the request.
+    pub send: Duration,
+    /// From the request's last byte to the head of the answer.
+    pub first_byte: Duration,
+    /// From the beginning to the head of the answer.
+    pub total: Duration,
+}
+
+/// A response whose head has arrived. A 4xx or 5xx is a response too; see [`error_for_status`](Self::error_for_status).
+///
+/// # Examples
+///
+/// ```no_run
+/// # fn main() -> bowline::Result<()> {
+/// let response = bowline::get("https://example.org").send()?.error_for_status()?;
+/// println!("{} {:?}", response.status(), response.header("content-type"));
+/// println!("{}", response.text()?);
+/// # Ok(())
+/// # }
+/// ```
+pub struct Response {
+    parts: Parts,
+    info: OnceLock<ConnectionInfo>,
+}
+
+/// What a response is made of.
+pub(super) struct Parts {
+    pub(super) status: StatusCode,
+    pub(super) version: Version,
+    pub(super) headers: HeaderMap,
+    pub(super) url: Uri,
+    pub(super) history: Vec<(StatusCode, Uri)>,
+    pub(super) conn: Arc<dyn Carrier>,
+    pub(super) reused: bool,
+    pub(super) timings: Timings,
+    pub(super) body: Body,
+}
+
+impl fmt::Debug for Response {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Parts { status, version, headers, url, body, .. } = &self.parts;
+        f.debug_struct("Response")
+            .field("status", status)
+            .field("version", version)
+            .field("url", url)
+            .field("headers", headers)
+            .field("body", body)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Response {
+    pub(super) fn new(parts: Parts) -> Self {
+        Response { parts, info: OnceLock::new() }
+    }
+
+    /// Returns the status.
+    pub fn status(&self) -> StatusCode {
+        self.parts.status
+    }
+
+    /// Returns the version it came in.
+    pub fn version(&self) -> Version {
+        self.parts.version
+    }
+
+    /// Returns the headers. Content-Encoding and Content-Length are absent if the body is decoded while it is read.
+    pub fn headers(&self) -> &HeaderMap {
+        &self.parts.headers
+    }
+
+    /// Returns one header as text; `None` if absent or not text.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.parts.headers.get(name)?.to_str().ok()
+    }
+
+    /// Returns the URL that answered, redirects followed.
+    pub fn url(&self) -> &Uri {
+        &self.parts.url
+    }
+
+    /// Returns the redirects on the way, oldest first: status and the URL that gave it.
+    pub fn history(&self) -> &[(StatusCode, Uri)] {
+        &self.parts.history
+    }
+
+    /// Returns Content-Length, if it is that of the body as read.
+    pub fn content_length(&self) -> Option<u64> {
+        self.parts.body.content_length()
+    }
+
+    /// Returns the connection it came on, as it was when this was first asked: id, peer, protocol, RTT.
+    pub fn connection(&self) -> &ConnectionInfo {
+        self.info.get_or_init(|| self.parts.conn.info())
+    }
+
+    /// Returns whether the connection had served before.
+    pub fn reused(&self) -> bool {
+        self.parts.reused
+    }
+
+    /// Returns where the time went.
+    pub fn timings(&self) -> Timings {
+        self.parts.timings
+    }
+
+    /// Turns 4xx and 5xx into an error that keeps the response.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Status`], whose [`response`](Error::response) is this one with its body unread.
+    pub fn error_for_status(self) -> Result<Response> {
+        let status = self.status();
+        if !(status.is_client_error() || status.is_server_error()) {
+            return Ok(self);
+        }
+        let text = format!("status {status} from {}", self.parts.url);
+        let elapsed = self.parts.timings.total;
+        Err(Error::with(ErrorKind::Status(status), text)
+            .in_phase(Phase::FirstByte)
+            .with_processed(Processed::Yes)
+            .with_elapsed(elapsed)
+            .attach(self))
+    }
+
+    /// Returns the body, to read from.
+    pub fn body(&mut self) -> &mut Body {
+        &mut self.parts.body
+    }
+
+    /// Returns the body alone.
+    pub fn into_body(self) -> Body {
+        self.parts.body
+    }
+
+    /// Reads the whole body (at most 64 MiB; `into_body().limit(n)` for another limit).
+    ///
+    /// # Errors
+    ///
+    /// As reading the body; [`ErrorKind::TooLarge`] above the limit.
+    pub fn bytes(self) -> Result<Vec<u8>> {
+        self.parts.body.read_whole(WHOLE)
+    }
+
+    /// Reads the whole body as text, which has to be UTF-8.
+    ///
+    /// # Errors
+    ///
+    /// As [`bytes`](Self::bytes); [`ErrorKind::Content`] if it is not UTF-8.
+    pub fn text(self) -> Result<String> {
+        let bytes = self.parts.body.read_whole(WHOLE)?;
+        String::from_utf8(bytes).map_err(|e| {
+            let text = format!("the body is not UTF-8 from byte {} on", e.utf8_error().valid_up_to());
+            Error::with(ErrorKind::Content, text).in_phase(Phase::Body).with_processed(Processed::Yes).with_source(e.utf8_error())
+        })
+    }
+
+    /// Reads the whole body as JSON (feature `json`).
+    ///
+    /// # Errors
+    ///
+    /// As [`bytes`](Self::bytes); [`ErrorKind::Content`] if it is not JSON or not of this type.
+    #[cfg(feature = "json")]
+    pub fn json<T: serde::de::DeserializeOwned>(self) -> Result<T> {
+        super::json::read(&self.parts.body.read_whole(WHOLE)?)
+    }
+
+    /// Reads the body into any writer; returns the bytes written.
+    ///
+    /// # Errors
+    ///
+    /// As reading the body; what the writer says is of kind [`ErrorKind::Other`].
+    pub fn copy_to(mut self, to: &mut impl Write) -> Result<u64> {
+        let mut piece = vec![0; 64 * 1024];
+        let mut copied = 0;
+        loop {
+            let n = self.parts.body.read(&mut piece)?;
+            if n == 0 {
+                return Ok(copied);
+            }
+            to.write_all(&piece[..n]).map_err(Error::other)?;
+            copied += n as u64;
+        }
+    }
+
+    /// Turns it into a type of the `http` crate.
+    pub fn into_http(self) -> http::Response<Body> {
+        let Parts { status, version, headers, body, .. } = self.parts;
+        let mut response = http::Response::new(body);
+        *response.status_mut() = status;
+        *response.version_mut() = version;
+        *response.headers_mut() = headers;
+        response
+    }
+}
+
+impl Error {
+    /// Returns the response behind `Status`, `Handshake` and `Redirect`: head whole, body unread.
+    pub fn response(&self) -> Option<&Response> {
+        self.attached()
+    }
+
+    /// Takes that response out.
+    ///
+    /// # Errors
+    ///
+    /// Gives the error back if there is none.
+    pub fn into_response(mut self) -> Result<Response, Error> {
+        match self.detach() {
+            Some(response) => Ok(response),
+            None => Err(self),
+        }
+    }
+
+    /// Returns the connection it happened on, as it was then.
+    pub fn connection(&self) -> Option<&ConnectionInfo> {
+        self.attached()
+    }
+
+    /// Returns whether that connection had served before; `None` without a connection.
+    pub fn reused(&self) -> Option<bool> {
+        self.attached::<super::failure::Reused>().map(|reused| reused.0)
+    }
+}
