@@ -1,22 +1,37 @@
 //! Wires: bytes to and from a peer, with deadlines.
 
+mod dial;
 mod listen;
 mod pair;
+mod proxy;
 mod sleep;
 mod sys;
 mod task;
 mod tcp;
+#[cfg(feature = "tls")]
+mod tls;
+#[cfg(not(feature = "tls"))]
+#[path = "tls/off.rs"]
+mod tls;
 #[cfg(unix)]
 mod unix;
 mod wait;
 
+pub(crate) use dial::{Dial, DialPlan, Dialled, Took, Via};
 pub(crate) use listen::{Accepted, Listener};
 pub use pair::{PairEnd, pair};
+pub use proxy::Proxy;
+pub(crate) use proxy::{ProxyServer, Route};
 #[cfg(unix)]
 pub(crate) use sys::connect_unix;
 pub(crate) use sys::{connect_result, start_connect};
 pub(crate) use task::{Cx, Lead, Part, Wants};
 pub use tcp::Tcp;
+#[cfg(feature = "tls")]
+pub use tls::Tls;
+#[cfg(feature = "tls")]
+pub(crate) use tls::TlsServer;
+pub(crate) use tls::{Fed, Session, TlsClient, TlsError, TlsWire};
 #[cfg(unix)]
 pub use unix::Unix;
 pub use wait::Waker;
@@ -60,6 +75,12 @@ pub trait Wire: Send + Sync {
     fn socket(&self) -> Option<std::os::windows::io::BorrowedSocket<'_>> {
         None
     }
+    /// Returns whether something can be read although the descriptor may be silent; nobody waits for the descriptor then.
+    ///
+    /// Only for wires that hold bytes back, such as one that decrypts whole records.
+    fn has_buffered(&self) -> bool {
+        false
+    }
     /// Returns the peer's address, if it has one.
     fn peer_addr(&self) -> Option<SocketAddr> {
         None
@@ -89,6 +110,10 @@ pub trait Resolve: Send + Sync {
     /// Returns the addresses of `host`, best first.
     fn resolve(&self, host: &str, port: u16, deadline: Deadline) -> io::Result<Vec<SocketAddr>>;
 }
+
+/// Attached to an error of kind `Tls`: the server has none of the application protocols it was offered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct NoAlpn;
 
 #[cfg(test)]
 mod tests;

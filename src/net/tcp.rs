@@ -1,8 +1,9 @@
 //! TCP sockets as wires.
 
-use super::{Interest, Waker, Wire};
+use super::{Interest, Waker, Wire, connect_result};
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::sync::OnceLock;
 
 /// A TCP socket as a wire.
 ///
@@ -20,7 +21,8 @@ use std::net::{Shutdown, SocketAddr, TcpStream};
 #[derive(Debug)]
 pub struct Tcp {
     socket: TcpStream,
-    peer: Option<SocketAddr>,
+    /// Known once it is connected.
+    peer: OnceLock<SocketAddr>,
 }
 
 impl Tcp {
@@ -32,8 +34,21 @@ impl Tcp {
     pub fn new(socket: TcpStream) -> io::Result<Self> {
         socket.set_nonblocking(true)?;
         socket.set_nodelay(true)?;
-        let peer = socket.peer_addr().ok();
+        let peer = socket.peer_addr().map(OnceLock::from).unwrap_or_default();
         Ok(Tcp { socket, peer })
+    }
+
+    /// Returns whether a socket that was about to connect is connected; false is not yet.
+    ///
+    /// # Errors
+    ///
+    /// Why it will not be.
+    pub(crate) fn is_connected(&self) -> io::Result<bool> {
+        let connected = connect_result(&self.socket)?;
+        if let (true, Ok(peer)) = (connected, self.socket.peer_addr()) {
+            self.peer.get_or_init(|| peer);
+        }
+        Ok(connected)
     }
 }
 
@@ -68,7 +83,7 @@ impl Wire for Tcp {
     }
 
     fn peer_addr(&self) -> Option<SocketAddr> {
-        self.peer
+        self.peer.get().copied()
     }
 }
 

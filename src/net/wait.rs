@@ -214,11 +214,16 @@ impl Waiter {
     pub(crate) fn wait(&mut self, wires: &[(&dyn Wire, Interest)], deadline: Deadline, ready: &mut Vec<Ready>) {
         let Waiter { waker, memory, polled } = self;
         polled.clear();
+        let holds_back = |wire: &dyn Wire, interest| interest != Interest::Write && wire.has_buffered();
+        let mut deadline = deadline;
         let mut set = PollSet::new(memory);
         for (index, &(wire, interest)) in wires.iter().enumerate() {
             match sys::handle(wire) {
                 Some(handle) => {
                     set.push(handle, interest);
+                    if holds_back(wire, interest) {
+                        deadline = Deadline::at(Instant::now());
+                    }
                     polled.push(Polled { index, interest, ready: Ready::default() });
                 }
                 None => wire.watch(interest, waker),
@@ -234,7 +239,9 @@ impl Waiter {
             wires.iter().map(|(_, interest)| if woken { Ready::BOTH.only(*interest) } else { Ready::default() }),
         );
         for entry in polled {
-            ready[entry.index] = entry.ready;
+            let (wire, interest) = wires[entry.index];
+            let read = entry.ready.read || holds_back(wire, interest);
+            ready[entry.index] = Ready { read, ..entry.ready };
         }
     }
 }
