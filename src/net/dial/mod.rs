@@ -1,15 +1,28 @@
 //! From a name to a wire that speaks: look it up, connect, ask the proxy, shake hands, within one deadline.
 //!
+<<<<<<< HEAD
 //! | file | stage |
 //! |---|---|
 //! | `lookup` | the name has addresses |
 //! | `race` | one of the addresses has answered |
 //! | `line` | the conversations on the way: with the proxy, and the TLS handshakes |
+=======
+//! | file | holds |
+//! |---|---|
+//! | `plan` | what is dialled, and what comes of it |
+//! | `lookup` | the first stage: the name has addresses |
+//! | `race` | the second: one of the addresses has answered |
+//! | `line` | the others: the conversations on the way: with the proxy, and the TLS handshakes |
+>>>>>>> wt-tls
 //!
 //! Dropping a [`Dial`] at any stage closes what it has opened.
 
 mod line;
 mod lookup;
+<<<<<<< HEAD
+=======
+mod plan;
+>>>>>>> wt-tls
 mod race;
 #[cfg(test)]
 mod tests;
@@ -24,6 +37,10 @@ use crate::{
 };
 use line::{Line, Shake};
 use lookup::Lookup;
+<<<<<<< HEAD
+=======
+pub(crate) use plan::{DialPlan, Dialled, Took, Via};
+>>>>>>> wt-tls
 use race::{Lap, Race, Sockets};
 use std::{
     collections::VecDeque,
@@ -43,6 +60,7 @@ const UNIX_RETRY: Duration = Duration::from_millis(10);
 /// How many addresses an error tells about.
 const TOLD: usize = 8;
 
+<<<<<<< HEAD
 /// What has to be dialled.
 #[derive(Clone)]
 pub(crate) struct DialPlan {
@@ -143,6 +161,8 @@ pub(crate) struct Took {
     pub(crate) tls: Duration,
 }
 
+=======
+>>>>>>> wt-tls
 /// A connection on its way.
 pub(crate) struct Dial {
     plan: DialPlan,
@@ -200,7 +220,11 @@ impl Stage {
 
 /// What a step came to.
 enum Turn {
+<<<<<<< HEAD
     Done(Dialled),
+=======
+    Done(Box<Dialled>),
+>>>>>>> wt-tls
     Go(Stage),
     Wait(Stage),
 }
@@ -251,7 +275,11 @@ impl Dial {
             let stage = std::mem::replace(&mut self.stage, Stage::Over);
             let phase = stage.phase();
             match self.step(stage, cx) {
+<<<<<<< HEAD
                 Ok(Turn::Done(dialled)) => return Poll::Ready(Ok(dialled)),
+=======
+                Ok(Turn::Done(dialled)) => return Poll::Ready(Ok(*dialled)),
+>>>>>>> wt-tls
                 Ok(Turn::Go(stage)) => self.stage = stage,
                 Ok(Turn::Wait(stage)) => {
                     let deadline = self.deadline(&stage);
@@ -301,7 +329,11 @@ impl Dial {
                 let lap = self.lap(cx.now);
                 self.took.tls += lap;
                 let Shake { session, line, plain } = *shake;
+<<<<<<< HEAD
                 Ok(Turn::Done(self.done(line.wire, Some(session), plain, line.out)))
+=======
+                Ok(self.done(line.wire, Some(session), plain, line.out))
+>>>>>>> wt-tls
             }
             Stage::Over => panic!("a dial was polled after its end"),
         }
@@ -431,12 +463,22 @@ impl Dial {
             let shake = self.plan.shake(&self.plan.target.host, self.plan.alpn, line)?;
             return Ok(Turn::Go(Stage::Shake(Box::new(shake))));
         }
+<<<<<<< HEAD
         Ok(Turn::Done(self.done(line.wire, None, line.input, line.out)))
     }
 
     fn done(&mut self, wire: Arc<dyn Wire>, tls: Option<Session>, leftover: RecvBuf, out: Vec<u8>) -> Dialled {
         let peer = wire.peer_addr();
         Dialled { wire, tls, peer, leftover, out, addresses: std::mem::take(&mut self.addresses), took: self.took }
+=======
+        Ok(self.done(line.wire, None, line.input, line.out))
+    }
+
+    fn done(&mut self, wire: Arc<dyn Wire>, tls: Option<Session>, leftover: RecvBuf, out: Vec<u8>) -> Turn {
+        let peer = wire.peer_addr();
+        let addresses = std::mem::take(&mut self.addresses);
+        Turn::Done(Box::new(Dialled { wire, tls, peer, leftover, out, addresses, took: self.took }))
+>>>>>>> wt-tls
     }
 
     /// Returns how long it is since the last stage that is measured.
