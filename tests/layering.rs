@@ -32,7 +32,8 @@ const LEVEL_0: &[&str] = &["buf", "error", "fields", "recv", "time"];
 
 /// Where each outside crate may be named: a module, with the files of its directory. `*` is everywhere.
 const OUTSIDE: &[(&str, &[&str])] = &[
-    ("base64", &["client::auth"]),
+    // The credentials of a server and those of a proxy: the one is made above the wires, the other below.
+    ("base64", &["client::auth", "net::proxy::address"]),
     ("bytes", &["fields"]),
     ("flate2", &["drive::inflate", "proto::ws::deflate"]),
     ("http", &["*"]),
