@@ -74,6 +74,8 @@ pub(crate) struct Call {
     repeated: bool,
     http1: bool,
     pub(super) timings: super::Timings,
+    /// The stream of an upgrade that was accepted.
+    upgraded: Option<Stream>,
     state: State,
 }
 
@@ -171,6 +173,7 @@ impl Call {
             repeated: false,
             http1: false,
             timings: super::Timings::default(),
+            upgraded: None,
             state: State::Begin,
         }
     }
@@ -190,6 +193,11 @@ impl Call {
             State::Exchanging(exchange) => Some(&exchange.stream),
             _ => None,
         }
+    }
+
+    /// The stream of an upgrade that was accepted, once.
+    pub(super) fn take_upgraded(&mut self) -> Option<Stream> {
+        self.upgraded.take()
     }
 
     /// When everything has to be over.
@@ -319,7 +327,11 @@ impl Call {
     }
 
     /// How the body is delimited.
-    fn length(&self) -> Length {
+    fn length(&self, version: Version) -> Length {
+        if *self.head().method() == Method::CONNECT {
+            // What follows is no body; only HTTP/2 has to be told that something does.
+            return if version == Version::HTTP_2 { Length::Unknown } else { Length::Empty };
+        }
         match &self.attempt.upload {
             Some(upload) => match (upload.length(), self.head().headers().contains_key(header::CONTENT_LENGTH)) {
                 (Length::Empty, true) => Length::Known(0),
@@ -427,7 +439,7 @@ impl Call {
         let head = upgrade.as_ref().unwrap_or_else(|| self.head());
         let absolute = matches!(connect::route(&self.inner.settings, &self.origin), Ok(Route::Absolute(_)));
         let form = if absolute && self.pinned.is_none() { TargetForm::Absolute } else { TargetForm::Origin };
-        let opening = Opening { head, form, length: self.length() };
+        let opening = Opening { head, form, length: self.length(conn.version()) };
         let (first, end) = match &self.attempt.upload {
             Some(upload) if self.options.expect.is_none() => upload.first(),
             _ => (&[][..], End::More),
@@ -567,6 +579,10 @@ impl Call {
         let (request_id, status) = (self.flight.id(), head.status);
         self.inner.trace(|| Trace::Answered { request_id, status, took: now.saturating_duration_since(began) });
         let reused = exchange.reused;
+        let accepts = if *self.request.method() == Method::CONNECT { status.is_success() } else { status == StatusCode::SWITCHING_PROTOCOLS };
+        if self.options.upgrade.is_some() && accepts {
+            self.upgraded = Some(exchange.stream.clone());
+        }
         let mut response = match Incoming::response(self, exchange, head) {
             Ok(response) => response,
             Err(failed) => return Poll::Ready(Err(failed)),

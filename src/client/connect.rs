@@ -8,7 +8,7 @@ use super::{
 use crate::{
     drive::{Carrier, H1, H2, Setup, Shared, next_id, random},
     error::{Error, ErrorKind, Phase, Result},
-    net::{Cx, Dial, DialPlan, Dialled, Route, Took, Via, Wire},
+    net::{Cx, Dial, DialPlan, Dialled, NoAlpn, Route, Took, Via, Wire},
     proto::{Role, h1, h2},
     time::Deadline,
 };
@@ -26,17 +26,23 @@ const H2_WRITE_STALL: Duration = Duration::from_secs(15);
 /// How long an HTTP/1 connection may take no byte: only its own request suffers.
 const H1_WRITE_STALL: Duration = Duration::from_secs(60);
 
-/// A connection on its way.
-pub(crate) struct Connecting {
+/// A wire on its way to an origin.
+pub(crate) struct Dialling {
     dial: Dial,
-    permit: Permit,
     protocol: Protocol,
     origin: Origin,
 }
 
-impl std::fmt::Debug for Connecting {
+/// A connection for the pool on its way.
+#[derive(Debug)]
+pub(crate) struct Connecting {
+    dialling: Dialling,
+    permit: Permit,
+}
+
+impl std::fmt::Debug for Dialling {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Connecting").field("origin", &self.origin).field("protocol", &self.protocol).finish_non_exhaustive()
+        f.debug_struct("Dialling").field("origin", &self.origin).field("protocol", &self.protocol).finish_non_exhaustive()
     }
 }
 
@@ -56,7 +62,7 @@ pub(crate) fn route(settings: &Settings, origin: &Origin) -> Result<Route> {
     }
 }
 
-impl Connecting {
+impl Dialling {
     /// Begins to connect.
     ///
     /// # Errors
@@ -64,8 +70,8 @@ impl Connecting {
     /// `InvalidInput` if the proxy's settings are wrong.
     pub(crate) fn new(
         settings: &Settings,
-        key: &Key,
-        permit: Permit,
+        origin: &Origin,
+        protocol: Protocol,
         resolve_by: Deadline,
         connect_by: Deadline,
     ) -> Result<Self> {
@@ -77,46 +83,62 @@ impl Connecting {
         };
         let plan = DialPlan {
             via,
-            route: route(settings, &key.origin)?,
+            route: route(settings, origin)?,
             tls: network.tls.clone(),
-            alpn: alpn(key.protocol),
+            alpn: alpn(protocol),
             resolve_by,
             connect_by,
-            ..DialPlan::new(key.origin.target())
+            ..DialPlan::new(origin.target())
         };
-        Ok(Connecting { dial: Dial::new(plan), permit, protocol: key.protocol, origin: key.origin.clone() })
+        Ok(Dialling { dial: Dial::new(plan), protocol, origin: origin.clone() })
     }
 
-    /// Moves it on. Ready once it can serve a request.
-    pub(crate) fn poll(&mut self, settings: &Settings, cx: &mut Cx<'_>) -> Poll<Result<(Dialled, Version)>> {
+    /// Moves it on. Ready once it can serve a request, in this version.
+    pub(crate) fn poll(&mut self, cx: &mut Cx<'_>) -> Poll<Result<(Dialled, Version)>> {
         match self.dial.poll(cx) {
             Poll::Pending => Poll::Pending,
             Poll::Ready(Err(e)) => Poll::Ready(Err(self.explain(e))),
             Poll::Ready(Ok(dialled)) => {
                 let version = negotiated(self.protocol, self.origin.scheme, &dialled);
-                let _ = settings;
                 Poll::Ready(version.map(|version| (dialled, version)))
             }
         }
     }
 
-    /// Puts the protocol on what was dialled and lets others share it.
-    pub(crate) fn finish(self, settings: &Settings, dialled: Dialled, version: Version, now: Instant) -> Connected {
-        let (took, addresses) = (dialled.took, dialled.addresses.clone());
-        let origin = self.origin.to_string();
-        let conn = carrier(settings, dialled.wire.clone(), Some(dialled), version, origin, now);
-        Connected { lease: self.permit.use_for(conn, version), took, addresses }
-    }
-
     /// Alert 120 says that the peer does not speak HTTP/2 (RFC 7301, section 3.2).
     fn explain(&self, e: Error) -> Error {
         let required = matches!(self.protocol, Protocol::Http2 | Protocol::Http2WithoutAlpn);
-        if required && crate::net::is_no_alpn(&e) {
-            return Error::with(ErrorKind::AlpnMismatch, "the peer refused every protocol but its own: HTTP/2 was required")
+        if required && e.attached::<NoAlpn>().is_some() {
+            return Error::with(ErrorKind::AlpnMismatch, "the peer refused ALPN `h2` and HTTP/2 was required")
                 .in_phase(Phase::Tls)
                 .with_source(e);
         }
         e
+    }
+}
+
+impl Connecting {
+    /// Begins to connect for a pool.
+    ///
+    /// # Errors
+    ///
+    /// As [`Dialling::new`].
+    pub(crate) fn new(settings: &Settings, key: &Key, permit: Permit, resolve_by: Deadline, connect_by: Deadline) -> Result<Self> {
+        let dialling = Dialling::new(settings, &key.origin, key.protocol, resolve_by, connect_by)?;
+        Ok(Connecting { dialling, permit })
+    }
+
+    /// Moves it on.
+    pub(crate) fn poll(&mut self, cx: &mut Cx<'_>) -> Poll<Result<(Dialled, Version)>> {
+        self.dialling.poll(cx)
+    }
+
+    /// Puts the protocol on what was dialled and lets others share it.
+    pub(crate) fn finish(self, settings: &Settings, dialled: Dialled, version: Version, now: Instant) -> Connected {
+        let (took, addresses) = (dialled.took, dialled.addresses.clone());
+        let origin = self.dialling.origin.to_string();
+        let conn = carrier(settings, dialled.wire.clone(), Some(dialled), version, origin, now);
+        Connected { lease: self.permit.use_for(conn, version), took, addresses }
     }
 }
 
@@ -176,17 +198,18 @@ pub(crate) fn carrier(
     }
 }
 
-pub(crate) fn h1_config(settings: &Settings) -> h1::Config {
-    h1::Config::client().max_head_bytes(settings.max_header_bytes)
+/// What the HTTP/1 engine is made with.
+fn h1_config(settings: &Settings) -> h1::Config {
+    h1::Config::default().head_bytes(settings.max_header_bytes)
 }
 
-pub(crate) fn h2_config(settings: &Settings) -> h2::Config {
+/// What the HTTP/2 engine is made with.
+pub(super) fn h2_config(settings: &Settings) -> h2::Config {
     let H2Settings { ping_ack_timeout, probe_after_idle, stream_window, connection_window, .. } = settings.h2;
-    h2::Config::client()
-        .seed(random())
-        .max_header_list(u32::try_from(settings.max_header_bytes).unwrap_or(u32::MAX))
-        .stream_window(stream_window)
-        .connection_window(connection_window)
-        .ping_ack_timeout(ping_ack_timeout)
-        .probe_after_idle(Some(probe_after_idle))
+    let mut config = h2::Config::new(Role::Client);
+    config.seed = random();
+    config.header_list = u32::try_from(settings.max_header_bytes).unwrap_or(u32::MAX);
+    (config.stream_window, config.connection_window) = (stream_window, connection_window);
+    (config.ping_ack_timeout, config.probe_after_idle) = (ping_ack_timeout, Some(probe_after_idle));
+    config
 }

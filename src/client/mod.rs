@@ -1,11 +1,294 @@
 //! The client: what a user holds to make requests.
+//!
+//! | file | what |
+//! |---|---|
+//! | `builder`, `settings`, `timeouts`, `options` | what a client, and one request, was told |
+//! | `request` | a request being put together |
+//! | `call` | a request on its way: a state that any waiting thread can move |
+//! | `connect`, `pool`, `connection` | where its connection comes from |
+//! | `retry`, `redirect`, `failure`, `hook` | what happens after an attempt |
+//! | `pending` | waiting for one request or for many |
+//! | `response`, `incoming`, `decoded` | the answer and its body |
+//! | `url`, `auth`, `json` | what heads and bodies are made of |
 
 mod auth;
+mod builder;
+mod call;
+mod connect;
+mod connection;
+#[cfg(feature = "gzip")]
+mod decoded;
+mod failure;
+mod flight;
 mod hook;
+mod incoming;
+#[cfg(feature = "json")]
+mod json;
+mod options;
+mod pending;
+mod pool;
 mod redirect;
+mod request;
+mod response;
+mod retry;
+mod settings;
 mod timeouts;
 mod url;
 
-pub use hook::{Attempt, Verdict};
+pub use builder::ClientBuilder;
+pub use connection::Connection;
+pub use hook::{Attempt, Hook, Trace, Verdict};
+pub use pending::{Batch, Pending};
 pub use redirect::Redirects;
+pub use request::RequestBuilder;
+pub use response::{Response, Timings};
+pub use retry::Retry;
+pub use settings::Protocol;
 pub use timeouts::Timeouts;
+
+use crate::{
+    drive::{Cause, ConnectionInfo, IntoBody, Tunnel, block_on},
+    error::{Error, ErrorKind, Phase, Result},
+    time::Deadline,
+};
+use http::{Method, Request};
+use pool::Pool;
+use settings::Settings;
+use std::{
+    sync::{Arc, OnceLock, atomic::Ordering},
+    task::Poll,
+    time::{Duration, Instant},
+};
+use url::{Family, Url};
+
+/// Returns a GET with the program's shared client: for scripts and first steps.
+///
+/// # Examples
+///
+/// ```no_run
+/// # fn main() -> bowline::Result<()> {
+/// println!("{}", bowline::get("https://example.org").send()?.text()?);
+/// # Ok(())
+/// # }
+/// ```
+pub fn get(url: impl AsRef<str>) -> RequestBuilder {
+    shared().get(url)
+}
+
+/// Returns the client behind [`get`]: made on first use with every default, never dropped.
+pub fn shared() -> &'static Client {
+    static SHARED: OnceLock<Client> = OnceLock::new();
+    SHARED.get_or_init(Client::new)
+}
+
+/// A handle to a pool and its settings: clone it freely, share it between threads. No thread, no runtime.
+///
+/// # Examples
+///
+/// ```no_run
+/// use std::time::Duration;
+///
+/// # fn main() -> bowline::Result<()> {
+/// let client = bowline::Client::builder().timeout(Duration::from_secs(10)).build()?;
+/// let response = client.get("https://example.org").send()?;
+/// println!("{} over {:?}", response.status(), response.version());
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Client {
+    pub(super) inner: Arc<Inner>,
+}
+
+/// What all handles of a client share.
+#[derive(Debug)]
+pub(super) struct Inner {
+    pub(super) settings: Arc<Settings>,
+    pub(super) pool: Arc<Pool>,
+}
+
+impl Inner {
+    /// Tells the hooks; the step is made only if there are any.
+    fn trace(&self, step: impl FnOnce() -> Trace) {
+        if !self.settings.hooks.is_empty() {
+            let step = step();
+            self.settings.hooks.iter().for_each(|hook| hook.trace(&step));
+        }
+    }
+}
+
+impl Default for Client {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Counters of a client and those derived from it, since it was built.
+#[non_exhaustive]
+#[derive(Clone, Debug, Default)]
+pub struct Stats {
+    /// Requests begun.
+    pub requests: u64,
+    /// Requests whose answer, or its body, is still awaited.
+    pub in_flight: u64,
+    /// Attempts beyond the first.
+    pub retries: u64,
+    /// Redirects followed.
+    pub redirects: u64,
+    /// Requests that failed, in their bodies too.
+    pub errors: u64,
+    /// Connections made.
+    pub opened: u64,
+    /// Requests on a connection that had been handed out before.
+    pub reused: u64,
+    /// Connections closed.
+    pub closed: u64,
+    /// Bytes received on the connections that are alive.
+    pub bytes_in: u64,
+    /// Bytes sent on the connections that are alive.
+    pub bytes_out: u64,
+    /// PINGs sent on the connections that are alive.
+    pub pings: u64,
+    /// Of these, not answered.
+    pub pings_lost: u64,
+}
+
+impl Client {
+    /// Returns a client with every default.
+    ///
+    /// # Panics
+    ///
+    /// Never: the defaults fit together, which a test shows.
+    pub fn new() -> Self {
+        Self::builder().build().expect("the defaults fit together")
+    }
+
+    /// Returns a builder with every default.
+    pub fn builder() -> ClientBuilder {
+        ClientBuilder::new()
+    }
+
+    /// Returns a builder with these settings and this pool: for a stricter timeout, another hook, other default headers.
+    pub fn derive(&self) -> ClientBuilder {
+        ClientBuilder::derived((*self.inner.settings).clone(), self.inner.pool.clone())
+    }
+
+    /// Returns a GET.
+    pub fn get(&self, url: impl AsRef<str>) -> RequestBuilder {
+        self.request(Method::GET, url)
+    }
+
+    /// Returns a HEAD.
+    pub fn head(&self, url: impl AsRef<str>) -> RequestBuilder {
+        self.request(Method::HEAD, url)
+    }
+
+    /// Returns a POST.
+    pub fn post(&self, url: impl AsRef<str>) -> RequestBuilder {
+        self.request(Method::POST, url)
+    }
+
+    /// Returns a PUT.
+    pub fn put(&self, url: impl AsRef<str>) -> RequestBuilder {
+        self.request(Method::PUT, url)
+    }
+
+    /// Returns a PATCH.
+    pub fn patch(&self, url: impl AsRef<str>) -> RequestBuilder {
+        self.request(Method::PATCH, url)
+    }
+
+    /// Returns a DELETE.
+    pub fn delete(&self, url: impl AsRef<str>) -> RequestBuilder {
+        self.request(Method::DELETE, url)
+    }
+
+    /// Returns a request with any other method.
+    pub fn request(&self, method: Method, url: impl AsRef<str>) -> RequestBuilder {
+        RequestBuilder::new(self.inner.clone(), method, url.as_ref(), Family::Http)
+    }
+
+    /// Takes a request built with the `http` crate; `.send()`, `.start()` and the options follow as usual.
+    pub fn prepare<B: IntoBody>(&self, request: Request<B>) -> RequestBuilder {
+        RequestBuilder::prepared(self.inner.clone(), request)
+    }
+
+    /// Opens a tunnel to `host:port` through the HTTP proxy at `proxy_url`, by CONNECT.
+    ///
+    /// # Errors
+    ///
+    /// As [`RequestBuilder::upgrade`].
+    pub fn tunnel(&self, proxy_url: impl AsRef<str>, host_port: &str) -> Result<Tunnel> {
+        let _ = (proxy_url.as_ref(), host_port);
+        Err(Error::with(ErrorKind::Unsupported, "not yet"))
+    }
+
+    /// Makes one explicit connection that the caller owns. It is in [`connections`](Self::connections), and never serves other callers.
+    ///
+    /// # Errors
+    ///
+    /// Whatever keeps a connection from being made.
+    pub fn connect(&self, url: impl AsRef<str>) -> Result<Connection> {
+        let Url { origin, .. } = Url::parse(url.as_ref(), Family::Http)?;
+        let settings = self.inner.settings.clone();
+        let limit = |d: Option<Duration>| Deadline::from(d.and_then(|d| Instant::now().checked_add(d)));
+        let timeouts = &settings.timeouts;
+        let total = limit(timeouts.total_limit());
+        let resolve_by = limit(timeouts.resolve_limit()).earlier(total);
+        let connect_by = limit(timeouts.connect_limit()).earlier(total);
+        let mut dialling = connect::Dialling::new(&settings, &origin, settings.protocol, resolve_by, connect_by)?;
+        let mut limits = crate::drive::Limits::new(settings.cancels.clone(), settings.interrupt.clone());
+        let began = Instant::now();
+        let dialled = block_on(Deadline::NEVER, |cx| match limits.check(cx) {
+            Ok(()) => dialling.poll(cx),
+            Err(e) => Poll::Ready(Err(e.in_phase(Phase::Connect))),
+        });
+        let (dialled, version) =
+            dialled.unwrap_or_else(|| Err(Error::new(ErrorKind::TimedOut))).map_err(|e| e.with_elapsed(began.elapsed()))?;
+        let wire = dialled.wire.clone();
+        let conn = connect::carrier(&settings, wire, Some(dialled), version, origin.to_string(), Instant::now());
+        self.inner.pool.enter(&conn);
+        self.inner.trace(|| Trace::Connected { connection: conn.info(), took: began.elapsed() });
+        Ok(Connection::new(self.clone(), conn, origin))
+    }
+
+    /// Returns every connection, one row each.
+    pub fn connections(&self) -> Vec<ConnectionInfo> {
+        self.inner.pool.table()
+    }
+
+    /// Returns the counters since the client was built.
+    pub fn stats(&self) -> Stats {
+        let c = &self.inner.pool.counters;
+        let table = self.connections();
+        let sum = |f: fn(&ConnectionInfo) -> u64| table.iter().map(f).sum::<u64>();
+        let opened = c.opened.load(Ordering::Relaxed);
+        Stats {
+            requests: c.requests.load(Ordering::Relaxed),
+            in_flight: c.in_flight.load(Ordering::Relaxed),
+            retries: c.retries.load(Ordering::Relaxed),
+            redirects: c.redirects.load(Ordering::Relaxed),
+            errors: c.errors.load(Ordering::Relaxed),
+            opened,
+            reused: c.reused.load(Ordering::Relaxed),
+            closed: opened.saturating_sub(table.len() as u64),
+            bytes_in: sum(|i| i.bytes_in),
+            bytes_out: sum(|i| i.bytes_out),
+            pings: sum(|i| i.pings_sent),
+            pings_lost: sum(|i| i.pings_sent - i.pings_acked),
+        }
+    }
+
+    /// Closes what is idle now; returns how many.
+    pub fn close_idle(&self) -> usize {
+        self.inner.pool.close_idle()
+    }
+
+    /// Ends everything now: what is in flight fails with [`ErrorKind::Cancelled`], and so does what is asked for later.
+    pub fn shutdown(&self) {
+        self.inner.pool.stop();
+        for conn in self.inner.pool.all() {
+            conn.shutdown(Cause::shutdown());
+        }
+    }
+}

@@ -73,8 +73,8 @@ impl Cancel {
     fn register(&self, waker: &Waker) -> bool {
         let mut wakers = self.shared.wakers.lock().unwrap_or_else(PoisonError::into_inner);
         if !wakers.iter().any(|w| w.same(waker)) {
-            // Threads that ended leave a waker behind; they are few and it is harmless to wake them.
-            wakers.retain(Waker::is_in_use);
+            // Threads that ended leave a waker behind, which nobody else holds any more.
+            wakers.retain(Waker::is_shared);
             wakers.push(waker.clone());
         }
         drop(wakers);

@@ -17,7 +17,7 @@ use crate::{
         h1::{Connection, Event, Length, Misuse, Violation},
     },
 };
-use http::{HeaderMap, Response};
+use http::{HeaderMap, Response, Version};
 use std::{collections::VecDeque, time::Instant};
 
 /// How much of a body is read ahead of its reader: then the wire is left alone and TCP slows the peer down.
@@ -36,6 +36,8 @@ pub(crate) struct H1 {
     incoming: bool,
     /// Who waits for the next request (server), or for the connection to be free (client).
     line: VecDeque<Waker>,
+    /// No exchange after this one.
+    draining: bool,
 }
 
 /// What the bytes are.
@@ -54,12 +56,12 @@ enum Mode {
 impl H1 {
     /// A connection at its start.
     pub(crate) fn new(engine: Connection, role: Role) -> Self {
-        H1 { engine, role, slot: None, cycle: 0, mode: Mode::Messages, incoming: false, line: VecDeque::new() }
+        H1 { engine, role, slot: None, cycle: 0, mode: Mode::Messages, incoming: false, line: VecDeque::new(), draining: false }
     }
 
     /// Returns whether another exchange can begin now, after what was before it.
     fn is_free(&self) -> bool {
-        self.slot.is_none() && self.mode == Mode::Messages && (self.cycle == 0 || self.engine.persists())
+        self.slot.is_none() && !self.draining && self.mode == Mode::Messages && (self.cycle == 0 || self.engine.persists())
     }
 
     fn read_ahead(&self) -> usize {
@@ -124,6 +126,7 @@ impl Protocol for H1 {
                 Some(Event::Upgraded) => {
                     self.mode = Mode::Tunnel;
                     if let Some(slot) = &mut self.slot {
+                        slot.sending = Sending::Open;
                         slot.notify_reader(wakes);
                         slot.notify_writer(wakes);
                     }
@@ -201,7 +204,7 @@ impl Protocol for H1 {
     fn goodbye(&mut self, _out: &mut Vec<u8>) {}
 
     fn describe(&self, info: &mut ConnectionInfo) {
-        info.version = http::Version::HTTP_11;
+        info.version = Version::HTTP_11;
         info.open_streams = u32::from(self.slot.is_some());
         info.requests = u64::from(self.cycle);
     }
@@ -216,6 +219,8 @@ fn misuse(misuse: &Misuse) -> Fault {
 }
 
 impl Exchanges for H1 {
+    const VERSION: Version = Version::HTTP_11;
+
     fn slot(&mut self, id: u32) -> Option<&mut Slot> {
         self.slot.as_deref_mut().filter(|_| id == self.cycle)
     }
@@ -259,6 +264,15 @@ impl Exchanges for H1 {
 
     fn is_idle(&self) -> bool {
         self.slot.is_none()
+    }
+
+    fn served(&self) -> u64 {
+        u64::from(self.cycle)
+    }
+
+    fn drain(&mut self, out: &mut Vec<u8>) {
+        self.draining = true;
+        self.engine.close(out);
     }
 
     fn respond(&mut self, id: u32, head: &Response<()>, length: Length, out: &mut Vec<u8>) -> Result<(), Fault> {

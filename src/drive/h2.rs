@@ -257,6 +257,8 @@ fn misuse(misuse: impl std::fmt::Display) -> Fault {
 }
 
 impl Exchanges for H2 {
+    const VERSION: Version = Version::HTTP_2;
+
     fn slot(&mut self, id: u32) -> Option<&mut Slot> {
         self.slots.get(id)
     }
@@ -294,6 +296,14 @@ impl Exchanges for H2 {
 
     fn is_idle(&self) -> bool {
         self.engine.open_streams() == 0
+    }
+
+    fn served(&self) -> u64 {
+        self.requests
+    }
+
+    fn drain(&mut self, out: &mut Vec<u8>) {
+        self.engine.drain(out);
     }
 
     fn respond(&mut self, id: u32, head: &Response<()>, length: Length, out: &mut Vec<u8>) -> Result<(), Fault> {

@@ -34,14 +34,16 @@ mod inflate;
 mod shared;
 mod slot;
 mod stream;
+mod tunnel;
 mod turn;
 mod upload;
-mod writer;
 mod wait;
+mod writer;
 
 pub use body::{Body, IntoBody};
 pub use cancel::{Cancel, Flow};
 pub use info::{CloseReason, ConnectionInfo, ConnectionState, GoAway};
+pub use tunnel::{Tunnel, TunnelReader, TunnelWriter};
 pub use writer::BodyWriter;
 
 pub(crate) use body::{Source, WHOLE};
@@ -52,7 +54,7 @@ pub(crate) use h2::H2;
 #[cfg(feature = "gzip")]
 pub(crate) use inflate::Inflate;
 pub(crate) use shared::{Setup, Shared};
-pub(crate) use stream::{Answer, Begun, Carrier, Opening, Progress, Stream};
+pub(crate) use stream::{Answer, Begun, Carrier, given_up, Opening, Progress, Stream};
 pub(crate) use upload::{Stopped, Upload};
 pub(crate) use wait::{block_on, step_once};
 

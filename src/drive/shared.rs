@@ -9,7 +9,7 @@ use super::{
     fault::Cause,
     info::{CloseReason, ConnectionInfo},
     slot::Wakes,
-    turn::{Place, Turn},
+    turn::{Post, Turn},
 };
 use crate::{
     buf::RecvBuf,
@@ -474,12 +474,12 @@ impl<P: Protocol> Lead for Shared<P> {
             return Part::Over;
         }
         match core.turn.enlist(waker) {
-            Place::Reader => {
+            Post::Lead => {
                 let (interest, deadline) = self.needs(&core);
                 core.asleep = Some((interest, deadline));
                 Part::Reader(interest, deadline)
             }
-            Place::Parked => Part::Follower,
+            Post::Follow => Part::Follower,
         }
     }
 

@@ -55,6 +55,8 @@ pub(crate) enum Opened {
 
 /// What the driver of a protocol does for the owner of an exchange, under the lock.
 pub(crate) trait Exchanges: Protocol {
+    /// What is spoken.
+    const VERSION: Version;
     /// The slot of an exchange.
     fn slot(&mut self, id: u32) -> Option<&mut Slot>;
     /// Begins an exchange whose bytes begin at position `at` (client).
@@ -67,6 +69,10 @@ pub(crate) trait Exchanges: Protocol {
     fn is_over_for_new(&self) -> bool;
     /// Whether no exchange is open.
     fn is_idle(&self) -> bool;
+    /// How many exchanges began.
+    fn served(&self) -> u64;
+    /// Takes no new exchanges; tells the peer where the protocol has a way.
+    fn drain(&mut self, out: &mut Vec<u8>);
     /// Frames the final head of an answer (server).
     fn respond(&mut self, id: u32, head: &Response<()>, length: Length, out: &mut Vec<u8>) -> Result<(), Fault>;
     /// Frames a 1xx (server).
@@ -176,7 +182,15 @@ pub(crate) trait Carrier: Send + Sync {
     /// The connection as the waiting loop sees it.
     fn lead(self: Arc<Self>) -> Arc<dyn Lead>;
     /// The wire, for callers with a poll loop of their own.
-    fn wire(&self) -> Arc<dyn Wire>;
+    fn wire(&self) -> &dyn Wire;
+    /// How many exchanges began on it.
+    fn served(&self) -> u64;
+    /// What is spoken on it.
+    fn version(&self) -> Version;
+    /// Why it is over, if it is.
+    fn over(&self) -> Option<Cause>;
+    /// Takes no new exchanges and tells the peer; those in flight go on.
+    fn drain(&self);
     /// The number of the connection.
     fn id(&self) -> u64;
 }
@@ -572,8 +586,24 @@ impl<P: Exchanges> Carrier for Shared<P> {
         self
     }
 
-    fn wire(&self) -> Arc<dyn Wire> {
-        self.wire_ref().clone()
+    fn wire(&self) -> &dyn Wire {
+        &**self.wire_ref()
+    }
+
+    fn served(&self) -> u64 {
+        self.lock().proto.served()
+    }
+
+    fn version(&self) -> Version {
+        P::VERSION
+    }
+
+    fn over(&self) -> Option<Cause> {
+        self.lock().over.clone()
+    }
+
+    fn drain(&self) {
+        self.with(Instant::now(), |core, _| core.proto.drain(&mut core.duplex.pending));
     }
 
     fn id(&self) -> u64 {

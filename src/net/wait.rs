@@ -128,6 +128,11 @@ impl Waker {
         }
     }
 
+    /// Whether anybody else holds a handle: if not, the waiter is gone and nobody can sleep on it.
+    pub(crate) fn is_shared(&self) -> bool {
+        Arc::strong_count(&self.shared) > 1
+    }
+
     /// Returns whether both belong to the same waiter.
     pub(crate) fn same(&self, other: &Waker) -> bool {
         Arc::ptr_eq(&self.shared, &other.shared)

@@ -1,28 +1,17 @@
 //! From a name to a wire that speaks: look it up, connect, ask the proxy, shake hands, within one deadline.
 //!
-<<<<<<< HEAD
-//! | file | stage |
-//! |---|---|
-//! | `lookup` | the name has addresses |
-//! | `race` | one of the addresses has answered |
-//! | `line` | the conversations on the way: with the proxy, and the TLS handshakes |
-=======
 //! | file | holds |
 //! |---|---|
 //! | `plan` | what is dialled, and what comes of it |
 //! | `lookup` | the first stage: the name has addresses |
 //! | `race` | the second: one of the addresses has answered |
 //! | `line` | the others: the conversations on the way: with the proxy, and the TLS handshakes |
->>>>>>> wt-tls
 //!
 //! Dropping a [`Dial`] at any stage closes what it has opened.
 
 mod line;
 mod lookup;
-<<<<<<< HEAD
-=======
 mod plan;
->>>>>>> wt-tls
 mod race;
 #[cfg(test)]
 mod tests;
@@ -37,10 +26,7 @@ use crate::{
 };
 use line::{Line, Shake};
 use lookup::Lookup;
-<<<<<<< HEAD
-=======
 pub(crate) use plan::{DialPlan, Dialled, Took, Via};
->>>>>>> wt-tls
 use race::{Lap, Race, Sockets};
 use std::{
     collections::VecDeque,
@@ -60,109 +46,6 @@ const UNIX_RETRY: Duration = Duration::from_millis(10);
 /// How many addresses an error tells about.
 const TOLD: usize = 8;
 
-<<<<<<< HEAD
-/// What has to be dialled.
-#[derive(Clone)]
-pub(crate) struct DialPlan {
-    /// Whom to talk to; TLS if the scheme is https.
-    pub(crate) target: Target,
-    /// What makes the wire.
-    pub(crate) via: Via,
-    /// Whether a proxy is between. Not looked at with a Unix socket.
-    pub(crate) route: Route,
-    /// For https targets and https proxies.
-    pub(crate) tls: Option<TlsClient>,
-    /// The protocols offered to an https target, the best first.
-    pub(crate) alpn: &'static [&'static [u8]],
-    /// When the addresses have to be known.
-    pub(crate) resolve_by: Deadline,
-    /// When everything has to be done, the lookup included.
-    pub(crate) connect_by: Deadline,
-}
-
-/// What makes the wire.
-#[derive(Clone)]
-pub(crate) enum Via {
-    /// The caller's own code, which may block until the deadline.
-    Connector(Arc<dyn Connect>),
-    /// TCP.
-    Network {
-        /// The caller's own code, which may block; else the operating system, in a short-lived thread.
-        resolver: Option<Arc<dyn Resolve>>,
-        /// The address to connect from.
-        local: Option<IpAddr>,
-    },
-    /// A Unix socket, whatever the host.
-    Unix(PathBuf),
-}
-
-impl DialPlan {
-    /// Returns the plan to reach `target` over TCP, without proxy and without an end to the wait.
-    pub(crate) fn new(target: Target) -> Self {
-        DialPlan {
-            target,
-            via: Via::Network { resolver: None, local: None },
-            route: Route::Direct,
-            tls: None,
-            alpn: &[],
-            resolve_by: Deadline::NEVER,
-            connect_by: Deadline::NEVER,
-        }
-    }
-
-    fn is_secure(&self) -> bool {
-        self.target.scheme == "https"
-    }
-
-    /// Returns whom the wire leads to: the proxy, if there is one.
-    fn first_hop(&self) -> Target {
-        match self.route.proxy() {
-            Some(proxy) => Target { scheme: proxy.scheme.as_str().into(), host: proxy.host.clone(), port: proxy.port },
-            None => self.target.clone(),
-        }
-    }
-
-    /// Begins the handshake with `host` on this wire.
-    fn shake(&self, host: &str, alpn: &[&[u8]], line: Line) -> Result<Shake> {
-        let Some(tls) = &self.tls else {
-            let text = format!("https to {host} needs the feature `tls`");
-            return Err(Error::with(ErrorKind::Unsupported, text));
-        };
-        Ok(Shake::new(tls.start(host, alpn)?, line))
-    }
-}
-
-/// A wire that is ready for the first byte of a request.
-pub(crate) struct Dialled {
-    /// The wire; with an `https://` proxy it is one of TLS.
-    pub(crate) wire: Arc<dyn Wire>,
-    /// The session with an https target, its handshake over. What it chose of the protocols is [`Session::alpn`].
-    pub(crate) tls: Option<Session>,
-    /// The address at the other end of the wire, which is the proxy's if there is one.
-    pub(crate) peer: Option<SocketAddr>,
-    /// What the target has said already, decrypted if there is a session.
-    pub(crate) leftover: RecvBuf,
-    /// The end of our handshake: raw bytes to send before all others, best together with them.
-    pub(crate) out: Vec<u8>,
-    /// What the lookup found.
-    pub(crate) addresses: Vec<SocketAddr>,
-    /// Where the time went.
-    pub(crate) took: Took,
-}
-
-/// How long the stages took.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Took {
-    /// The lookup.
-    pub(crate) resolve: Duration,
-    /// From the addresses to a wire that leads to the target, the proxy included.
-    pub(crate) connect: Duration,
-    /// The handshake with the target.
-    pub(crate) tls: Duration,
-}
-
-=======
->>>>>>> wt-tls
 /// A connection on its way.
 pub(crate) struct Dial {
     plan: DialPlan,
@@ -220,11 +103,7 @@ impl Stage {
 
 /// What a step came to.
 enum Turn {
-<<<<<<< HEAD
-    Done(Dialled),
-=======
     Done(Box<Dialled>),
->>>>>>> wt-tls
     Go(Stage),
     Wait(Stage),
 }
@@ -275,11 +154,7 @@ impl Dial {
             let stage = std::mem::replace(&mut self.stage, Stage::Over);
             let phase = stage.phase();
             match self.step(stage, cx) {
-<<<<<<< HEAD
-                Ok(Turn::Done(dialled)) => return Poll::Ready(Ok(dialled)),
-=======
                 Ok(Turn::Done(dialled)) => return Poll::Ready(Ok(*dialled)),
->>>>>>> wt-tls
                 Ok(Turn::Go(stage)) => self.stage = stage,
                 Ok(Turn::Wait(stage)) => {
                     let deadline = self.deadline(&stage);
@@ -329,11 +204,7 @@ impl Dial {
                 let lap = self.lap(cx.now);
                 self.took.tls += lap;
                 let Shake { session, line, plain } = *shake;
-<<<<<<< HEAD
-                Ok(Turn::Done(self.done(line.wire, Some(session), plain, line.out)))
-=======
                 Ok(self.done(line.wire, Some(session), plain, line.out))
->>>>>>> wt-tls
             }
             Stage::Over => panic!("a dial was polled after its end"),
         }
@@ -463,14 +334,6 @@ impl Dial {
             let shake = self.plan.shake(&self.plan.target.host, self.plan.alpn, line)?;
             return Ok(Turn::Go(Stage::Shake(Box::new(shake))));
         }
-<<<<<<< HEAD
-        Ok(Turn::Done(self.done(line.wire, None, line.input, line.out)))
-    }
-
-    fn done(&mut self, wire: Arc<dyn Wire>, tls: Option<Session>, leftover: RecvBuf, out: Vec<u8>) -> Dialled {
-        let peer = wire.peer_addr();
-        Dialled { wire, tls, peer, leftover, out, addresses: std::mem::take(&mut self.addresses), took: self.took }
-=======
         Ok(self.done(line.wire, None, line.input, line.out))
     }
 
@@ -478,7 +341,6 @@ impl Dial {
         let peer = wire.peer_addr();
         let addresses = std::mem::take(&mut self.addresses);
         Turn::Done(Box::new(Dialled { wire, tls, peer, leftover, out, addresses, took: self.took }))
->>>>>>> wt-tls
     }
 
     /// Returns how long it is since the last stage that is measured.

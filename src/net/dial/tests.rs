@@ -1,6 +1,3 @@
-<<<<<<< HEAD
-
-=======
 use super::*;
 use crate::net::{PairEnd, Proxy, Unix, Waiter, Wants, pair};
 use std::{
@@ -498,4 +495,3 @@ fn https_needs_a_feature() {
     let error = error(finish(Dial::new(DialPlan::new(target("https", "127.0.0.1", 1)))));
     assert_eq!(error.kind(), ErrorKind::Unsupported);
 }
->>>>>>> wt-tls

@@ -55,11 +55,7 @@ impl Asking {
     ///
     /// # Errors
     ///
-<<<<<<< HEAD
-    /// `Handshake` if the proxy wants other credentials or answers CONNECT with no, `Connect` if it could not reach the host,
-=======
     /// `Handshake` if the proxy wants other credentials or answers CONNECT with no (with the status attached), `Connect` if it could not reach the host,
->>>>>>> wt-tls
     /// `PeerViolation` or `TooLarge` if it talks nonsense. Each is final.
     pub(crate) fn advance(&mut self, input: &mut RecvBuf, out: &mut Vec<u8>) -> Result<bool> {
         let answer = match &mut self.state {
@@ -71,15 +67,11 @@ impl Asking {
         let _ = out;
         answer.map_err(|refusal| {
             let text = format!("the proxy {} to {}: {refusal}", self.proxy, self.target);
-<<<<<<< HEAD
-            Error::with(refusal.kind(), text).in_phase(Phase::Proxy)
-=======
             let error = Error::with(refusal.kind(), text).in_phase(Phase::Proxy);
             match refusal {
                 Refusal::Status(status) => error.attach(status),
                 _ => error,
             }
->>>>>>> wt-tls
         })
     }
 }

@@ -1,6 +1,3 @@
-<<<<<<< HEAD
-
-=======
 use super::*;
 use crate::{
     buf::RecvBuf,
@@ -484,4 +481,3 @@ mod socks {
         assert!(ProxyServer::parse("socks5://m%3ae:it@p").is_ok());
     }
 }
->>>>>>> wt-tls

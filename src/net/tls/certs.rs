@@ -1,6 +1,3 @@
-<<<<<<< HEAD
-
-=======
 //! Makes certificates for tests, with nothing but rustls: an authority of one's own, and what it issues.
 //!
 //! `tests/` includes this file by its path, so it names nothing of the crate.
@@ -143,4 +140,3 @@ fn der(tag: u8, parts: &[&[u8]]) -> Vec<u8> {
 fn pem(label: &str, der: &[u8]) -> String {
     format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", STANDARD.encode(der))
 }
->>>>>>> wt-tls

@@ -210,14 +210,11 @@ impl TlsClient {
             .map_err(|e| wrong("TLS cannot begin with these settings", e))?;
         Ok(Session::new(Connection::Client(inner)))
     }
-<<<<<<< HEAD
-=======
 
     #[cfg(all(test, feature = "rustls-api"))]
     pub(super) fn config(&self) -> &ClientConfig {
         &self.config
     }
->>>>>>> wt-tls
 }
 
 impl PartialEq for TlsClient {

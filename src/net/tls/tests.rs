@@ -1,6 +1,3 @@
-<<<<<<< HEAD
-
-=======
 use super::{certs::Authority, *};
 use crate::{
     error::ErrorKind,
@@ -464,4 +461,3 @@ fn how_a_wire_of_tls_ends() {
         assert_eq!(far.try_read(&mut buf).unwrap_err().kind(), io::ErrorKind::InvalidData);
     }
 }
->>>>>>> wt-tls

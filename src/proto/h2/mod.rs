@@ -34,6 +34,7 @@ pub enum Event<'b> {
     /// The stream is over: reset by the peer (`Reset`), refused by GOAWAY (`Refused`: above its last id, certainly not processed), or
     /// reset by us because the peer broke a rule of the stream (`Violated`). No further event names it.
     Failed { stream: u32, failure: Failure },
+    StopSending { stream: u32 },
     /// `open` which was `Blocked` may find a slot now.
     SlotFree,
     /// A PING of ours was answered after so long.
@@ -57,11 +58,16 @@ pub enum Failure {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Violation;
+#[non_exhaustive]
+pub enum Violation { PingUnanswered {}, Truncated {}, PeerSpokeHttp1 { status: Option<u16> } }
+impl std::fmt::Display for Violation { fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result { todo!() } }
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Misuse;
+impl std::fmt::Display for Misuse { fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result { todo!() } }
 #[derive(Clone, Debug, Default)]
-pub struct Config {}
+#[non_exhaustive]
+pub struct Config { pub seed: u64, pub header_list: u32, pub stream_window: u32, pub connection_window: u32, pub ping_ack_timeout: Duration, pub probe_after_idle: Option<Duration> }
+impl Config { pub fn new(role: Role) -> Self { todo!() } }
 
 /// The answer of `open`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,0 +1,137 @@
+//! One connection that the caller owns.
+
+use super::{
+    Client,
+    connect::carrier,
+    request::{RequestBuilder, target_url},
+    url::{Family, Origin, Url},
+};
+use crate::{
+    drive::{Carrier, Cause, CloseReason, ConnectionInfo, IntoBody, given_up},
+    error::{Error, ErrorKind, Result},
+    net::Wire,
+};
+use http::{Method, Request, Version};
+use std::{fmt, sync::Arc, time::Instant};
+
+/// One connection that the caller owns: never in the pool, closed on drop. For own reuse rules, games, relays.
+///
+/// # Examples
+///
+/// ```no_run
+/// # fn main() -> bowline::Result<()> {
+/// let client = bowline::Client::new();
+/// let connection = client.connect("https://api.example.org")?;
+/// println!("{}", connection.get("/status").send()?.text()?);
+/// # Ok(())
+/// # }
+/// ```
+pub struct Connection {
+    client: Client,
+    conn: Arc<dyn Carrier>,
+    origin: Origin,
+}
+
+impl fmt::Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connection").field("id", &self.conn.id()).field("origin", &self.origin.to_string()).finish()
+    }
+}
+
+impl Connection {
+    pub(super) fn new(client: Client, conn: Arc<dyn Carrier>, origin: Origin) -> Self {
+        Connection { client, conn, origin }
+    }
+
+    /// Puts HTTP on a wire the caller made: any byte stream, the in-memory pair included. The client's settings apply: HTTP/2
+    /// where its protocol is [`Http2`](super::Protocol::Http2), else HTTP/1.1. TLS is the caller's affair.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` if `origin` is no URL.
+    pub fn over(wire: impl Wire + 'static, origin: &str, client: &Client) -> Result<Self> {
+        use super::Protocol::{Http2, Http2WithoutAlpn};
+        let origin = Url::parse(origin, Family::Http)?.origin;
+        let settings = &client.inner.settings;
+        let version =
+            if matches!(settings.protocol, Http2 | Http2WithoutAlpn) { Version::HTTP_2 } else { Version::HTTP_11 };
+        let conn = carrier(settings, Arc::new(wire), None, version, origin.to_string(), Instant::now());
+        client.inner.pool.enter(&conn);
+        Ok(Self::new(client.clone(), conn, origin))
+    }
+
+    /// Returns a request on this connection; `target` is a path. HTTP/1 serves one at a time, others wait in line.
+    pub fn request(&self, method: Method, target: &str) -> RequestBuilder {
+        RequestBuilder::to(self.client.inner.clone(), method, target_url(&self.origin, target)).pin(self.conn.clone())
+    }
+
+    /// Returns a GET of a path.
+    pub fn get(&self, target: &str) -> RequestBuilder {
+        self.request(Method::GET, target)
+    }
+
+    /// Returns a POST to a path.
+    pub fn post(&self, target: &str) -> RequestBuilder {
+        self.request(Method::POST, target)
+    }
+
+    /// Takes a request built with the `http` crate; its origin must be this one.
+    pub fn prepare<B: IntoBody>(&self, request: Request<B>) -> RequestBuilder {
+        let same = match request.uri().authority() {
+            None => Ok(()),
+            Some(_) => Origin::of(request.uri()).and_then(|origin| match origin == self.origin {
+                true => Ok(()),
+                false => Err(Error::invalid(format!("a request to {origin} on a connection to {}", self.origin))),
+            }),
+        };
+        let target = request.uri().path_and_query().map_or("/", |p| p.as_str()).to_owned();
+        let (parts, body) = request.into_parts();
+        let url = same.and_then(|()| target_url(&self.origin, &target));
+        RequestBuilder::to(self.client.inner.clone(), parts.method, url)
+            .pin(self.conn.clone())
+            .headers(parts.headers)
+            .body(body)
+    }
+
+    /// Returns its row of the connection table.
+    pub fn info(&self) -> ConnectionInfo {
+        self.conn.info()
+    }
+
+    /// Dispatches what has arrived and flushes what is waiting, without blocking: for poll loops.
+    ///
+    /// # Errors
+    ///
+    /// Why the connection is over, if it is.
+    pub fn pump(&self) -> Result<()> {
+        self.conn.look(Instant::now());
+        match self.conn.over() {
+            None => Ok(()),
+            Some(cause) => Err(cause.to_error()),
+        }
+    }
+
+    /// Takes no new requests and says so to the peer (GOAWAY on HTTP/2); those in flight go on.
+    pub fn drain(&self) {
+        self.conn.drain();
+    }
+
+    /// Returns the descriptor to poll, if the wire has one.
+    ///
+    /// Call [`pump`](Self::pump), or a `try_` method until it has nothing more, before every poll: bytes may wait above the socket.
+    #[cfg(unix)]
+    pub fn fd(&self) -> Option<std::os::fd::BorrowedFd<'_>> {
+        self.conn.wire().fd()
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        if self.conn.is_idle() {
+            self.conn.shutdown(Cause::new(ErrorKind::Cancelled, CloseReason::Idle, "closed by its owner"));
+        } else {
+            self.conn.shutdown(given_up());
+        }
+    }
+}
+

@@ -1,0 +1,186 @@
+//! Requests on their way, waited for one by one or together.
+
+use super::{call::Call, response::Response};
+use crate::{
+    drive::{block_on, step_once},
+    error::{Error, ErrorKind, Result},
+    net::Cx,
+    recv::Recv,
+    time::Deadline,
+};
+use std::{fmt, task::Poll, time::Duration};
+
+/// A request on its way. Dropping it cancels it. It moves while any thread waits on its connection.
+///
+/// # Examples
+///
+/// ```no_run
+/// use std::time::Duration;
+///
+/// # fn main() -> bowline::Result<()> {
+/// let mut pending = bowline::get("https://example.org").start();
+/// let response = loop {
+///     if let Some(response) = pending.wait_timeout(Duration::from_millis(100))? {
+///         break response;
+///     }
+///     println!("still waiting");
+/// };
+/// # let _ = response;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct Pending {
+    state: State,
+}
+
+#[derive(Debug)]
+enum State {
+    /// On its way.
+    Moving(Box<Call>),
+    /// Over before anybody waited for it.
+    Over(Box<Result<Response>>),
+    /// Its answer was given.
+    Given,
+}
+
+impl Pending {
+    pub(super) fn new(call: Call) -> Self {
+        Pending { state: State::Moving(Box::new(call)) }
+    }
+
+    pub(super) fn over(result: Result<Response>) -> Self {
+        Pending { state: State::Over(Box::new(result)) }
+    }
+
+    pub(super) fn poll(&mut self, cx: &mut Cx<'_>) -> Poll<Result<Response>> {
+        match std::mem::replace(&mut self.state, State::Given) {
+            State::Moving(mut call) => match call.poll(cx) {
+                Poll::Pending => {
+                    self.state = State::Moving(call);
+                    Poll::Pending
+                }
+                ready => ready,
+            },
+            State::Over(result) => Poll::Ready(*result),
+            State::Given => Poll::Ready(Err(Error::with(ErrorKind::Misuse, "the answer of this request was given already"))),
+        }
+    }
+
+    /// Waits for the head of the answer. What ends the wait is what ends [`send`](super::RequestBuilder::send).
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](super::RequestBuilder::send).
+    pub fn wait(mut self) -> Result<Response> {
+        block_on(Deadline::NEVER, |cx| self.poll(cx)).unwrap_or_else(|| Err(Error::new(ErrorKind::TimedOut)))
+    }
+
+    /// Waits at most so long; `None`: not yet. After `Some` or an error the request is over.
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](super::RequestBuilder::send); [`ErrorKind::Misuse`] once it is over.
+    pub fn wait_timeout(&mut self, timeout: Duration) -> Result<Option<Response>> {
+        block_on(Deadline::after(timeout), |cx| self.poll(cx)).transpose()
+    }
+
+    /// Takes what has arrived, without blocking.
+    ///
+    /// # Errors
+    ///
+    /// As [`wait_timeout`](Self::wait_timeout).
+    pub fn try_wait(&mut self) -> Result<Option<Response>> {
+        step_once(|cx| self.poll(cx)).transpose()
+    }
+}
+
+/// Requests on their way, each with a tag; gives them back in the order of their answers.
+///
+/// # Examples
+///
+/// ```no_run
+/// use bowline::{Batch, Client};
+///
+/// # fn main() -> bowline::Result<()> {
+/// let client = Client::new();
+/// let mut batch = Batch::new();
+/// for path in ["a", "b", "c"] {
+///     batch.push(client.get(format!("https://example.org/{path}")).start(), path);
+/// }
+/// for (path, answer) in batch {
+///     println!("{path}: {}", answer?.status());
+/// }
+/// # Ok(())
+/// # }
+/// ```
+pub struct Batch<T> {
+    list: Vec<(Pending, T)>,
+}
+
+impl<T> fmt::Debug for Batch<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Batch").field("len", &self.len()).finish()
+    }
+}
+
+impl<T> Default for Batch<T> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<T> Batch<T> {
+    /// Returns an empty batch.
+    pub fn new() -> Self {
+        Batch { list: Vec::new() }
+    }
+
+    /// Adds a request on its way.
+    pub fn push(&mut self, pending: Pending, tag: T) {
+        self.list.push((pending, tag));
+    }
+
+    /// Returns how many have not been given back.
+    pub fn len(&self) -> usize {
+        self.list.len()
+    }
+
+    /// Returns whether none is left.
+    pub fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
+    /// Waits at most so long for the next answer; `Ended` when none is left.
+    pub fn recv_timeout(&mut self, timeout: Duration) -> Recv<(T, Result<Response>)> {
+        if self.is_empty() {
+            return Recv::Ended;
+        }
+        self.recv_until(Deadline::after(timeout)).map_or(Recv::TimedOut, Recv::Item)
+    }
+
+    fn recv_until(&mut self, deadline: Deadline) -> Option<(T, Result<Response>)> {
+        let (at, result) = block_on(deadline, |cx| {
+            for (at, (pending, _)) in self.list.iter_mut().enumerate() {
+                if let Poll::Ready(result) = pending.poll(cx) {
+                    return Poll::Ready((at, result));
+                }
+            }
+            Poll::Pending
+        })?;
+        Some((self.list.remove(at).1, result))
+    }
+}
+
+/// Waits for the next answer; ends when none is left. More can be pushed in between.
+impl<T> Iterator for Batch<T> {
+    type Item = (T, Result<Response>);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.is_empty() { None } else { self.recv_until(Deadline::NEVER) }
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (self.len(), Some(self.len()))
+    }
+}

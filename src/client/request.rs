@@ -1,0 +1,384 @@
+//! A request being put together.
+
+use super::{
+    Inner,
+    auth,
+    builder::field,
+    call::Call,
+    options::Options,
+    pending::Pending,
+    redirect::Redirects,
+    response::Response,
+    retry::Retry,
+    settings::Protocol,
+    timeouts::Timeouts,
+    url::{self, Family, Url},
+};
+use crate::{
+    drive::{Body, BodyWriter, Cancel, Carrier, IntoBody, Limits, Tunnel, block_on},
+    error::{Error, ErrorKind, Phase, Result},
+    fields::Fields,
+    proto::h1::OriginalFields,
+    time::Deadline,
+};
+use http::{HeaderMap, HeaderValue, Method, Request, header};
+use std::{sync::Arc, task::Poll, time::Duration};
+
+/// A request being put together. Mistakes (a bad URL, a CR in a header) are the error of [`send`](Self::send) or of the wait.
+///
+/// # Examples
+///
+/// ```no_run
+/// # fn main() -> bowline::Result<()> {
+/// let client = bowline::Client::new();
+/// let answer = client.post("https://example.org/notes").query("draft", "1").bearer_auth("…").body("text").send()?;
+/// # let _ = answer;
+/// # Ok(())
+/// # }
+/// ```
+#[must_use]
+#[derive(Debug)]
+pub struct RequestBuilder {
+    inner: Arc<Inner>,
+    method: Method,
+    url: Result<Url>,
+    headers: HeaderMap,
+    /// As written and in the order added, for peers that are wrong about case.
+    original: Vec<(String, Vec<u8>)>,
+    body: Body,
+    content_type: Option<HeaderValue>,
+    options: Options,
+    pinned: Option<Arc<dyn Carrier>>,
+    mistake: Option<Error>,
+}
+
+impl RequestBuilder {
+    pub(super) fn new(inner: Arc<Inner>, method: Method, url: &str, family: Family) -> Self {
+        let url = match &inner.settings.base {
+            Some(base) if url.starts_with('/') => base.join(url),
+            _ => Url::parse(url, family),
+        };
+        Self::to(inner, method, url)
+    }
+
+    pub(super) fn to(inner: Arc<Inner>, method: Method, url: Result<Url>) -> Self {
+        let options = Options::of(&inner.settings);
+        RequestBuilder {
+            inner,
+            method,
+            url,
+            headers: HeaderMap::new(),
+            original: Vec::new(),
+            body: Body::empty(),
+            content_type: None,
+            options,
+            pinned: None,
+            mistake: None,
+        }
+    }
+
+    pub(super) fn prepared<B: IntoBody>(inner: Arc<Inner>, request: Request<B>) -> Self {
+        let (parts, body) = request.into_parts();
+        let mut builder = Self::new(inner, parts.method, &parts.uri.to_string(), Family::Http);
+        builder.headers = parts.headers;
+        builder.body(body)
+    }
+
+    pub(super) fn pin(mut self, conn: Arc<dyn Carrier>) -> Self {
+        self.pinned = Some(conn);
+        self
+    }
+
+    fn try_set(mut self, f: impl FnOnce(&mut Self) -> Result<()>) -> Self {
+        if let Err(e) = f(&mut self) {
+            self.mistake.get_or_insert(e);
+        }
+        self
+    }
+
+    /// Adds a header.
+    pub fn header(self, name: impl AsRef<str>, value: impl AsRef<[u8]>) -> Self {
+        self.try_set(|r| {
+            let (checked, value) = field(name.as_ref(), value.as_ref())?;
+            if r.inner.settings.preserve_case {
+                r.original.push((name.as_ref().to_owned(), value.as_bytes().to_vec()));
+            }
+            r.headers.append(checked, value);
+            Ok(())
+        })
+    }
+
+    /// Adds headers, sensitive values included; replaces those of the same name.
+    pub fn headers(mut self, headers: HeaderMap) -> Self {
+        self.original.retain(|(name, _)| !headers.contains_key(name.as_str()));
+        if self.inner.settings.preserve_case {
+            self.original.extend(headers.iter().map(|(name, value)| (name.as_str().to_owned(), value.as_bytes().to_vec())));
+        }
+        for name in headers.keys() {
+            self.headers.remove(name);
+        }
+        let mut last = None;
+        for (name, value) in headers {
+            last = name.or(last);
+            if let Some(name) = &last {
+                self.headers.append(name.clone(), value);
+            }
+        }
+        self
+    }
+
+    /// Adds one pair to the query, encoded.
+    pub fn query(mut self, name: &str, value: &str) -> Self {
+        if let Ok(url) = &mut self.url {
+            match url::append_query(&url.uri, [(name, value)]) {
+                Ok(uri) => url.uri = uri,
+                Err(e) => _ = self.mistake.get_or_insert(e),
+            }
+        }
+        self
+    }
+
+    /// Asks with basic authentication (RFC 7617).
+    pub fn basic_auth(self, user: &str, password: &str) -> Self {
+        self.try_set(|r| {
+            r.headers.insert(header::AUTHORIZATION, auth::basic(user, password)?);
+            Ok(())
+        })
+    }
+
+    /// Asks with a bearer token, marked sensitive (RFC 6750).
+    pub fn bearer_auth(self, token: &str) -> Self {
+        self.try_set(|r| {
+            r.headers.insert(header::AUTHORIZATION, auth::bearer(token)?);
+            Ok(())
+        })
+    }
+
+    /// Sets the body; a file or bytes can be sent again, a reader cannot.
+    pub fn body(self, body: impl IntoBody) -> Self {
+        self.try_set(|r| {
+            (r.body, r.content_type) = body.into_body()?;
+            Ok(())
+        })
+    }
+
+    /// Sets the body to pairs as `application/x-www-form-urlencoded`.
+    pub fn form(mut self, pairs: &[(&str, &str)]) -> Self {
+        self.body = Body::from_vec(url::form(pairs.iter().copied()).into_bytes());
+        self.content_type = Some(HeaderValue::from_static("application/x-www-form-urlencoded"));
+        self
+    }
+
+    /// Sets the body to a value as `application/json` (feature `json`).
+    #[cfg(feature = "json")]
+    pub fn json<T: serde::Serialize + ?Sized>(self, value: &T) -> Self {
+        self.try_set(|r| {
+            r.body = Body::from_vec(super::json::write(value)?);
+            r.content_type = Some(HeaderValue::from_static("application/json"));
+            Ok(())
+        })
+    }
+
+    /// Sets the total time limit of this request.
+    pub fn timeout(mut self, total: Duration) -> Self {
+        self.options.timeouts = self.options.timeouts.total(total);
+        self
+    }
+
+    /// Sets the longest silence while the body is read.
+    pub fn read_timeout(mut self, d: Duration) -> Self {
+        self.options.timeouts = self.options.timeouts.read(d);
+        self
+    }
+
+    /// Sets all time limits of this request, instead of the client's.
+    pub fn timeouts(mut self, timeouts: Timeouts) -> Self {
+        self.options.timeouts = timeouts;
+        self
+    }
+
+    /// Chooses the HTTP version for this request.
+    pub fn protocol(mut self, protocol: Protocol) -> Self {
+        self.options.protocol = protocol;
+        self
+    }
+
+    /// Chooses the redirects for this request.
+    pub fn redirects(mut self, redirects: Redirects) -> Self {
+        self.options.redirects = redirects;
+        self
+    }
+
+    /// Chooses the automatic retry for this request.
+    pub fn retry(mut self, retry: Retry) -> Self {
+        self.options.retry = retry;
+        self
+    }
+
+    /// Sends `Expect: 100-continue`, and waits at most so long before the body is sent anyway (RFC 9110, section 10.1.1).
+    pub fn expect_continue(mut self, d: Duration) -> Self {
+        self.options.expect = Some(d);
+        self
+    }
+
+    /// Ends this request and its body when the token is cancelled.
+    pub fn cancel_on(mut self, cancel: &Cancel) -> Self {
+        self.options.cancels.push(cancel.clone());
+        self
+    }
+
+    /// Sends, and waits for the head of the answer.
+    ///
+    /// # Errors
+    ///
+    /// Whatever keeps an answer from coming; a 4xx or 5xx is an answer. What ends the wait is the [`Timeouts`], a
+    /// [`Cancel`] token, or an interrupt of the client.
+    pub fn send(self) -> Result<Response> {
+        let mut call = self.into_call()?;
+        block_on(Deadline::NEVER, |cx| call.poll(cx)).unwrap_or_else(|| Err(Error::new(ErrorKind::TimedOut)))
+    }
+
+    /// Sets it on its way and returns: many from one thread. Blocks only to make a connection (on a
+    /// [`Connection`](super::Connection) never); waits for stream slots, retries and redirects are part of the [`Pending`].
+    pub fn start(self) -> Pending {
+        let pinned = self.pinned.is_some();
+        let mut call = match self.into_call() {
+            Ok(call) => call,
+            Err(e) => return Pending::over(Err(e)),
+        };
+        call.started = true;
+        let launched = match pinned {
+            // Nothing here waits for more than the connection has.
+            true => block_on(Deadline::NEVER, |cx| Poll::Ready(call.poll_launched(cx))).and_then(|poll| match poll {
+                Poll::Ready(result) => result,
+                Poll::Pending => None,
+            }),
+            false => block_on(Deadline::NEVER, |cx| call.poll_launched(cx)).flatten(),
+        };
+        match launched {
+            Some(result) => Pending::over(result),
+            None => Pending::new(call),
+        }
+    }
+
+    /// Sends the head; the body is written while the answer may already be read. Set Content-Length if it is known.
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Self::send), up to the head having been sent.
+    pub fn duplex(self) -> Result<(BodyWriter, Pending)> {
+        let mut call = self.into_call()?;
+        call.external = true;
+        let result = block_on(Deadline::NEVER, |cx| match call.poll(cx) {
+            Poll::Ready(result) => Poll::Ready(Some(result)),
+            Poll::Pending if call.stream().is_some() => Poll::Ready(None),
+            Poll::Pending => Poll::Pending,
+        });
+        let (stall, deadline) = (call.options.timeouts.write_limit(), call.deadline());
+        let limits = Limits::new(call.options.cancels.clone(), call.inner.settings.interrupt.clone());
+        match (result.flatten(), call.stream()) {
+            (None, Some(stream)) => Ok((BodyWriter::new(stream.clone(), limits, stall, deadline), Pending::new(call))),
+            (Some(Err(e)), _) => Err(e),
+            (Some(Ok(response)), _) => {
+                let text = format!("the peer answered {} before anything of the body was sent", response.status());
+                Err(Error::with(ErrorKind::Handshake, text).in_phase(Phase::Send).attach(response))
+            }
+            (None, None) => Err(Error::with(ErrorKind::Misuse, "the request has no stream")),
+        }
+    }
+
+    /// Asks for another protocol (`Upgrade`, or CONNECT): the raw bytes behind the 101 or 2xx.
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Self::send); [`ErrorKind::Handshake`], with the response, if the peer answers but not with yes.
+    pub fn upgrade(mut self, protocol: &str) -> Result<Tunnel> {
+        let connect = self.method == Method::CONNECT;
+        if !connect {
+            let (name, value) = field("upgrade", protocol.as_bytes())?;
+            self.headers.insert(name, value);
+            self.headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+            self.options.protocol = Protocol::Http1;
+        }
+        self.options.upgrade = Some(protocol.to_owned());
+        let mut call = self.into_call()?;
+        call.external = connect;
+        let result = block_on(Deadline::NEVER, |cx| call.poll(cx));
+        let response = result.unwrap_or_else(|| Err(Error::new(ErrorKind::TimedOut)))?;
+        match call.take_upgraded() {
+            Some(stream) => {
+                let limits = Limits::new(call.options.cancels.clone(), call.inner.settings.interrupt.clone());
+                Ok(Tunnel::new(stream, response.headers().clone(), limits))
+            }
+            None => {
+                let text = format!("the peer answered {} and did not change the protocol", response.status());
+                Err(Error::with(ErrorKind::Handshake, text).in_phase(Phase::FirstByte).attach(response))
+            }
+        }
+    }
+
+    /// Checks everything and makes the request of it.
+    fn into_call(self) -> Result<Call> {
+        let RequestBuilder { inner, method, url, mut headers, original, body, content_type, mut options, pinned, mistake } =
+            self;
+        if let Some(mistake) = mistake {
+            return Err(mistake);
+        }
+        let Url { uri, origin, authorization } = url?;
+        let settings = &inner.settings;
+        for name in settings.default_headers.keys() {
+            if !headers.contains_key(name) {
+                for value in settings.default_headers.get_all(name) {
+                    headers.append(name.clone(), value.clone());
+                }
+            }
+        }
+        let mut absent = |name: header::HeaderName, value: Option<HeaderValue>| {
+            if let Some(value) = value {
+                headers.entry(name).or_insert(value);
+            }
+        };
+        absent(header::CONTENT_TYPE, content_type);
+        absent(header::AUTHORIZATION, authorization);
+        absent(header::USER_AGENT, settings.user_agent.clone());
+        absent(header::ACCEPT, Some(HeaderValue::from_static("*/*")));
+        let codings = cfg!(feature = "gzip") && settings.decompress;
+        // A range of a coded body could not be decoded.
+        if codings && !headers.contains_key(header::RANGE) {
+            headers.entry(header::ACCEPT_ENCODING).or_insert(HeaderValue::from_static("gzip, deflate"));
+        }
+        options.expect = options.expect.filter(|_| body.content_length() != Some(0));
+        if options.expect.is_some() {
+            headers.insert(header::EXPECT, HeaderValue::from_static("100-continue"));
+        }
+        options.once = !body.is_replayable();
+        let mut request = Request::new(());
+        (*request.method_mut(), *request.uri_mut(), *request.headers_mut()) = (method, uri, headers);
+        if settings.preserve_case {
+            let fields = original_fields(&original, request.headers());
+            request.extensions_mut().insert(OriginalFields(fields));
+        }
+        Ok(Call::new(inner, options, request, origin, body, pinned))
+    }
+}
+
+/// The headers as the program wrote them, then those that were added for it.
+fn original_fields(original: &[(String, Vec<u8>)], headers: &HeaderMap) -> Fields {
+    let mut fields = Fields::new();
+    original.iter().for_each(|(name, value)| fields.push(name.as_bytes(), value));
+    for (name, value) in headers {
+        if !original.iter().any(|(written, _)| name.as_str().eq_ignore_ascii_case(written)) {
+            fields.push(name.as_str().as_bytes(), value.as_bytes());
+        }
+    }
+    fields
+}
+
+/// The URL of a path on the origin of a connection that the caller owns.
+pub(super) fn target_url(origin: &url::Origin, target: &str) -> Result<Url> {
+    if !target.starts_with('/') {
+        return Err(Error::invalid("a request on a connection names a path that begins with `/`"));
+    }
+    Url::parse(&format!("{origin}{target}"), Family::Http)
+}
+
