@@ -88,6 +88,11 @@ impl Duplex {
         self.pending.len() + self.out.len() - self.at
     }
 
+    /// Returns whether a thread has the write role.
+    pub(super) fn is_writing(&self) -> bool {
+        self.writing
+    }
+
     /// Returns whether there is something to write that nobody is writing.
     pub(super) fn has_work(&self) -> bool {
         !self.writing && (self.unsent() > 0 || self.finish == Finish::Wanted || self.tls_wants_write())

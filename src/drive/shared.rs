@@ -8,6 +8,7 @@ use super::{
     duplex::Duplex,
     fault::Cause,
     info::{CloseReason, ConnectionInfo},
+    keep::Keeper,
     slot::Wakes,
     turn::{Post, Turn},
 };
@@ -47,6 +48,10 @@ pub(crate) trait Protocol: Send + 'static {
     ) -> Result<Ends, Cause>;
     /// Whether more is wanted from the wire.
     fn wants_read(&self) -> bool;
+    /// Whether it is wanted also while no thread waits for it, from the keeper of the connection (server).
+    fn wants_keeping(&self) -> bool;
+    /// Whether an exchange that the peer began waits to be accepted (server).
+    fn has_incoming(&self) -> bool;
     /// When `handle_deadline` is to be called.
     fn deadline(&self) -> Option<Instant>;
     /// Does what is due.
@@ -71,14 +76,18 @@ pub(crate) struct Core<P> {
     /// Received, not yet opened by TLS.
     raw: RecvBuf,
     /// Who reads, and who waits.
-    turn: Turn<Waker>,
+    pub(super) turn: Turn<Waker>,
+    /// Server: who looks after the connection while nobody waits on it.
+    pub(super) keeper: Option<Keeper>,
     /// What the reader sleeps for, while it sleeps.
     asleep: Option<(Option<Interest>, Deadline)>,
     /// Some thread has the receive buffer and reads into it.
-    receiving: bool,
+    pub(super) receiving: bool,
+    /// Somebody wants to know whether the peer is still there, although nothing is wanted from it.
+    pub(super) peeking: bool,
     /// The last receive filled its buffer.
     bulk: bool,
-    eof: Eof,
+    pub(super) eof: Eof,
     /// The wire took our bytes no more; what it has still to give is read before that ends the connection.
     broken: Option<Cause>,
     /// Why the connection is over.
@@ -94,7 +103,7 @@ pub(crate) struct Core<P> {
 
 /// Whether the peer has ended its direction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Eof {
+pub(super) enum Eof {
     /// It has not.
     Open,
     /// It has; what came before is still to be understood. Clean: with TLS only if it said so.
@@ -115,7 +124,7 @@ pub(crate) enum Ends {
 /// What a connection is from its beginning, besides its protocol.
 pub(crate) struct Setup {
     pub(crate) wire: Arc<dyn Wire>,
-    duplex: Duplex,
+    pub(super) duplex: Duplex,
     /// What the peer said before the protocol began, opened if there is TLS.
     pub(crate) leftover: RecvBuf,
     /// How long the wire may take nothing while something is unsent.
@@ -148,9 +157,9 @@ impl Setup {
 
 /// A connection: a wire and a core.
 pub(crate) struct Shared<P: Protocol> {
-    wire: Arc<dyn Wire>,
+    pub(super) wire: Arc<dyn Wire>,
     core: Mutex<Core<P>>,
-    write_stall: Duration,
+    pub(super) write_stall: Duration,
     pub(super) id: u64,
     pub(super) origin: String,
     pub(super) created: Instant,
@@ -172,8 +181,10 @@ impl<P: Protocol> Shared<P> {
             input: leftover,
             raw: RecvBuf::new(),
             turn: Turn::default(),
+            keeper: None,
             asleep: None,
             receiving: false,
+            peeking: false,
             bulk: false,
             eof: Eof::Open,
             broken: None,
@@ -199,6 +210,7 @@ impl<P: Protocol> Shared<P> {
         let result = f(&mut core, &mut wakes);
         let mut core = self.flush(core, now, &mut wakes);
         self.tell_reader(&mut core, &mut wakes);
+        self.tell_keeper(&mut core, &mut wakes);
         drop(core);
         wakes.fire();
         result
@@ -213,6 +225,11 @@ impl<P: Protocol> Shared<P> {
     /// Says to the peer that nothing more comes, or, where something is stuck, nothing at all.
     fn close_wire(&self) {
         let core = self.lock();
+        let switched = core.over.as_ref().is_some_and(|cause| cause.reason == CloseReason::Switched);
+        if core.keeper.is_some() || switched {
+            // It sees to that the peer gets what is unsent, and has time to read it.
+            return;
+        }
         let stuck = core.duplex.unsent() > 0 || core.over.as_ref().is_some_and(|c| c.reason == CloseReason::Shutdown);
         drop(core);
         if stuck {
@@ -224,7 +241,7 @@ impl<P: Protocol> Shared<P> {
     }
 
     /// Sends what is framed, as far as the wire takes it: the only writer.
-    fn flush<'a>(&'a self, mut core: MutexGuard<'a, Core<P>>, now: Instant, wakes: &mut Wakes) -> MutexGuard<'a, Core<P>> {
+    pub(super) fn flush<'a>(&'a self, mut core: MutexGuard<'a, Core<P>>, now: Instant, wakes: &mut Wakes) -> MutexGuard<'a, Core<P>> {
         while let Some((out, at)) = core.duplex.begin_write() {
             drop(core);
             let result = self.wire.try_write(&out[at..]);
@@ -278,7 +295,7 @@ impl<P: Protocol> Shared<P> {
     }
 
     /// What the reader has to wait for.
-    fn needs(&self, core: &Core<P>) -> (Option<Interest>, Deadline) {
+    pub(super) fn needs(&self, core: &Core<P>) -> (Option<Interest>, Deadline) {
         let read = core.eof == Eof::Open && core.proto.wants_read() || core.broken.is_some();
         let interest = match (read, core.duplex.has_work()) {
             (true, true) => Some(Interest::Both),
@@ -299,7 +316,7 @@ impl<P: Protocol> Shared<P> {
     ) -> (MutexGuard<'a, Core<P>>, bool) {
         let mut arrived = false;
         for _ in 0..RECEIVES {
-            let wanted = core.proto.wants_read() || core.broken.is_some();
+            let wanted = core.proto.wants_read() || core.peeking || core.broken.is_some();
             if core.receiving || core.over.is_some() || core.eof != Eof::Open || !wanted {
                 break;
             }
@@ -358,6 +375,7 @@ impl<P: Protocol> Shared<P> {
         core.handle_deadlines(self.write_stall, now, &mut wakes);
         let mut core = self.flush(core, now, &mut wakes);
         self.tell_reader(&mut core, &mut wakes);
+        self.tell_keeper(&mut core, &mut wakes);
         let over = core.over.is_some();
         drop(core);
         wakes.fire();
@@ -496,6 +514,7 @@ impl<P: Protocol> Lead for Shared<P> {
         if core.duplex.stalled.is_none() || ready.write {
             core = self.flush(core, now, &mut wakes);
         }
+        self.tell_keeper(&mut core, &mut wakes);
         let over = core.over.is_some();
         drop(core);
         wakes.fire();
@@ -510,11 +529,11 @@ impl<P: Protocol> Lead for Shared<P> {
         if core.turn.is_reader(waker) {
             core.asleep = None;
         }
-        let promoted = core.turn.leave(waker);
+        let mut wakes = Wakes::new();
+        wakes.extend(core.turn.leave(waker));
+        self.tell_keeper(&mut core, &mut wakes);
         drop(core);
-        if let Some(promoted) = promoted {
-            promoted.wake();
-        }
+        wakes.fire();
     }
 }
 
@@ -530,7 +549,10 @@ impl<P: Protocol> Drop for Shared<P> {
             duplex.finish();
             core = self.flush(core, now, &mut wakes);
         }
+        let released = core.over.as_ref().is_some_and(|cause| cause.reason == CloseReason::Switched);
         drop(core);
-        self.wire.shutdown();
+        if !released {
+            self.wire.shutdown();
+        }
     }
 }

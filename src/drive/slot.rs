@@ -119,6 +119,11 @@ impl Slot {
         self.notify_reader(wakes);
     }
 
+    /// Returns whether the exchange was over before its end.
+    pub(super) fn has_failed(&self) -> bool {
+        matches!(self.receiving, Receiving::Failed(_)) || self.sending == Sending::Stopped
+    }
+
     /// Returns whether both messages are complete.
     pub(super) fn is_complete(&self) -> bool {
         matches!(self.receiving, Receiving::Ended) && self.sending == Sending::Ended

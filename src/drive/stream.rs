@@ -4,14 +4,15 @@ use super::{
     duplex::Position,
     fault::{Cause, Fault},
     info::{CloseReason, ConnectionInfo, ConnectionState},
-    shared::{Core, Protocol, Shared},
+    keep::{Closing, Rule},
+    shared::{Core, Protocol, Setup, Shared},
     slot::{Receiving, Sending, Slot, Wakes},
 };
 use crate::{
     buf::RecvBuf,
     error::ErrorKind,
     fields::Fields,
-    net::{Cx, Lead, Waker, Wire},
+    net::{Cx, Interest, Lead, Ready, Waker, Wire},
     proto::{
         End, RequestHead, ResponseHead,
         h1::{Length, TargetForm},
@@ -93,6 +94,8 @@ pub(crate) trait Exchanges: Protocol {
     fn wants_continue(&self, id: u32) -> bool;
     /// Whether the exchange has become a tunnel that owns the connection (HTTP/1).
     fn is_tunnel(&self, id: u32) -> bool;
+    /// Takes what arrived for the protocol that comes next, after a 101 (server).
+    fn take_tunnel(&mut self) -> Option<RecvBuf>;
 }
 
 /// What a peer's message begins with, as its receiver sees it.
@@ -137,6 +140,20 @@ pub(crate) trait Carrier: Send + Sync {
     fn poll_open(self: Arc<Self>, o: &Opening<'_>, first: &[u8], end: End, cx: &mut Cx<'_>) -> Poll<Result<Begun, Fault>>;
     /// The next exchange the peer began; `None`: there will be no more.
     fn poll_accept(self: Arc<Self>, cx: &mut Cx<'_>) -> Poll<Option<(Stream, RequestHead)>>;
+    /// Server: the exchange the peer began next, if one waits.
+    fn accept(self: Arc<Self>, now: Instant) -> Option<(Stream, RequestHead)>;
+    /// Server: from now on this waker is woken when the connection needs its keeper, which then calls `accept`, `charge` and `closing`.
+    fn keep(&self, keeper: Waker);
+    /// Server: what the keeper has to watch the wire for from now on, since nobody else does.
+    fn charge(&self, rule: Rule) -> Option<Interest>;
+    /// Server: does for the keeper what the wire is ready for and what is due; returns whether anything arrived.
+    fn tend(&self, ready: Ready, now: Instant) -> bool;
+    /// Server: takes a step in ending the connection, if it is over.
+    fn closing(&self, now: Instant) -> Closing;
+    /// Server: gives up the wire, for another protocol; `None` if somebody is using it.
+    fn release(&self, now: Instant) -> Option<Setup>;
+    /// Server: looks whether the peer has given up the exchange.
+    fn has_gone(&self, id: u32, now: Instant) -> bool;
     /// The next head of the answer.
     fn poll_answer(self: Arc<Self>, id: u32, cx: &mut Cx<'_>) -> Poll<Result<Answer, Fault>>;
     /// The next bytes of the body; zero is its end.
@@ -197,7 +214,7 @@ pub(crate) trait Carrier: Send + Sync {
 
 impl<P: Exchanges> Shared<P> {
     /// Runs `f` on the slot of an exchange; a fault if the exchange or the connection is over.
-    fn on_slot<R>(core: &mut Core<P>, id: u32, f: impl FnOnce(&mut Slot) -> R) -> Result<R, Fault> {
+    pub(super) fn on_slot<R>(core: &mut Core<P>, id: u32, f: impl FnOnce(&mut Slot) -> R) -> Result<R, Fault> {
         match (core.proto.slot(id), &core.over) {
             (Some(slot), _) => Ok(f(slot)),
             (None, Some(cause)) => Err(Fault::Over(cause.clone())),
@@ -281,29 +298,60 @@ impl<P: Exchanges> Carrier for Shared<P> {
     }
 
     fn poll_accept(self: Arc<Self>, cx: &mut Cx<'_>) -> Poll<Option<(Stream, RequestHead)>> {
-        let waker = cx.waker.clone();
-        let accepted = self.with(cx.now, |core, wakes| {
-            // A pipelined request may have been waiting for the end of the one before it.
-            core.ingest(cx.now, wakes);
-            if let Some(id) = core.proto.accept() {
-                if let Ok(Some(head)) = Self::on_slot(core, id, |slot| slot.request.take()) {
-                    return Poll::Ready(Some((id, head)));
-                }
-            }
-            if core.over.is_some() || core.proto.is_over_for_new() {
-                return Poll::Ready(None);
-            }
-            core.proto.wait_to_open(&waker);
-            Poll::Pending
-        });
-        match accepted {
-            Poll::Ready(Some((id, head))) => Poll::Ready(Some((Stream::new(self, id), head))),
-            Poll::Ready(None) => Poll::Ready(None),
-            Poll::Pending => {
-                self.wait(cx);
-                Poll::Pending
-            }
+        if let Some(accepted) = self.clone().accept(cx.now) {
+            return Poll::Ready(Some(accepted));
         }
+        let waker = cx.waker.clone();
+        let over = self.with(cx.now, |core, _| {
+            core.proto.wait_to_open(&waker);
+            // One that came in between wakes the thread only if it came behind the waker.
+            if core.proto.has_incoming() {
+                waker.wake();
+            }
+            core.over.is_some() || core.proto.is_over_for_new()
+        });
+        if over {
+            return Poll::Ready(None);
+        }
+        self.wait(cx);
+        Poll::Pending
+    }
+
+    fn accept(self: Arc<Self>, now: Instant) -> Option<(Stream, RequestHead)> {
+        let accepted = self.with(now, |core, wakes| {
+            // A pipelined request may have been waiting for the end of the one before it.
+            core.ingest(now, wakes);
+            let id = core.proto.accept()?;
+            let head = Self::on_slot(core, id, |slot| slot.request.take()).ok()??;
+            // What arrived behind the head.
+            core.ingest(now, wakes);
+            Some((id, head))
+        });
+        accepted.map(|(id, head)| (Stream::new(self, id), head))
+    }
+
+    fn keep(&self, keeper: Waker) {
+        self.set_keeper(keeper);
+    }
+
+    fn charge(&self, rule: Rule) -> Option<Interest> {
+        Shared::charge(self, rule)
+    }
+
+    fn tend(&self, ready: Ready, now: Instant) -> bool {
+        if self.is_led() { false } else { Lead::turn(self, ready, now) }
+    }
+
+    fn closing(&self, now: Instant) -> Closing {
+        Shared::closing(self, now)
+    }
+
+    fn release(&self, now: Instant) -> Option<Setup> {
+        Shared::release(self, now)
+    }
+
+    fn has_gone(&self, id: u32, now: Instant) -> bool {
+        Shared::has_gone(self, id, now)
     }
 
     fn poll_answer(self: Arc<Self>, id: u32, cx: &mut Cx<'_>) -> Poll<Result<Answer, Fault>> {
@@ -505,7 +553,12 @@ impl<P: Exchanges> Carrier for Shared<P> {
             if core.proto.is_tunnel(id) {
                 core.duplex.finish();
             }
-            core.proto.drop_slot(id, now, &mut core.duplex.pending, wakes)
+            let cause = core.proto.drop_slot(id, now, &mut core.duplex.pending, wakes);
+            if cause.is_none() && core.keeper.is_some() {
+                // The next request may be there already.
+                core.ingest(now, wakes);
+            }
+            cause
         });
         if let Some(cause) = cause {
             self.end(cause, now);
@@ -719,6 +772,11 @@ impl Stream {
     /// Whether the client waits for a 100 before it sends its body.
     pub(crate) fn wants_continue(&self) -> bool {
         self.inner.conn.wants_continue(self.inner.id)
+    }
+
+    /// Server: looks whether the peer has given the exchange up.
+    pub(crate) fn has_gone(&self) -> bool {
+        self.inner.conn.has_gone(self.inner.id, Instant::now())
     }
 
     /// Whether our half may still be sent.

@@ -2,7 +2,7 @@
 
 use super::{
     cancel::Limits,
-    fault::{CANCEL, Fault},
+    fault::{CANCEL, Fault, INTERNAL_ERROR},
     stream::{Sent, Stream},
     wait::block_on,
 };
@@ -143,7 +143,8 @@ impl Write for BodyWriter {
 impl Drop for BodyWriter {
     fn drop(&mut self) {
         if !self.finished && self.stream.is_sending() {
-            self.stream.reset(CANCEL);
+            // A handler that panics is our fault, one that gives up is a decision.
+            self.stream.reset(if std::thread::panicking() { INTERNAL_ERROR } else { CANCEL });
         }
     }
 }
