@@ -1,0 +1,287 @@
+//! Start lines and field lines: bytes that were received become heads and trailers.
+//!
+//! A head is taken in two steps, its start line as soon as that is complete, then all its fields at once. Until then a
+//! [`Scan`] remembers how far the search for the end has come, so that bytes that drip in are looked at once.
+
+use super::{
+    syntax::{find_newline, is_blank, is_target, is_token, token_len, trim, trim_start, value_len},
+    violation::Violation,
+};
+use crate::{fields::Fields, proto::Role};
+use http::{Method, StatusCode, Uri, Version};
+
+/// How far the search for the end of a line, or of a section of lines, has come.
+///
+/// # Invariants
+///
+/// `line <= at`; no LF stands from `line` to `at`.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Scan {
+    /// Bytes that were looked at.
+    at: usize,
+    /// Where the line begins that is not complete.
+    line: usize,
+    /// Lines that are complete.
+    lines: usize,
+}
+
+/// How much a section may be.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Allowed {
+    pub(super) bytes: usize,
+    pub(super) lines: usize,
+    /// What it is to have more bytes.
+    pub(super) too_large: Violation,
+}
+
+/// A section whose end has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Section {
+    /// Its bytes, the empty line included.
+    pub(super) bytes: usize,
+    /// Its lines, the empty one not included.
+    pub(super) lines: usize,
+}
+
+impl Scan {
+    /// Returns where the next line ends, behind its CRLF.
+    ///
+    /// # Errors
+    ///
+    /// LF without CR (RFC 9112, section 2.2), or `too_large` when the line does not end within `limit` bytes.
+    pub(super) fn line(
+        &mut self,
+        bytes: &[u8],
+        limit: usize,
+        too_large: Violation,
+    ) -> Result<Option<usize>, Violation> {
+        match find_newline(&bytes[self.at..]) {
+            Some(n) if self.at + n < limit => {
+                let lf = self.at + n;
+                if lf == self.line || bytes[lf - 1] != b'\r' {
+                    return Err(Violation::BareLf);
+                }
+                *self = Scan { at: lf + 1, line: lf + 1, lines: self.lines + 1 };
+                Ok(Some(lf + 1))
+            }
+            None if bytes.len() < limit => {
+                self.at = bytes.len();
+                Ok(None)
+            }
+            _ => Err(too_large),
+        }
+    }
+
+    /// Returns the section of lines that an empty line ends.
+    ///
+    /// # Errors
+    ///
+    /// As [`line`](Self::line), or too many lines.
+    pub(super) fn section(&mut self, bytes: &[u8], allowed: Allowed) -> Result<Option<Section>, Violation> {
+        loop {
+            let (line, lines) = (self.line, self.lines);
+            let Some(end) = self.line(bytes, allowed.bytes, allowed.too_large)? else { return Ok(None) };
+            if end - line == 2 {
+                return Ok(Some(Section { bytes: end, lines }));
+            }
+            if lines == allowed.lines {
+                return Err(Violation::TooManyFields { limit: allowed.lines });
+            }
+        }
+    }
+}
+
+/// A start line that was understood.
+#[derive(Debug)]
+pub(super) enum Start {
+    Request { method: Method, uri: Uri, version: Version },
+    Response { status: StatusCode, version: Version },
+}
+
+/// Looks at the first bytes of a message, however few, for another protocol.
+///
+/// # Errors
+///
+/// [`Violation::NotHttp`], when no further bytes could make it HTTP/1.
+pub(super) fn check_first_bytes(role: Role, bytes: &[u8]) -> Result<(), Violation> {
+    let begins = match role {
+        Role::Client => bytes.iter().zip(b"HTTP/").all(|(a, b)| a == b),
+        // CR and LF are for the line's own check.
+        Role::Server => bytes.first().is_none_or(|&b| is_token(&[b]) || b == b'\r' || b == b'\n'),
+    };
+    if begins { Ok(()) } else { Err(Violation::NotHttp) }
+}
+
+/// Understands a start line, its CRLF included.
+///
+/// # Errors
+///
+/// Whatever RFC 9112, sections 2 to 4, does not allow in it.
+pub(super) fn start_line(role: Role, line: &[u8]) -> Result<Start, Violation> {
+    let line = &line[..line.len() - 2];
+    let start = match role {
+        Role::Client => status_line(line),
+        Role::Server => request_line(line),
+    };
+    // No valid line has a CR, so it is looked for only in others.
+    start.map_err(|violation| if line.contains(&b'\r') { Violation::BareCr } else { violation })
+}
+
+/// Understands method, target and version, with one SP between them (RFC 9112, section 3).
+fn request_line(line: &[u8]) -> Result<Start, Violation> {
+    let (method, rest) = line.split_at(token_len(line));
+    let rest = match rest {
+        [b' ', rest @ ..] => rest,
+        [] => return Err(Violation::RequestLineInvalid),
+        _ => return Err(Violation::MethodInvalid),
+    };
+    // Without a version it would be HTTP/0.9.
+    let space = rest.iter().rposition(|&b| b == b' ').ok_or(Violation::RequestLineInvalid)?;
+    let (target, version) = (&rest[..space], version(&rest[space + 1..])?);
+    let method = Method::from_bytes(method).map_err(|_| Violation::MethodInvalid)?;
+    let uri = self::target(&method, target)?;
+    Ok(Start::Request { method, uri, version })
+}
+
+/// The longest target that `http::Uri` holds.
+const URI_BYTES: usize = 65_534;
+
+/// Understands the target in the form that its method allows (RFC 9112, section 3.2).
+fn target(method: &Method, target: &[u8]) -> Result<Uri, Violation> {
+    if !is_target(target) {
+        let blank = target.iter().any(|&b| is_blank(b));
+        return Err(if blank { Violation::TargetWhitespace } else { Violation::TargetInvalid });
+    }
+    if target.len() > URI_BYTES {
+        return Err(Violation::TargetTooLong { limit: URI_BYTES });
+    }
+    let uri = Uri::try_from(target).map_err(|_| Violation::TargetInvalid)?;
+    let allowed = if *method == Method::CONNECT {
+        // A server must refuse an empty or invalid port (RFC 9110, section 9.3.6).
+        uri.scheme().is_none() && uri.path().is_empty() && uri.port_u16().is_some()
+    } else if target == b"*" {
+        *method == Method::OPTIONS
+    } else {
+        target[0] == b'/' || uri.scheme().is_some()
+    };
+    // A user and password in a target are an error (RFC 9110, section 4.2.4).
+    let named = uri.authority().is_none_or(|a| !a.host().is_empty() && !a.as_str().contains('@'));
+    if allowed && named { Ok(uri) } else { Err(Violation::TargetInvalid) }
+}
+
+/// Understands version, status and reason (RFC 9112, section 4).
+fn status_line(line: &[u8]) -> Result<Start, Violation> {
+    let (version_text, rest) = line.split_at_checked(8).ok_or(Violation::StatusLineInvalid)?;
+    let version = version(version_text)?;
+    let (status, reason) = match rest {
+        [b' ', a, b, c, reason @ ..] => ([*a, *b, *c], reason),
+        _ => return Err(Violation::StatusLineInvalid),
+    };
+    // Servers leave out the space before a reason that is missing; the reason itself means nothing.
+    if !matches!(reason, [] | [b' ', ..]) || value_len(reason) != reason.len() {
+        return Err(Violation::StatusLineInvalid);
+    }
+    let status = StatusCode::from_bytes(&status).map_err(|_| Violation::StatusInvalid)?;
+    Ok(Start::Response { status, version })
+}
+
+/// Understands `HTTP/1.0` and `HTTP/1.1`; a higher minor version is treated as 1.1 (RFC 9110, section 2.5).
+fn version(bytes: &[u8]) -> Result<Version, Violation> {
+    match bytes {
+        b"HTTP/1.1" => Ok(Version::HTTP_11),
+        b"HTTP/1.0" => Ok(Version::HTTP_10),
+        [b'H', b'T', b'T', b'P', b'/', major @ b'0'..=b'9', b'.', b'0'..=b'9'] => {
+            if *major == b'1' {
+                Ok(Version::HTTP_11)
+            } else {
+                Err(Violation::VersionUnsupported)
+            }
+        }
+        _ => Err(Violation::VersionInvalid),
+    }
+}
+
+/// Understands a section of field lines, its empty line included; `take` says of each field whether it is kept.
+///
+/// # Errors
+///
+/// Whatever RFC 9112, section 5, does not allow, and what `take` refuses.
+pub(super) fn fields(
+    role: Role,
+    section: &[u8],
+    lines: usize,
+    mut take: impl FnMut(&[u8], &[u8]) -> Result<bool, Violation>,
+) -> Result<Fields, Violation> {
+    // Every line has a colon and CRLF that are not kept.
+    let mut fields = Fields::with_capacity(lines, section.len().saturating_sub(3 * lines + 2));
+    if section.first().is_some_and(|&b| is_blank(b)) {
+        return Err(Violation::FieldsIndented);
+    }
+    let mut rest = section;
+    while rest.len() > 2 {
+        let (name, value, next) = field_line(rest)?;
+        rest = next;
+        if role == Role::Client && rest.first().is_some_and(|&b| is_blank(b)) {
+            let (value, next) = unfold(value, rest)?;
+            rest = next;
+            if take(name, &value)? {
+                fields.push(name, &value);
+            }
+        } else if take(name, value)? {
+            fields.push(name, value);
+        }
+    }
+    Ok(fields)
+}
+
+/// Splits the first line of a section into name and value; returns what follows too.
+fn field_line(section: &[u8]) -> Result<(&[u8], &[u8], &[u8]), Violation> {
+    let (name, rest) = section.split_at(token_len(section));
+    match rest {
+        [b':', rest @ ..] if !name.is_empty() => {
+            let (value, next) = value(rest)?;
+            Ok((name, value, next))
+        }
+        _ => Err(name_fault(name, rest)),
+    }
+}
+
+/// Splits the rest of a line from the lines that follow, and trims it.
+fn value(rest: &[u8]) -> Result<(&[u8], &[u8]), Violation> {
+    let (value, rest) = rest.split_at(value_len(rest));
+    match rest {
+        [b'\r', b'\n', next @ ..] => Ok((trim(value), next)),
+        [b'\r', ..] => Err(Violation::BareCr),
+        _ => Err(Violation::FieldValueInvalid),
+    }
+}
+
+/// Says why something else than a colon follows a name.
+#[cold]
+fn name_fault(name: &[u8], rest: &[u8]) -> Violation {
+    match (name.is_empty(), rest) {
+        (true, [b':', ..]) => Violation::FieldNameEmpty,
+        (true, [b' ' | b'\t', ..]) => Violation::FieldFolded,
+        (false, [b' ' | b'\t', ..]) if trim_start(rest).first() == Some(&b':') => Violation::FieldNameWhitespace,
+        (false, [b'\r', b'\n', ..]) => Violation::FieldWithoutColon,
+        (_, [b'\r', ..]) => Violation::BareCr,
+        _ => Violation::FieldNameInvalid,
+    }
+}
+
+/// Joins a value with the lines that continue it, by one SP each: what a user agent must do (RFC 9112, section 5.2).
+#[cold]
+fn unfold<'a>(first: &[u8], mut rest: &'a [u8]) -> Result<(Vec<u8>, &'a [u8]), Violation> {
+    let mut joined = first.to_vec();
+    while rest.first().is_some_and(|&b| is_blank(b)) {
+        let (line, next) = value(rest)?;
+        rest = next;
+        if !line.is_empty() {
+            if !joined.is_empty() {
+                joined.push(b' ');
+            }
+            joined.extend_from_slice(line);
+        }
+    }
+    Ok((joined, rest))
+}

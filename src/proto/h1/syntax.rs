@@ -1,0 +1,198 @@
+//! Classes of bytes, lists and numbers: the small grammar that everything else is made of.
+
+const TOKEN: u8 = 1;
+const TARGET: u8 = 2;
+const HOST: u8 = 4;
+
+/// What each byte may be part of.
+static CLASSES: [u8; 256] = classes();
+
+const fn classes() -> [u8; 256] {
+    let mut classes = [0; 256];
+    let mut b = 0x21;
+    while b <= 0x7e {
+        let alphanumeric = (b as u8).is_ascii_alphanumeric();
+        // tchar (RFC 9110, section 5.6.2)
+        if alphanumeric || in_set(b"!#$%&'*+-.^_`|~", b as u8) {
+            classes[b] |= TOKEN;
+        }
+        // Visible, and no fragment: it is never sent (RFC 9110, section 4.2.5). `http::Uri` looks more closely.
+        if b as u8 != b'#' {
+            classes[b] |= TARGET;
+        }
+        // reg-name (RFC 3986, section 3.2.2)
+        if alphanumeric || in_set(b"-._~%!$&'()*+,;=", b as u8) {
+            classes[b] |= HOST;
+        }
+        b += 1;
+    }
+    classes
+}
+
+const fn in_set(set: &[u8], b: u8) -> bool {
+    let mut i = 0;
+    while i < set.len() {
+        if set[i] == b {
+            return true;
+        }
+        i += 1;
+    }
+    false
+}
+
+fn has(b: u8, class: u8) -> bool {
+    CLASSES[usize::from(b)] & class != 0
+}
+
+/// Returns how many bytes of a token there are at the front.
+pub(super) fn token_len(bytes: &[u8]) -> usize {
+    bytes.iter().position(|&b| !has(b, TOKEN)).unwrap_or(bytes.len())
+}
+
+/// Returns whether it is a token (RFC 9110, section 5.6.2).
+pub(super) fn is_token(bytes: &[u8]) -> bool {
+    !bytes.is_empty() && token_len(bytes) == bytes.len()
+}
+
+/// Returns whether every byte may stand in a request target.
+pub(super) fn is_target(bytes: &[u8]) -> bool {
+    !bytes.is_empty() && bytes.iter().all(|&b| has(b, TARGET))
+}
+
+/// Returns whether it is a host with an optional port, or nothing (RFC 9110, section 7.2).
+pub(super) fn is_host(bytes: &[u8]) -> bool {
+    let port = match bytes {
+        [] => return true,
+        [b'[', rest @ ..] => {
+            let literal = rest.iter().position(|&b| !(has(b, HOST) || b == b':')).unwrap_or(rest.len());
+            match &rest[literal..] {
+                [b']', port @ ..] if literal > 0 => port,
+                _ => return false,
+            }
+        }
+        _ => match bytes.iter().position(|&b| !has(b, HOST)).unwrap_or(bytes.len()) {
+            0 => return false,
+            host => &bytes[host..],
+        },
+    };
+    match port {
+        [] => true,
+        [b':', digits @ ..] => digits.is_empty() || decimal(digits).is_ok_and(|n| n <= u64::from(u16::MAX)),
+        _ => false,
+    }
+}
+
+const ONES: u64 = u64::MAX / 255;
+const HIGHS: u64 = ONES << 7;
+
+/// Marks the lowest zero byte of a word; marks above it mean nothing.
+fn zero_byte(word: u64) -> u64 {
+    word.wrapping_sub(ONES) & !word & HIGHS
+}
+
+/// Returns the place of the first byte that `word` marks, eight at a time, or that `byte` finds in what is left.
+fn first(bytes: &[u8], word: impl Fn(u64) -> u64, byte: impl Fn(u8) -> bool) -> Option<usize> {
+    let words = bytes.chunks_exact(8);
+    let tail = words.remainder();
+    for (i, chunk) in words.enumerate() {
+        let found = word(u64::from_le_bytes(chunk.try_into().expect("chunks of eight bytes")));
+        if found != 0 {
+            return Some(i * 8 + (found.trailing_zeros() / 8) as usize);
+        }
+    }
+    tail.iter().position(|&b| byte(b)).map(|i| bytes.len() - tail.len() + i)
+}
+
+/// Returns the place of the first LF.
+pub(super) fn find_newline(bytes: &[u8]) -> Option<usize> {
+    first(bytes, |word| zero_byte(word ^ (ONES * u64::from(b'\n'))), |b| b == b'\n')
+}
+
+/// Returns how many bytes at the front may stand in a field value: all but controls, of which HTAB may
+/// (RFC 9110, section 5.5).
+pub(super) fn value_len(bytes: &[u8]) -> usize {
+    let controls = |word: u64| (word.wrapping_sub(ONES * 0x20) & !word & HIGHS) | zero_byte(word ^ (ONES * 0x7f));
+    let mut at = 0;
+    while let Some(n) = first(&bytes[at..], controls, |b| b < 0x20 || b == 0x7f) {
+        at += n;
+        if bytes[at] != b'\t' {
+            return at;
+        }
+        at += 1;
+    }
+    bytes.len()
+}
+
+/// Returns whether it is SP or HTAB.
+pub(super) fn is_blank(b: u8) -> bool {
+    b == b' ' || b == b'\t'
+}
+
+/// Returns it without blanks in front.
+pub(super) fn trim_start(mut bytes: &[u8]) -> &[u8] {
+    while let [b' ' | b'\t', rest @ ..] = bytes {
+        bytes = rest;
+    }
+    bytes
+}
+
+/// Returns it without blanks around (OWS of RFC 9110, section 5.6.3).
+pub(super) fn trim(bytes: &[u8]) -> &[u8] {
+    let mut bytes = trim_start(bytes);
+    while let [rest @ .., b' ' | b'\t'] = bytes {
+        bytes = rest;
+    }
+    bytes
+}
+
+/// Returns the elements of a list without the blanks around them; empty ones too (RFC 9110, section 5.6.1).
+pub(super) fn elements(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+    value.split(|&b| b == b',').map(trim)
+}
+
+/// Why it is no number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum NotDecimal {
+    /// Something else than digits, or nothing.
+    Invalid,
+    /// Above 2^64 - 1.
+    Overflow,
+}
+
+/// Returns the number that the digits make; signs, blanks and separators are none.
+pub(super) fn decimal(digits: &[u8]) -> Result<u64, NotDecimal> {
+    if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
+        return Err(NotDecimal::Invalid);
+    }
+    digits.iter().try_fold(0u64, |n, d| {
+        n.checked_mul(10).and_then(|n| n.checked_add(u64::from(d - b'0'))).ok_or(NotDecimal::Overflow)
+    })
+}
+
+/// The fields that the engine itself understands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Name {
+    Connection,
+    ContentLength,
+    Expect,
+    Host,
+    Other,
+    TransferEncoding,
+    Upgrade,
+}
+
+impl Name {
+    /// Returns which one a name is, ignoring case.
+    pub(super) fn of(name: &[u8]) -> Self {
+        let (known, text): (Name, &[u8]) = match name.len() {
+            4 => (Name::Host, b"host"),
+            6 => (Name::Expect, b"expect"),
+            7 => (Name::Upgrade, b"upgrade"),
+            10 => (Name::Connection, b"connection"),
+            14 => (Name::ContentLength, b"content-length"),
+            17 => (Name::TransferEncoding, b"transfer-encoding"),
+            _ => return Name::Other,
+        };
+        if name.eq_ignore_ascii_case(text) { known } else { Name::Other }
+    }
+}
