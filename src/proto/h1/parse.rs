@@ -143,11 +143,17 @@ fn request_line(line: &[u8]) -> Result<Start, Violation> {
     Ok(Start::Request { method, uri, version })
 }
 
+/// The longest target that `http::Uri` holds.
+const URI_BYTES: usize = 65_534;
+
 /// Understands the target in the form that its method allows (RFC 9112, section 3.2).
 fn target(method: &Method, target: &[u8]) -> Result<Uri, Violation> {
     if !is_target(target) {
         let blank = target.iter().any(|&b| is_blank(b));
         return Err(if blank { Violation::TargetWhitespace } else { Violation::TargetInvalid });
+    }
+    if target.len() > URI_BYTES {
+        return Err(Violation::TargetTooLong { limit: URI_BYTES });
     }
     let uri = Uri::try_from(target).map_err(|_| Violation::TargetInvalid)?;
     let allowed = if *method == Method::CONNECT {
