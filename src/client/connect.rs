@@ -42,7 +42,10 @@ pub(crate) struct Connecting {
 
 impl std::fmt::Debug for Dialling {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Dialling").field("origin", &self.origin).field("protocol", &self.protocol).finish_non_exhaustive()
+        f.debug_struct("Dialling")
+            .field("origin", &self.origin)
+            .field("protocol", &self.protocol)
+            .finish_non_exhaustive()
     }
 }
 
@@ -123,7 +126,13 @@ impl Connecting {
     /// # Errors
     ///
     /// As [`Dialling::new`].
-    pub(crate) fn new(settings: &Settings, key: &Key, permit: Permit, resolve_by: Deadline, connect_by: Deadline) -> Result<Self> {
+    pub(crate) fn new(
+        settings: &Settings,
+        key: &Key,
+        permit: Permit,
+        resolve_by: Deadline,
+        connect_by: Deadline,
+    ) -> Result<Self> {
         let dialling = Dialling::new(settings, &key.origin, key.protocol, resolve_by, connect_by)?;
         Ok(Connecting { dialling, permit })
     }
@@ -160,7 +169,9 @@ fn negotiated(protocol: Protocol, scheme: Scheme, dialled: &Dialled) -> Result<V
     let selected = dialled.tls.as_ref().and_then(|tls| tls.alpn());
     match (protocol, scheme, selected) {
         (Protocol::Http2 | Protocol::Http2WithoutAlpn, Scheme::Http, _) => Ok(Version::HTTP_2),
-        (Protocol::Auto | Protocol::Http2 | Protocol::Http2WithoutAlpn, Scheme::Https, Some(b"h2")) => Ok(Version::HTTP_2),
+        (Protocol::Auto | Protocol::Http2 | Protocol::Http2WithoutAlpn, Scheme::Https, Some(b"h2")) => {
+            Ok(Version::HTTP_2)
+        }
         (Protocol::Http2WithoutAlpn, Scheme::Https, None) => Ok(Version::HTTP_2),
         (Protocol::Http2 | Protocol::Http2WithoutAlpn, Scheme::Https, selected) => {
             let text = match selected {

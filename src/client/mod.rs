@@ -47,11 +47,11 @@ pub use settings::Protocol;
 pub use timeouts::Timeouts;
 
 use crate::{
-    drive::{Cause, ConnectionInfo, IntoBody, Tunnel, block_on},
+    drive::{Cause, ConnectionInfo, IntoBody, Tunnel, block_on, next_id},
     error::{Error, ErrorKind, Phase, Result},
     time::Deadline,
 };
-use http::{Method, Request};
+use http::{Method, Request, Uri};
 use pool::Pool;
 use settings::Settings;
 use std::{
@@ -219,8 +219,23 @@ impl Client {
     ///
     /// As [`RequestBuilder::upgrade`].
     pub fn tunnel(&self, proxy_url: impl AsRef<str>, host_port: &str) -> Result<Tunnel> {
-        let _ = (proxy_url.as_ref(), host_port);
-        Err(Error::with(ErrorKind::Unsupported, "not yet"))
+        let mut proxy = Url::parse(proxy_url.as_ref(), Family::Http)?;
+        let authority: http::uri::Authority =
+            host_port.parse().map_err(|_| Error::invalid("the target of a tunnel is written `host:port`"))?;
+        if authority.port_u16().is_none() || authority.as_str().contains('@') {
+            return Err(Error::invalid("the target of a tunnel is written `host:port`"));
+        }
+        proxy.uri = Uri::from(authority);
+        let authorization = proxy.authorization.take();
+        // The proxy itself is reached directly.
+        let mut settings = (*self.inner.settings).clone();
+        (settings.network.proxy, settings.network.id) = (None, next_id());
+        let inner = Inner { settings: Arc::new(settings), pool: self.inner.pool.clone() };
+        let mut request = RequestBuilder::to(Arc::new(inner), Method::CONNECT, Ok(proxy));
+        if let Some(value) = authorization {
+            request = request.headers([(http::header::PROXY_AUTHORIZATION, value)].into_iter().collect());
+        }
+        request.protocol(Protocol::Http1).upgrade("")
     }
 
     /// Makes one explicit connection that the caller owns. It is in [`connections`](Self::connections), and never serves other callers.
@@ -243,8 +258,9 @@ impl Client {
             Ok(()) => dialling.poll(cx),
             Err(e) => Poll::Ready(Err(e.in_phase(Phase::Connect))),
         });
-        let (dialled, version) =
-            dialled.unwrap_or_else(|| Err(Error::new(ErrorKind::TimedOut))).map_err(|e| e.with_elapsed(began.elapsed()))?;
+        let (dialled, version) = dialled
+            .unwrap_or_else(|| Err(Error::new(ErrorKind::TimedOut)))
+            .map_err(|e| e.with_elapsed(began.elapsed()))?;
         let wire = dialled.wire.clone();
         let conn = connect::carrier(&settings, wire, Some(dialled), version, origin.to_string(), Instant::now());
         self.inner.pool.enter(&conn);

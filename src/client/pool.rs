@@ -196,6 +196,17 @@ impl Pool {
         state.all.push(Arc::downgrade(conn));
     }
 
+    /// Shares a connection that was made on the wire of another: by an upgrade to HTTP/2.
+    pub(crate) fn share(self: &Arc<Self>, key: &Key, conn: Arc<dyn Carrier>, limits: &PoolLimits) -> Lease {
+        self.enter(&conn);
+        let mut state = self.lock();
+        let shelf = state.shelves.entry(key.clone()).or_default();
+        shelf.shared.push(conn.clone());
+        shelf.spoke = Some(Version::HTTP_2);
+        drop(state);
+        Lease::new(self.clone(), key.clone(), conn, *limits, true)
+    }
+
     /// Every connection that is alive.
     pub(crate) fn all(&self) -> Vec<Arc<dyn Carrier>> {
         let mut state = self.lock();

@@ -1,12 +1,6 @@
 //! What a client was told, and what one request was told otherwise.
 
-use super::{
-    hook::Hook,
-    redirect::Redirects,
-    retry::Retry,
-    timeouts::Timeouts,
-    url::Base,
-};
+use super::{hook::Hook, redirect::Redirects, retry::Retry, timeouts::Timeouts, url::Base};
 use crate::{
     drive::{Cancel, Interrupt},
     net::{Connect, Proxy, Resolve, TlsClient},

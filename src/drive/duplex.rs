@@ -181,6 +181,17 @@ impl Duplex {
         now
     }
 
+    /// Takes what was not sent, unless somebody is writing; only without TLS.
+    pub(super) fn take_unsent(&mut self) -> Option<Vec<u8>> {
+        if self.writing || self.tls.is_some() {
+            return None;
+        }
+        let mut unsent = self.out.split_off(self.at.min(self.out.len()));
+        unsent.append(&mut self.pending);
+        self.discard();
+        Some(unsent)
+    }
+
     /// Drops what was not sent: the wire is broken.
     pub(super) fn discard(&mut self) {
         self.pending.clear();

@@ -83,13 +83,16 @@ impl Fault {
         match self {
             Fault::Misuse(text) => Error::with(ErrorKind::Misuse, &**text),
             Fault::Over(cause) => cause.to_error(),
-            Fault::Refused(code) => {
-                Error::with(ErrorKind::Refused, format!("the peer is closing and did not take the request (code {code})"))
-            }
+            Fault::Refused(code) => Error::with(
+                ErrorKind::Refused,
+                format!("the peer is closing and did not take the request (code {code})"),
+            ),
             Fault::Reset(REFUSED_STREAM) => {
                 Error::with(ErrorKind::Refused, "the peer refused the stream without processing it")
             }
-            Fault::Reset(code) => Error::with(ErrorKind::Reset, format!("the peer reset the stream with {}", Code(*code))),
+            Fault::Reset(code) => {
+                Error::with(ErrorKind::Reset, format!("the peer reset the stream with {}", Code(*code)))
+            }
             Fault::Violated(text) => Error::with(ErrorKind::PeerViolation, &**text),
         }
     }

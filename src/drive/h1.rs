@@ -56,12 +56,24 @@ enum Mode {
 impl H1 {
     /// A connection at its start.
     pub(crate) fn new(engine: Connection, role: Role) -> Self {
-        H1 { engine, role, slot: None, cycle: 0, mode: Mode::Messages, incoming: false, line: VecDeque::new(), draining: false }
+        H1 {
+            engine,
+            role,
+            slot: None,
+            cycle: 0,
+            mode: Mode::Messages,
+            incoming: false,
+            line: VecDeque::new(),
+            draining: false,
+        }
     }
 
     /// Returns whether another exchange can begin now, after what was before it.
     fn is_free(&self) -> bool {
-        self.slot.is_none() && !self.draining && self.mode == Mode::Messages && (self.cycle == 0 || self.engine.persists())
+        self.slot.is_none()
+            && !self.draining
+            && self.mode == Mode::Messages
+            && (self.cycle == 0 || self.engine.persists())
     }
 
     fn read_ahead(&self) -> usize {
@@ -99,13 +111,7 @@ impl H1 {
 }
 
 impl Protocol for H1 {
-    fn ingest(
-        &mut self,
-        input: &mut RecvBuf,
-        out: &mut Vec<u8>,
-        now: Instant,
-        wakes: &mut Wakes,
-    ) -> Result<(), Cause> {
+    fn ingest(&mut self, input: &mut RecvBuf, out: &mut Vec<u8>, now: Instant, wakes: &mut Wakes) -> Result<(), Cause> {
         if let (Some(slot), false) = (&mut self.slot, input.is_empty()) {
             slot.answered = true;
         }
@@ -258,7 +264,9 @@ impl Exchanges for H1 {
     fn is_over_for_new(&self) -> bool {
         match self.role {
             Role::Client => self.slot.is_none() && !self.is_free(),
-            Role::Server => self.mode != Mode::Messages || self.slot.is_none() && self.cycle > 0 && !self.engine.persists(),
+            Role::Server => {
+                self.mode != Mode::Messages || self.slot.is_none() && self.cycle > 0 && !self.engine.persists()
+            }
         }
     }
 
@@ -331,7 +339,11 @@ impl Exchanges for H1 {
         // Also when it is over: who waits in line has to be told.
         wakes.extend(self.line.drain(..));
         if self.mode != Mode::Messages || !slot.is_complete() || !self.engine.is_received() {
-            return Some(Cause::new(ErrorKind::Cancelled, CloseReason::Shutdown, "an exchange was given up before its end"));
+            return Some(Cause::new(
+                ErrorKind::Cancelled,
+                CloseReason::Shutdown,
+                "an exchange was given up before its end",
+            ));
         }
         if !self.engine.persists() {
             return Some(Cause::new(ErrorKind::Closed, CloseReason::ByPeer, "the connection served its last exchange"));
@@ -352,6 +364,10 @@ impl Exchanges for H1 {
         id == self.cycle && self.engine.wants_continue()
     }
 
+    fn take_tunnel(&mut self) -> RecvBuf {
+        self.slot.as_mut().map(|slot| std::mem::take(&mut slot.body)).unwrap_or_default()
+    }
+
     fn is_tunnel(&self, id: u32) -> bool {
         id == self.cycle && matches!(self.mode, Mode::Tunnel | Mode::TunnelEnded)
     }
@@ -360,4 +376,3 @@ impl Exchanges for H1 {
 fn gone() -> Fault {
     Fault::Misuse("the exchange is over".into())
 }
-

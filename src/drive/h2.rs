@@ -183,13 +183,7 @@ impl H2 {
 }
 
 impl Protocol for H2 {
-    fn ingest(
-        &mut self,
-        input: &mut RecvBuf,
-        out: &mut Vec<u8>,
-        now: Instant,
-        wakes: &mut Wakes,
-    ) -> Result<(), Cause> {
+    fn ingest(&mut self, input: &mut RecvBuf, out: &mut Vec<u8>, now: Instant, wakes: &mut Wakes) -> Result<(), Cause> {
         while let Some(event) = self.engine.poll_event(now, input, out).map_err(|v| Self::violation(&v))? {
             self.dispatch(event, wakes);
         }
@@ -374,6 +368,10 @@ impl Exchanges for H2 {
 
     fn wants_continue(&self, _id: u32) -> bool {
         false
+    }
+
+    fn take_tunnel(&mut self) -> RecvBuf {
+        RecvBuf::new()
     }
 
     fn is_tunnel(&self, _id: u32) -> bool {

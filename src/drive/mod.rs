@@ -28,14 +28,15 @@ mod duplex;
 mod fault;
 mod h1;
 mod h2;
-mod info;
 #[cfg(feature = "gzip")]
 mod inflate;
+mod info;
 mod shared;
 mod slot;
 mod stream;
 mod tunnel;
 mod turn;
+mod upgrade;
 mod upload;
 mod wait;
 mod writer;
@@ -54,7 +55,8 @@ pub(crate) use h2::H2;
 #[cfg(feature = "gzip")]
 pub(crate) use inflate::Inflate;
 pub(crate) use shared::{Setup, Shared};
-pub(crate) use stream::{Answer, Begun, Carrier, given_up, Opening, Progress, Stream};
+pub(crate) use stream::{Answer, Begun, Carrier, Opening, Progress, Stream, given_up};
+pub(crate) use upgrade::to_h2;
 pub(crate) use upload::{Stopped, Upload};
 pub(crate) use wait::{block_on, step_once};
 

@@ -81,6 +81,8 @@ pub(crate) struct Core<P> {
     eof: Eof,
     /// The wire took our bytes no more; what it has still to give is read before that ends the connection.
     broken: Option<Cause>,
+    /// The wire belongs to somebody else now.
+    detached: bool,
     /// Why the connection is over.
     pub(super) over: Option<Cause>,
     /// Writers that wait until less is unsent.
@@ -177,6 +179,7 @@ impl<P: Protocol> Shared<P> {
             bulk: false,
             eof: Eof::Open,
             broken: None,
+            detached: false,
             over: None,
             room: Vec::new(),
             flushing: Vec::new(),
@@ -213,6 +216,9 @@ impl<P: Protocol> Shared<P> {
     /// Says to the peer that nothing more comes, or, where something is stuck, nothing at all.
     fn close_wire(&self) {
         let core = self.lock();
+        if core.detached {
+            return;
+        }
         let stuck = core.duplex.unsent() > 0 || core.over.as_ref().is_some_and(|c| c.reason == CloseReason::Shutdown);
         drop(core);
         if stuck {
@@ -224,7 +230,12 @@ impl<P: Protocol> Shared<P> {
     }
 
     /// Sends what is framed, as far as the wire takes it: the only writer.
-    fn flush<'a>(&'a self, mut core: MutexGuard<'a, Core<P>>, now: Instant, wakes: &mut Wakes) -> MutexGuard<'a, Core<P>> {
+    fn flush<'a>(
+        &'a self,
+        mut core: MutexGuard<'a, Core<P>>,
+        now: Instant,
+        wakes: &mut Wakes,
+    ) -> MutexGuard<'a, Core<P>> {
         while let Some((out, at)) = core.duplex.begin_write() {
             drop(core);
             let result = self.wire.try_write(&out[at..]);
@@ -373,6 +384,17 @@ impl<P: Protocol> Shared<P> {
 }
 
 impl<P: Protocol> Core<P> {
+    /// Gives the wire away with what is unsent; `None` while another thread is reading or writing.
+    pub(super) fn detach(&mut self) -> Option<Vec<u8>> {
+        if self.receiving || self.over.is_some() {
+            return None;
+        }
+        let unsent = self.duplex.take_unsent()?;
+        self.detached = true;
+        self.over = Some(Cause::new(ErrorKind::Closed, CloseReason::Shutdown, "the wire speaks another protocol now"));
+        Some(unsent)
+    }
+
     /// Ends the connection.
     pub(super) fn end(&mut self, cause: Cause, wakes: &mut Wakes) {
         if self.over.is_some() {
@@ -530,7 +552,10 @@ impl<P: Protocol> Drop for Shared<P> {
             duplex.finish();
             core = self.flush(core, now, &mut wakes);
         }
+        let detached = core.detached;
         drop(core);
-        self.wire.shutdown();
+        if !detached {
+            self.wire.shutdown();
+        }
     }
 }

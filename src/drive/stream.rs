@@ -93,6 +93,8 @@ pub(crate) trait Exchanges: Protocol {
     fn wants_continue(&self, id: u32) -> bool;
     /// Whether the exchange has become a tunnel that owns the connection (HTTP/1).
     fn is_tunnel(&self, id: u32) -> bool;
+    /// What arrived in the tunnel and was not taken.
+    fn take_tunnel(&mut self) -> RecvBuf;
 }
 
 /// What a peer's message begins with, as its receiver sees it.
@@ -131,10 +133,24 @@ pub(crate) enum Sent {
     Stopped,
 }
 
+/// What a connection consisted of.
+pub(crate) struct Detached {
+    pub(crate) wire: Arc<dyn Wire>,
+    pub(crate) input: RecvBuf,
+    pub(crate) out: Vec<u8>,
+    pub(crate) origin: String,
+}
+
 /// A connection as the owners of exchanges see it, whatever the protocol.
 pub(crate) trait Carrier: Send + Sync {
     /// Begins an exchange with as much of `first` as fits behind its head, in one write. Pending while every place is taken.
-    fn poll_open(self: Arc<Self>, o: &Opening<'_>, first: &[u8], end: End, cx: &mut Cx<'_>) -> Poll<Result<Begun, Fault>>;
+    fn poll_open(
+        self: Arc<Self>,
+        o: &Opening<'_>,
+        first: &[u8],
+        end: End,
+        cx: &mut Cx<'_>,
+    ) -> Poll<Result<Begun, Fault>>;
     /// The next exchange the peer began; `None`: there will be no more.
     fn poll_accept(self: Arc<Self>, cx: &mut Cx<'_>) -> Poll<Option<(Stream, RequestHead)>>;
     /// The next head of the answer.
@@ -191,6 +207,9 @@ pub(crate) trait Carrier: Send + Sync {
     fn over(&self) -> Option<Cause>;
     /// Takes no new exchanges and tells the peer; those in flight go on.
     fn drain(&self);
+    /// Takes the wire away from a connection that has become a tunnel, with what was received and what is unsent; the
+    /// connection is over then. `None` while another thread is reading or writing.
+    fn detach(&self) -> Option<Detached>;
     /// The number of the connection.
     fn id(&self) -> u64;
 }
@@ -247,7 +266,13 @@ impl<P: Exchanges> Shared<P> {
 }
 
 impl<P: Exchanges> Carrier for Shared<P> {
-    fn poll_open(self: Arc<Self>, o: &Opening<'_>, first: &[u8], end: End, cx: &mut Cx<'_>) -> Poll<Result<Begun, Fault>> {
+    fn poll_open(
+        self: Arc<Self>,
+        o: &Opening<'_>,
+        first: &[u8],
+        end: End,
+        cx: &mut Cx<'_>,
+    ) -> Poll<Result<Begun, Fault>> {
         let (now, waker) = (cx.now, cx.waker.clone());
         let opened = self.with(now, |core, _| {
             if core.over.is_some() {
@@ -602,6 +627,17 @@ impl<P: Exchanges> Carrier for Shared<P> {
         self.lock().over.clone()
     }
 
+    fn detach(&self) -> Option<Detached> {
+        let mut core = self.lock();
+        let out = core.detach()?;
+        let mut input = core.proto.take_tunnel();
+        let Core { input: behind, .. } = &mut *core;
+        let n = behind.len();
+        input.extend(behind.take(n));
+        drop(core);
+        Some(Detached { wire: self.wire_ref().clone(), input, out, origin: self.origin.clone() })
+    }
+
     fn drain(&self) {
         self.with(Instant::now(), |core, _| core.proto.drain(&mut core.duplex.pending));
     }
@@ -637,7 +673,7 @@ impl fmt::Debug for Stream {
 }
 
 impl Stream {
-    fn new(conn: Arc<dyn Carrier>, id: u32) -> Self {
+    pub(super) fn new(conn: Arc<dyn Carrier>, id: u32) -> Self {
         Stream { inner: Arc::new(Owned { conn, id, lease: OnceLock::new() }) }
     }
 

@@ -18,31 +18,62 @@ pub struct ErrorCode(pub u32);
 #[derive(Debug, PartialEq, Eq)]
 pub enum Event<'b> {
     /// Server: a request arrived on a new stream.
-    Head { stream: u32, head: RequestHead },
+    Head {
+        stream: u32,
+        head: RequestHead,
+    },
     /// Client: a 1xx.
-    Informational { stream: u32, head: ResponseHead },
+    Informational {
+        stream: u32,
+        head: ResponseHead,
+    },
     /// Client: the final response.
-    Answer { stream: u32, head: ResponseHead },
+    Answer {
+        stream: u32,
+        head: ResponseHead,
+    },
     /// A piece of a body, never empty. The connection window was credited already; the stream's is by `release`.
-    Data { stream: u32, data: &'b [u8] },
+    Data {
+        stream: u32,
+        data: &'b [u8],
+    },
     /// The trailers; `Ended` follows.
-    Trailers { stream: u32, trailers: Fields },
+    Trailers {
+        stream: u32,
+        trailers: Fields,
+    },
     /// The peer ended its half of the stream (END_STREAM).
-    Ended { stream: u32 },
+    Ended {
+        stream: u32,
+    },
     /// `send_data` of this stream, which took less than it was given, may take more now.
-    Writable { stream: u32 },
+    Writable {
+        stream: u32,
+    },
     /// The stream is over: reset by the peer (`Reset`), refused by GOAWAY (`Refused`: above its last id, certainly not processed), or
     /// reset by us because the peer broke a rule of the stream (`Violated`). No further event names it.
-    Failed { stream: u32, failure: Failure },
-    StopSending { stream: u32 },
+    Failed {
+        stream: u32,
+        failure: Failure,
+    },
+    StopSending {
+        stream: u32,
+    },
     /// `open` which was `Blocked` may find a slot now.
     SlotFree,
     /// A PING of ours was answered after so long.
-    PingAcked { payload: [u8; 8], rtt: Duration },
+    PingAcked {
+        payload: [u8; 8],
+        rtt: Duration,
+    },
     /// The peer's SETTINGS were applied and acknowledged.
     Settings,
     /// GOAWAY arrived. Streams above `last_id` follow as `Failed`.
-    GoAway { last_id: u32, code: ErrorCode, debug: &'b [u8] },
+    GoAway {
+        last_id: u32,
+        code: ErrorCode,
+        debug: &'b [u8],
+    },
 }
 
 /// Why a stream is over before its end.
@@ -59,15 +90,41 @@ pub enum Failure {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Violation { PingUnanswered {}, Truncated {}, PeerSpokeHttp1 { status: Option<u16> } }
-impl std::fmt::Display for Violation { fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result { todo!() } }
+pub enum Violation {
+    PingUnanswered {},
+    Truncated {},
+    PeerSpokeHttp1 { status: Option<u16> },
+}
+impl std::fmt::Display for Violation {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        todo!()
+    }
+}
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Misuse;
-impl std::fmt::Display for Misuse { fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result { todo!() } }
+impl std::fmt::Display for Misuse {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        todo!()
+    }
+}
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
-pub struct Config { pub seed: u64, pub header_list: u32, pub stream_window: u32, pub connection_window: u32, pub ping_ack_timeout: Duration, pub probe_after_idle: Option<Duration> }
-impl Config { pub fn new(role: Role) -> Self { todo!() } }
+pub struct Config {
+    pub seed: u64,
+    pub header_list: u32,
+    pub stream_window: u32,
+    pub connection_window: u32,
+    pub ping_ack_timeout: Duration,
+    pub probe_after_idle: Option<Duration>,
+}
+impl Config {
+    pub fn new(role: Role) -> Self {
+        todo!()
+    }
+    pub fn upgrade_payload(&self) -> Vec<u8> {
+        todo!()
+    }
+}
 
 /// The answer of `open`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
