@@ -1,7 +1,7 @@
 //! The state of one end: its beginning and end, time, and what can be asked about it.
 
 use super::{
-    Config, End, ErrorCode, Event, Expected, RecvBuf, Role, Violation, Window,
+    Config, ErrorCode, Event, Expected, RecvBuf, Role, Violation, Window,
     flow::Inlet,
     frame,
     guard::Guard,
@@ -507,12 +507,6 @@ impl Connection {
     /// Returns a payload for [`ping`](Self::ping), unpredictable as far as the seed is, and not in flight.
     pub fn ping_payload(&mut self) -> [u8; 8] {
         self.liveness.payload()
-    }
-
-    /// Returns whether the peer's half of a stream has an end yet; `None` if the stream is over or never was.
-    pub fn peer_end(&self, stream: u32) -> Option<End> {
-        let stream = self.streams.get(stream).filter(|s| !s.is_over())?;
-        Some(if stream.recv == RecvHalf::Ended { End::Last } else { End::More })
     }
 }
 
