@@ -227,9 +227,7 @@ impl Connection {
         Ok(step.map(|step| match step {
             Step::Event(event) => event,
             Step::Data { stream, .. } => Event::Data { stream, data: payload },
-            Step::GoAway { last_id, code, .. } => {
-                Event::GoAway { last_id, code, debug: &payload[frame::HEADER + 8..] }
-            }
+            Step::GoAway { last_id, code, .. } => Event::GoAway { last_id, code, debug: &payload[frame::HEADER + 8..] },
         }))
     }
 

@@ -113,17 +113,7 @@ impl Header {
     pub(super) fn bytes(&self) -> [u8; HEADER] {
         let length = u32::try_from(self.length).expect("a payload is at most 2^24 - 1 bytes").to_be_bytes();
         let stream = self.stream.to_be_bytes();
-        [
-            length[1],
-            length[2],
-            length[3],
-            self.kind.byte(),
-            self.flags,
-            stream[0],
-            stream[1],
-            stream[2],
-            stream[3],
-        ]
+        [length[1], length[2], length[3], self.kind.byte(), self.flags, stream[0], stream[1], stream[2], stream[3]]
     }
 }
 
@@ -217,7 +207,9 @@ mod tests {
 
     #[test]
     fn blocks_are_cut_into_frames() {
-        for (length, expected) in [(0, vec![0]), (9, vec![9]), (10, vec![10]), (11, vec![10, 1]), (35, vec![10, 10, 10, 5])] {
+        for (length, expected) in
+            [(0, vec![0]), (9, vec![9]), (10, vec![10]), (11, vec![10, 1]), (35, vec![10, 10, 10, 5])]
+        {
             let block: Vec<u8> = (0..length).collect();
             let mut out = b"before".to_vec();
             out.resize(6 + HEADER, 0);

@@ -78,7 +78,11 @@ impl Guard {
             if sunk == 0 {
                 return Err(Violation::Flood(flood));
             }
-            *level = Level { level: u32::try_from(u64::from(level.level).saturating_sub(sunk)).unwrap_or(0), since: now, paid };
+            *level = Level {
+                level: u32::try_from(u64::from(level.level).saturating_sub(sunk)).unwrap_or(0),
+                since: now,
+                paid,
+            };
         }
         level.level += 1;
         Ok(())
