@@ -1,6 +1,6 @@
 //! What can be set, with the reasons for the defaults.
 
-use super::{Role, frame};
+use super::{Role, frame, settings};
 use std::time::Duration;
 
 /// What can be set. Values that the protocol does not allow are brought to the nearest that it does.
@@ -80,6 +80,13 @@ impl Config {
                 ..client
             },
         }
+    }
+
+    /// Returns what a client that asks for an upgrade puts into HTTP2-Settings, before base64url (RFC 7540, section 3.2.1).
+    pub fn upgrade_payload(&self) -> Vec<u8> {
+        let mut payload = Vec::new();
+        settings::payload(Role::Client, &self.clone().clamped(), &mut payload);
+        payload
     }
 
     /// Returns the configuration with every value in its range.

@@ -74,6 +74,18 @@ impl Settings {
 pub(super) fn announce(role: Role, config: &Config, out: &mut Vec<u8>) {
     let start = out.len();
     out.extend_from_slice(&[0; frame::HEADER]);
+    payload(role, config, out);
+    let length = out.len() - start - frame::HEADER;
+    let header = frame::Header { length, kind: frame::Kind::Settings, flags: 0, stream: 0 };
+    out[start..start + frame::HEADER].copy_from_slice(&header.bytes());
+    let more = config.connection_window - Window::INITIAL;
+    if more > 0 {
+        frame::window_update(0, more, out);
+    }
+}
+
+/// Appends the payload of our SETTINGS.
+pub(super) fn payload(role: Role, config: &Config, out: &mut Vec<u8>) {
     let mut put = |id: u16, value: u32| {
         out.extend_from_slice(&id.to_be_bytes());
         out.extend_from_slice(&value.to_be_bytes());
@@ -92,13 +104,6 @@ pub(super) fn announce(role: Role, config: &Config, out: &mut Vec<u8>) {
     put(MAX_HEADER_LIST_SIZE, config.header_list);
     if role == Role::Server && config.extended_connect {
         put(ENABLE_CONNECT_PROTOCOL, 1);
-    }
-    let length = out.len() - start - frame::HEADER;
-    let header = frame::Header { length, kind: frame::Kind::Settings, flags: 0, stream: 0 };
-    out[start..start + frame::HEADER].copy_from_slice(&header.bytes());
-    let more = config.connection_window - Window::INITIAL;
-    if more > 0 {
-        frame::window_update(0, more, out);
     }
 }
 
