@@ -546,7 +546,12 @@ impl<P: Exchanges> Carrier for Shared<P> {
 
     fn reset(&self, id: u32, code: u32) {
         let now = Instant::now();
-        let cause = self.with(now, |core, wakes| core.proto.reset(id, code, now, &mut core.duplex.pending, wakes));
+        let cause = self.with(now, |core, wakes| {
+            let cause = core.proto.reset(id, code, now, &mut core.duplex.pending, wakes);
+            // It may have made room for another stream.
+            core.ingest(now, wakes);
+            cause
+        });
         if let Some(cause) = cause {
             self.end(cause, now);
         }
@@ -563,6 +568,8 @@ impl<P: Exchanges> Carrier for Shared<P> {
             if core.proto.is_idle() {
                 core.unused_since = Stamp::now();
             }
+            // It may have made room for another stream; and what came behind an answer unasked must not pass for the next one.
+            core.ingest(now, wakes);
             cause
         });
         if let Some(cause) = cause {
