@@ -16,7 +16,7 @@ const EOS: u16 = 256;
 const SHORT_BITS: u32 = 8;
 
 /// The length of the shortest long code.
-const LONG_BITS: i32 = 10;
+const LONG_BITS: u32 = 10;
 
 /// How many short codes are taken from a word at a time: what 57 bits hold for sure.
 const BATCH: usize = 7;
@@ -34,47 +34,54 @@ pub(super) fn decode<'s>(string: &[u8], scratch: &'s mut Vec<u8>) -> Result<&'s 
     if scratch.len() < room {
         scratch.resize(room, 0);
     }
-    let (mut rest, mut offset, mut len) = (string, 0u32, 0);
-    loop {
-        let mut bits = match rest.first_chunk() {
-            Some(octets) => Bits { word: u64::from_be_bytes(*octets) << offset, held: 57 },
-            None => Bits::last(string, rest.len() as i32 * 8 - offset as i32),
-        };
-        let held = bits.held;
-        let batch = &mut scratch[len..len + BATCH];
-        let taken = bits.take_short(batch.try_into().expect("as long as the range"));
+    let (mut rest, mut offset, mut len) = (string, 0, 0);
+    while let Some(octets) = rest.first_chunk() {
+        let mut bits = Bits { word: u64::from_be_bytes(*octets) << offset, held: 57 };
+        let taken = bits.take_short(batch(scratch, len));
         len += taken;
-        if bits.held < 0 {
+        if taken < BATCH {
+            // If it goes on behind this word, the next one begins with it.
+            if let Some(symbol) = bits.take_long()? {
+                scratch[len] = symbol;
+                len += 1;
+            }
+        }
+        offset += 57 - bits.held;
+        rest = &rest[offset as usize / 8..];
+        offset %= 8;
+    }
+    let mut bits = Bits::last(string, rest.len() as u32 * 8 - offset);
+    loop {
+        let taken = bits.take_short(batch(scratch, len));
+        len += taken;
+        if bits.held > 64 {
             // A code that the ones behind the end make short is no padding.
             return Err(Violation::PaddingNotOnes);
         }
         if taken < BATCH {
-            match bits.take_long()? {
-                Some(symbol) => {
-                    scratch[len] = symbol;
-                    len += 1;
-                }
-                None if rest.len() < 8 => return bits.check_padding().map(|()| &scratch[..len]),
-                // It begins the next word.
-                None => {}
-            }
+            let Some(symbol) = bits.take_long()? else { break };
+            scratch[len] = symbol;
+            len += 1;
         }
-        offset += (held - bits.held) as u32;
-        rest = &rest[offset as usize / 8..];
-        offset %= 8;
     }
+    bits.check_padding().map(|()| &scratch[..len])
+}
+
+#[inline]
+fn batch(scratch: &mut [u8], from: usize) -> &mut [u8; BATCH] {
+    scratch[from..].first_chunk_mut().expect("there is room for all symbols and a batch")
 }
 
 /// The next bits of a string: the first is on top, `held` are there, at its end with ones behind.
 struct Bits {
     word: u64,
-    held: i32,
+    held: u32,
 }
 
 impl Bits {
     /// Returns the last `held` bits of a string, 56 at most.
     #[inline]
-    fn last(string: &[u8], held: i32) -> Self {
+    fn last(string: &[u8], held: u32) -> Self {
         let word = match string.last_chunk() {
             Some(octets) => u64::from_be_bytes(*octets),
             None => string.iter().fold(0, |word, octet| word << 8 | u64::from(*octet)),
@@ -84,18 +91,20 @@ impl Bits {
     }
 
     /// Takes up to seven short codes, and stops before a long one; returns how many there were.
+    ///
+    /// More bits than `held` can be taken only if there are ones behind; then `held` wraps.
     #[inline]
     fn take_short(&mut self, batch: &mut [u8; BATCH]) -> usize {
         // No branches: where a long code begins nothing is taken any more.
-        let mut sum = 0u32;
+        let mut sum = 0;
         for symbol in batch {
-            let entry = SHORT[(self.word >> (64 - SHORT_BITS)) as usize];
-            *symbol = (entry >> 24) as u8;
-            self.word <<= entry & 63;
-            sum = sum.wrapping_add(entry);
+            let next = (self.word >> (64 - SHORT_BITS)) as usize;
+            *symbol = SHORT_SYMBOLS[next];
+            self.word <<= SHORT[next] & 63;
+            sum += u32::from(SHORT[next]);
         }
-        self.held -= (sum & 0xff) as i32;
-        (sum >> 8 & 0xff) as usize
+        self.held = self.held.wrapping_sub(sum & 0xff);
+        (sum >> 8) as usize
     }
 
     /// Takes a long code, or returns `None` if it is not all there.
@@ -120,7 +129,7 @@ impl Bits {
 
     /// Checks what is left behind the last symbol: the beginning of the code of EOS, and less than an octet.
     fn check_padding(&self) -> Result<(), Violation> {
-        if (self.word.leading_ones() as i32) < self.held {
+        if self.word.leading_ones() < self.held {
             Err(Violation::PaddingNotOnes)
         } else if self.held > 7 {
             Err(Violation::PaddingTooLong)
@@ -174,24 +183,37 @@ fn append((word, held): (u64, u32), symbol: &u8) -> (u64, u32) {
     (word << bits | u64::from(CODES[usize::from(*symbol)]), held + u32::from(bits))
 }
 
-/// For every octet that begins with a short code: the symbol (bits 24 to 31), 1 (from bit 8) and the length (bits 0 to
-/// 7), so that a sum of entries counts codes and bits. 0 for the others.
-static SHORT: [u32; 1 << SHORT_BITS] = {
+/// For every octet that begins with a short code: 1 (from bit 8) and the length of the code (from bit 0), so that a sum
+/// counts codes and bits. 0 for the others.
+static SHORT: [u16; 1 << SHORT_BITS] = {
     let mut short = [0; 1 << SHORT_BITS];
+    let mut octet = 0;
+    while octet < short.len() {
+        let bits = LENGTHS[SHORT_SYMBOLS[octet] as usize];
+        if bits as u32 <= SHORT_BITS {
+            short[octet] = 1 << 8 | bits as u16;
+        }
+        octet += 1;
+    }
+    short
+};
+
+/// The symbol of the short code with which an octet begins, or any with a long code.
+static SHORT_SYMBOLS: [u8; 1 << SHORT_BITS] = {
+    let mut symbols = [0; 1 << SHORT_BITS];
     let mut symbol = 0;
     while symbol < CODES.len() {
-        let bits = LENGTHS[symbol] as u32;
-        if bits <= SHORT_BITS {
-            let spare = SHORT_BITS - bits;
+        if LENGTHS[symbol] as u32 <= SHORT_BITS {
+            let spare = SHORT_BITS - LENGTHS[symbol] as u32;
             let mut low = 0;
             while low < 1 << spare {
-                short[((CODES[symbol] as usize) << spare) + low] = (symbol as u32) << 24 | 1 << 8 | bits;
+                symbols[((CODES[symbol] as usize) << spare) + low] = symbol as u8;
                 low += 1;
             }
         }
         symbol += 1;
     }
-    short
+    symbols
 };
 
 /// The codes of one length, as the 32 bits that begin with them.
