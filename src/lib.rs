@@ -17,12 +17,12 @@ mod recv;
 mod time;
 
 pub use client::{
-    Attempt, Batch, Client, ClientBuilder, Connection, Hook, Pending, Protocol, Redirects, RequestBuilder, Response, Retry,
-    Stats, Timeouts, Timings, Trace, Verdict, get, shared,
+    Attempt, Batch, Client, ClientBuilder, Connection, Hook, Pending, Protocol, Redirects, RequestBuilder, Response,
+    Retry, Stats, Timeouts, Timings, Trace, Verdict, get, shared,
 };
 pub use drive::{
-    Body, BodyWriter, Cancel, CloseReason, ConnectionInfo, ConnectionState, Flow, GoAway, IntoBody, Tunnel, TunnelReader,
-    TunnelWriter,
+    Body, BodyWriter, Cancel, CloseReason, ConnectionInfo, ConnectionState, Flow, GoAway, IntoBody, Tunnel,
+    TunnelReader, TunnelWriter,
 };
 pub use error::{Error, ErrorKind, Phase, Processed, Result};
 pub use net::Proxy;

@@ -1,7 +1,10 @@
 //! The values of Authorization: basic and bearer.
 
 use crate::error::{Error, Result};
-use base64::{Engine, prelude::BASE64_STANDARD};
+use base64::{
+    Engine,
+    prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD},
+};
 use http::HeaderValue;
 
 /// Returns basic credentials in UTF-8 (RFC 7617), marked sensitive.
@@ -36,6 +39,11 @@ pub(crate) fn bearer(token: &str) -> Result<HeaderValue> {
         return Err(Error::invalid(format!("byte {at} of the bearer token is not a visible ASCII character")));
     }
     sensitive(format!("Bearer {token}"))
+}
+
+/// Returns bytes in the alphabet for URLs, without padding: the value of HTTP2-Settings (RFC 7540, section 3.2.1).
+pub(crate) fn base64url(bytes: &[u8]) -> String {
+    BASE64_URL_SAFE_NO_PAD.encode(bytes)
 }
 
 fn sensitive(value: String) -> Result<HeaderValue> {

@@ -9,7 +9,7 @@
 //! Every state is polled; none of them waits.
 
 use super::{
-    Inner,
+    Inner, auth,
     connect::{self, Connecting},
     failure::{self, Failed},
     flight::Flight,
@@ -24,7 +24,7 @@ use super::{
     url::{Origin, Scheme},
 };
 use crate::{
-    drive::{Answer, Begun, Body, CANCEL, Carrier, Fault, Limits, Opening, Stopped, Stream, Upload, random},
+    drive::{Answer, Begun, Body, CANCEL, Carrier, Fault, Limits, Opening, Stopped, Stream, Upload, random, to_h2},
     error::{Error, ErrorKind, Phase, Processed, Result},
     net::{Cx, Route},
     proto::{
@@ -100,6 +100,8 @@ enum State {
     Opening { place: Place, since: Instant },
     /// Is on a stream.
     Exchanging(Box<Exchange>),
+    /// Was answered with a 101 to HTTP/2 and waits for the wire.
+    Upgrading(Box<Exchange>),
     /// Waits before the next attempt.
     Sleeping { until: Instant },
     /// Was answered, or failed.
@@ -142,6 +144,8 @@ pub(crate) struct Exchange {
     pub(super) version: Version,
     /// Where to note how long the peer keeps the connection.
     keep: Option<Arc<AtomicU64>>,
+    /// It asks for HTTP/2 by an upgrade.
+    h2c: bool,
 }
 
 impl Call {
@@ -255,6 +259,7 @@ impl Call {
             State::Dialling { connecting, since } => self.on_dialling(connecting, since, cx),
             State::Opening { place, since } => self.on_opening(place, since, cx),
             State::Exchanging(exchange) => self.on_exchanging(exchange, cx),
+            State::Upgrading(exchange) => self.to_h2(exchange, cx),
             State::Sleeping { until } if until <= cx.now => {
                 self.state = State::Begin;
                 Poll::Ready(Ok(None))
@@ -338,7 +343,8 @@ impl Call {
                 (length, _) => length,
             },
             None => {
-                let declared = self.head().headers().get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse().ok());
+                let declared =
+                    self.head().headers().get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse().ok());
                 declared.map_or(Length::Unknown, Length::Known)
             }
         }
@@ -377,10 +383,13 @@ impl Call {
                 Poll::Ready(Ok(None))
             }
             Checkout::Dial(permit) => {
-                let limit = |d: Option<Duration>| Deadline::from(d.and_then(|d| cx.now.checked_add(d))).earlier(self.deadline());
+                let limit = |d: Option<Duration>| {
+                    Deadline::from(d.and_then(|d| cx.now.checked_add(d))).earlier(self.deadline())
+                };
                 let timeouts = &self.options.timeouts;
                 let (resolve_by, connect_by) = (limit(timeouts.resolve_limit()), limit(timeouts.connect_limit()));
-                let connecting = Connecting::new(&settings, &key, permit, resolve_by, connect_by).map_err(Failed::error)?;
+                let connecting =
+                    Connecting::new(&settings, &key, permit, resolve_by, connect_by).map_err(Failed::error)?;
                 self.timings.slot = cx.now.saturating_duration_since(since);
                 self.state = State::Dialling { connecting: Box::new(connecting), since: cx.now };
                 Poll::Ready(Ok(None))
@@ -432,10 +441,16 @@ impl Call {
         }
     }
 
-    fn on_opening(&mut self, place: Place, since: Instant, cx: &mut Cx<'_>) -> Poll<Result<Option<Box<Response>>, Failed>> {
+    fn on_opening(
+        &mut self,
+        place: Place,
+        since: Instant,
+        cx: &mut Cx<'_>,
+    ) -> Poll<Result<Option<Box<Response>>, Failed>> {
         let conn = place.conn().clone();
         let served = conn.served();
-        let upgrade = self.h2c_upgrade(&place);
+        let upgrade = self.h2c_upgrade(&conn);
+        let h2c = upgrade.is_some();
         let head = upgrade.as_ref().unwrap_or_else(|| self.head());
         let absolute = matches!(connect::route(&self.inner.settings, &self.origin), Ok(Route::Absolute(_)));
         let form = if absolute && self.pinned.is_none() { TargetForm::Absolute } else { TargetForm::Origin };
@@ -486,18 +501,25 @@ impl Call {
                     reused: served > 0,
                     version: conn.version(),
                     keep,
+                    h2c,
                 }));
                 Poll::Ready(Ok(None))
             }
         }
     }
 
-    fn on_exchanging(&mut self, mut exchange: Box<Exchange>, cx: &mut Cx<'_>) -> Poll<Result<Option<Box<Response>>, Failed>> {
+    fn on_exchanging(
+        &mut self,
+        mut exchange: Box<Exchange>,
+        cx: &mut Cx<'_>,
+    ) -> Poll<Result<Option<Box<Response>>, Failed>> {
         let mut body_failed = None;
         let holds_back = exchange.expect.is_some_and(|until| until > cx.now);
         if !holds_back {
             exchange.expect = None;
-            if let Some(Poll::Ready(Err(Stopped::Body(e)))) = exchange.upload.as_mut().map(|u| u.poll(&exchange.stream, cx)) {
+            if let Some(Poll::Ready(Err(Stopped::Body(e)))) =
+                exchange.upload.as_mut().map(|u| u.poll(&exchange.stream, cx))
+            {
                 body_failed = Some(e);
             }
             // A fault of the exchange shows below, behind an answer that came before it.
@@ -521,7 +543,16 @@ impl Call {
                 self.state = State::Exchanging(exchange);
                 Poll::Ready(Ok(None))
             }
-            Poll::Ready(Ok(Answer::Final(head))) => self.on_answer(exchange, head, cx.now),
+            Poll::Ready(Ok(Answer::Final(head))) if exchange.h2c && head.status == StatusCode::SWITCHING_PROTOCOLS => {
+                self.to_h2(exchange, cx)
+            }
+            Poll::Ready(Ok(Answer::Final(head))) => {
+                if exchange.h2c {
+                    // It does not want to: not asked again.
+                    self.inner.pool.remember_http1(&self.key());
+                }
+                self.on_answer(exchange, head, cx.now)
+            }
             Poll::Ready(Err(fault)) => Poll::Ready(Err(Failed::exchanging(fault, exchange))),
             Poll::Pending => match self.overdue(&mut exchange, cx) {
                 Some(e) => {
@@ -549,7 +580,8 @@ impl Call {
             let until = Deadline::from(upload.stalls_at(limit, cx.now));
             if until.has_passed(cx.now) {
                 return Some(
-                    Error::with(ErrorKind::TimedOut, format!("the peer took nothing of the body for {limit:?}")).in_phase(Phase::Send),
+                    Error::with(ErrorKind::TimedOut, format!("the peer took nothing of the body for {limit:?}"))
+                        .in_phase(Phase::Send),
                 );
             }
             cx.wait_until(until);
@@ -562,24 +594,36 @@ impl Call {
         let limit = timeouts.first_byte_limit()?;
         let until = Deadline::from(sent.checked_add(limit));
         if until.has_passed(cx.now) {
-            return Some(Error::with(ErrorKind::TimedOut, format!("no answer came within {limit:?}")).in_phase(Phase::FirstByte));
+            return Some(
+                Error::with(ErrorKind::TimedOut, format!("no answer came within {limit:?}")).in_phase(Phase::FirstByte),
+            );
         }
         cx.wait_until(until);
         None
     }
 
-    fn on_answer(&mut self, exchange: Box<Exchange>, head: ResponseHead, now: Instant) -> Poll<Result<Option<Box<Response>>, Failed>> {
+    fn on_answer(
+        &mut self,
+        exchange: Box<Exchange>,
+        head: ResponseHead,
+        now: Instant,
+    ) -> Poll<Result<Option<Box<Response>>, Failed>> {
         if let Some(keep) = &exchange.keep {
             note_keep_alive(&head, keep);
         }
         let began = self.attempt.began.unwrap_or(self.began);
         self.timings.first_byte = now.saturating_duration_since(exchange.sent.unwrap_or(exchange.opened));
-        self.timings.send = exchange.sent.map_or(Duration::ZERO, |sent| sent.saturating_duration_since(exchange.opened));
+        self.timings.send =
+            exchange.sent.map_or(Duration::ZERO, |sent| sent.saturating_duration_since(exchange.opened));
         self.timings.total = now.saturating_duration_since(self.began);
         let (request_id, status) = (self.flight.id(), head.status);
         self.inner.trace(|| Trace::Answered { request_id, status, took: now.saturating_duration_since(began) });
         let reused = exchange.reused;
-        let accepts = if *self.request.method() == Method::CONNECT { status.is_success() } else { status == StatusCode::SWITCHING_PROTOCOLS };
+        let accepts = if *self.request.method() == Method::CONNECT {
+            status.is_success()
+        } else {
+            status == StatusCode::SWITCHING_PROTOCOLS
+        };
         if self.options.upgrade.is_some() && accepts {
             self.upgraded = Some(exchange.stream.clone());
         }
@@ -595,7 +639,8 @@ impl Call {
             Verdict::Deliver => return Poll::Ready(Ok(Some(Box::new(response)))),
             Verdict::Pass | Verdict::RetryAfter(_) => {}
         }
-        let closing = response.headers().get(header::CONNECTION).is_some_and(|v| v.as_bytes().eq_ignore_ascii_case(b"close"));
+        let closing =
+            response.headers().get(header::CONNECTION).is_some_and(|v| v.as_bytes().eq_ignore_ascii_case(b"close"));
         if status == StatusCode::REQUEST_TIMEOUT && closing && reused && self.may_repeat() && self.is_idempotent() {
             self.repeat(Again::Fresh, now);
             return Poll::Ready(Ok(None));
@@ -710,6 +755,7 @@ impl Call {
             retry::decide(Attempted { fault, progress, reused, version, idempotent })
         });
         let phase = self.phase();
+        self.inner.announce();
         let e = failed.into_error(phase, self.began.elapsed(), self.attempts, idempotent);
         match self.verdict(Err(&e)) {
             Verdict::Deliver => return Some(e),
@@ -739,14 +785,60 @@ impl Call {
             State::Slot { .. } | State::Opening { .. } | State::Sleeping { .. } => Phase::Slot,
             State::Dialling { .. } => Phase::Connect,
             State::Exchanging(exchange) if exchange.upload.as_ref().is_some_and(|u| !u.is_done()) => Phase::Send,
-            State::Exchanging(_) | State::Over => Phase::FirstByte,
+            State::Exchanging(_) | State::Upgrading(_) | State::Over => Phase::FirstByte,
         }
     }
 
-    /// The request as it asks for HTTP/2 by an upgrade, if it should.
-    fn h2c_upgrade(&self, place: &Place) -> Option<Request<()>> {
-        let _ = place;
-        None
+    /// The request as it asks for HTTP/2 by an upgrade, if it should: without a body, on a wire in the clear.
+    fn h2c_upgrade(&self, conn: &Arc<dyn Carrier>) -> Option<Request<()>> {
+        let wanted =
+            self.protocol() == Protocol::H2cUpgrade && conn.version() != Version::HTTP_2 && self.pinned.is_none();
+        let bodiless = !self.external && self.attempt.upload.as_ref().is_some_and(|u| u.length() == Length::Empty);
+        let plain = self.origin.scheme == Scheme::Http && self.options.upgrade.is_none();
+        if !(wanted && bodiless && plain) || self.inner.pool.is_http1_only(&self.key()) {
+            return None;
+        }
+        let settings = connect::h2_config(&self.inner.settings).upgrade_payload();
+        let settings = HeaderValue::from_str(&auth::base64url(&settings)).ok()?;
+        let mut head = self.head().clone();
+        head.headers_mut().insert(header::UPGRADE, HeaderValue::from_static("h2c"));
+        head.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("Upgrade, HTTP2-Settings"));
+        head.headers_mut().insert("http2-settings", settings);
+        Some(head)
+    }
+
+    /// The peer agreed to HTTP/2: the request is stream 1 of a connection on the same wire.
+    fn to_h2(&mut self, exchange: Box<Exchange>, cx: &mut Cx<'_>) -> Poll<Result<Option<Box<Response>>, Failed>> {
+        let old = exchange.stream.carrier().clone();
+        let config = connect::h2_config(&self.inner.settings);
+        let stream = match to_h2(&old, config, self.inner.pool.record.clone(), cx.now) {
+            None => {
+                // Another thread looks at the wire; that takes no time to speak of.
+                cx.wait_until(Deadline::at(cx.now + Duration::from_millis(1)));
+                self.state = State::Upgrading(exchange);
+                return Poll::Pending;
+            }
+            Some(Err(violation)) => {
+                let fault = Fault::Violated(violation.to_string().into());
+                return Poll::Ready(Err(Failed::exchanging(fault, exchange)));
+            }
+            Some(Ok(stream)) => stream,
+        };
+        let lease = self.inner.pool.share(&self.key(), stream.carrier().clone(), &self.inner.settings.limits);
+        stream.keep(Box::new(lease));
+        let (opened, sent) = (exchange.opened, exchange.sent);
+        self.state = State::Exchanging(Box::new(Exchange {
+            stream,
+            upload: None,
+            expect: None,
+            sent,
+            opened,
+            reused: exchange.reused,
+            version: Version::HTTP_2,
+            keep: None,
+            h2c: false,
+        }));
+        Poll::Ready(Ok(None))
     }
 }
 
@@ -768,7 +860,9 @@ fn note_keep_alive(head: &ResponseHead, keep: &AtomicU64) {
 pub(super) fn processed(fault: &Fault, written: u64, answered: bool) -> Processed {
     match fault {
         _ if answered => Processed::Yes,
-        Fault::Refused(_) | Fault::Reset(crate::drive::REFUSED_STREAM | crate::drive::HTTP_1_1_REQUIRED) => Processed::No,
+        Fault::Refused(_) | Fault::Reset(crate::drive::REFUSED_STREAM | crate::drive::HTTP_1_1_REQUIRED) => {
+            Processed::No
+        }
         Fault::Over(cause) if cause.kind == ErrorKind::PeerSpokeHttp1 => Processed::No,
         _ if written == 0 => Processed::No,
         _ => Processed::Maybe,

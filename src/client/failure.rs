@@ -94,7 +94,8 @@ impl Failed {
                 (e, phase, processed)
             }
         };
-        let mut e = e.with_processed(processed).with_elapsed(elapsed).with_attempts(attempts).with_bytes_written(written);
+        let mut e =
+            e.with_processed(processed).with_elapsed(elapsed).with_attempts(attempts).with_bytes_written(written);
         if let Some(phase) = phase {
             e = e.in_phase(phase);
         }
@@ -108,7 +109,8 @@ impl Failed {
                 | ErrorKind::Refused
                 | ErrorKind::Reset
         );
-        let e = e.with_retryable(can_pass && (processed == Processed::No || idempotent && processed == Processed::Maybe));
+        let e =
+            e.with_retryable(can_pass && (processed == Processed::No || idempotent && processed == Processed::Maybe));
         match self.conn {
             Some(conn) => e.attach(conn.info()).attach(Reused(self.reused)),
             None => e,

@@ -1,15 +1,15 @@
 //! The body of a response, as it arrives; what is left of the request's body goes out meanwhile.
 
+#[cfg(feature = "gzip")]
+use super::decoded::Decoded;
 use super::{
+    Inner,
     call::{Call, Exchange},
     failure::Failed,
     flight::Flight,
     hook::Trace,
     response::{Parts, Response},
-    Inner,
 };
-#[cfg(feature = "gzip")]
-use super::decoded::Decoded;
 use crate::{
     buf::RecvBuf,
     drive::{Body, Limits, Source, Stream, Upload},
@@ -106,11 +106,6 @@ impl Incoming {
         }))
     }
 
-    /// Takes the counting of the request back, for an answer that is not delivered.
-    pub(super) fn flight(&mut self) -> &mut Flight {
-        &mut self.flight
-    }
-
     fn fail(&mut self, e: Error) -> Error {
         self.state = State::Failed(e.kind(), e.to_string());
         self.flight.failed();
@@ -172,7 +167,9 @@ impl Source for Incoming {
         let (stream, upload) = match &mut self.state {
             State::Ended => return Poll::Ready(Ok(0)),
             State::Failed(kind, text) => {
-                return Poll::Ready(Err(Error::with(*kind, text.clone()).in_phase(Phase::Body).with_processed(Processed::Yes)));
+                return Poll::Ready(Err(Error::with(*kind, text.clone())
+                    .in_phase(Phase::Body)
+                    .with_processed(Processed::Yes)));
             }
             State::Arrived(rest) => {
                 let n = rest.len().min(buf.len());

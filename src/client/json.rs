@@ -8,7 +8,8 @@ use crate::error::{Error, ErrorKind, Phase, Processed, Result};
 ///
 /// `InvalidInput`: a value that JSON cannot express, such as a map with keys that are not text.
 pub(super) fn write<T: serde::Serialize + ?Sized>(value: &T) -> Result<Vec<u8>> {
-    serde_json::to_vec(value).map_err(|e| Error::with(ErrorKind::InvalidInput, "the value cannot be written as JSON").with_source(e))
+    serde_json::to_vec(value)
+        .map_err(|e| Error::with(ErrorKind::InvalidInput, "the value cannot be written as JSON").with_source(e))
 }
 
 /// Reads a value from JSON.

@@ -1,6 +1,11 @@
 //! What one request was told besides its head and body.
 
-use super::{redirect::Redirects, retry::Retry, settings::{Protocol, Settings}, timeouts::Timeouts};
+use super::{
+    redirect::Redirects,
+    retry::Retry,
+    settings::{Protocol, Settings},
+    timeouts::Timeouts,
+};
 use crate::drive::Cancel;
 use std::time::Duration;
 

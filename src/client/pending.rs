@@ -63,7 +63,9 @@ impl Pending {
                 ready => ready,
             },
             State::Over(result) => Poll::Ready(*result),
-            State::Given => Poll::Ready(Err(Error::with(ErrorKind::Misuse, "the answer of this request was given already"))),
+            State::Given => {
+                Poll::Ready(Err(Error::with(ErrorKind::Misuse, "the answer of this request was given already")))
+            }
         }
     }
 

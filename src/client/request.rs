@@ -1,8 +1,7 @@
 //! A request being put together.
 
 use super::{
-    Inner,
-    auth,
+    Inner, auth,
     builder::field,
     call::Call,
     options::Options,
@@ -112,7 +111,8 @@ impl RequestBuilder {
     pub fn headers(mut self, headers: HeaderMap) -> Self {
         self.original.retain(|(name, _)| !headers.contains_key(name.as_str()));
         if self.inner.settings.preserve_case {
-            self.original.extend(headers.iter().map(|(name, value)| (name.as_str().to_owned(), value.as_bytes().to_vec())));
+            self.original
+                .extend(headers.iter().map(|(name, value)| (name.as_str().to_owned(), value.as_bytes().to_vec())));
         }
         for name in headers.keys() {
             self.headers.remove(name);
@@ -319,8 +319,18 @@ impl RequestBuilder {
 
     /// Checks everything and makes the request of it.
     fn into_call(self) -> Result<Call> {
-        let RequestBuilder { inner, method, url, mut headers, original, body, content_type, mut options, pinned, mistake } =
-            self;
+        let RequestBuilder {
+            inner,
+            method,
+            url,
+            mut headers,
+            original,
+            body,
+            content_type,
+            mut options,
+            pinned,
+            mistake,
+        } = self;
         if let Some(mistake) = mistake {
             return Err(mistake);
         }
@@ -381,4 +391,3 @@ pub(super) fn target_url(origin: &url::Origin, target: &str) -> Result<Url> {
     }
     Url::parse(&format!("{origin}{target}"), Family::Http)
 }
-

@@ -177,7 +177,10 @@ impl Response {
         let bytes = self.parts.body.read_whole(WHOLE)?;
         String::from_utf8(bytes).map_err(|e| {
             let text = format!("the body is not UTF-8 from byte {} on", e.utf8_error().valid_up_to());
-            Error::with(ErrorKind::Content, text).in_phase(Phase::Body).with_processed(Processed::Yes).with_source(e.utf8_error())
+            Error::with(ErrorKind::Content, text)
+                .in_phase(Phase::Body)
+                .with_processed(Processed::Yes)
+                .with_source(e.utf8_error())
         })
     }
 

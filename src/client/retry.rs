@@ -43,10 +43,8 @@ pub(crate) struct Attempted<'a> {
 
 /// Returns whether the method, or an `Idempotency-Key`, says that sending twice does what sending once does.
 pub(crate) fn is_idempotent(method: &Method, headers: &HeaderMap) -> bool {
-    matches!(
-        *method,
-        Method::GET | Method::HEAD | Method::OPTIONS | Method::TRACE | Method::PUT | Method::DELETE
-    ) || headers.contains_key("idempotency-key")
+    matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS | Method::TRACE | Method::PUT | Method::DELETE)
+        || headers.contains_key("idempotency-key")
 }
 
 /// Decides about a failed attempt.
@@ -60,7 +58,8 @@ pub(crate) fn decide(a: Attempted<'_>) -> Option<Again> {
         Fault::Reset(HTTP_1_1_REQUIRED) if !progress.answered => Some(Again::Http1),
         Fault::Over(_) if progress.answered => None,
         Fault::Over(cause) => {
-            let by_peer = matches!(cause.reason, CloseReason::ByPeer | CloseReason::PingUnanswered | CloseReason::Error);
+            let by_peer =
+                matches!(cause.reason, CloseReason::ByPeer | CloseReason::PingUnanswered | CloseReason::Error);
             match () {
                 () if reused && progress.written == 0 && by_peer => Some(Again::Fresh),
                 () if cause.reason == CloseReason::PingUnanswered && idempotent => Some(Again::Fresh),

@@ -266,7 +266,8 @@ impl Body {
     fn count(&mut self, n: usize) -> Result<usize> {
         if let Some((left, max)) = &mut self.limit {
             *left = left.checked_sub(n as u64).ok_or_else(|| {
-                Error::with(ErrorKind::TooLarge, format!("the body is longer than the {max} bytes allowed")).in_phase(Phase::Body)
+                Error::with(ErrorKind::TooLarge, format!("the body is longer than the {max} bytes allowed"))
+                    .in_phase(Phase::Body)
             })?;
         }
         Ok(n)

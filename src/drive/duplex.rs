@@ -88,11 +88,6 @@ impl Duplex {
         self.pending.len() + self.out.len() - self.at
     }
 
-    /// Returns whether a thread has the write role.
-    pub(super) fn is_writing(&self) -> bool {
-        self.writing
-    }
-
     /// Returns whether there is something to write that nobody is writing.
     pub(super) fn has_work(&self) -> bool {
         !self.writing && (self.unsent() > 0 || self.finish == Finish::Wanted || self.tls_wants_write())
@@ -184,6 +179,17 @@ impl Duplex {
             self.finish = Finish::Done;
         }
         now
+    }
+
+    /// Takes what was not sent, unless somebody is writing; only without TLS.
+    pub(super) fn take_unsent(&mut self) -> Option<Vec<u8>> {
+        if self.writing || self.tls.is_some() {
+            return None;
+        }
+        let mut unsent = self.out.split_off(self.at.min(self.out.len()));
+        unsent.append(&mut self.pending);
+        self.discard();
+        Some(unsent)
     }
 
     /// Drops what was not sent: the wire is broken.

@@ -83,13 +83,16 @@ impl Fault {
         match self {
             Fault::Misuse(text) => Error::with(ErrorKind::Misuse, &**text),
             Fault::Over(cause) => cause.to_error(),
-            Fault::Refused(code) => {
-                Error::with(ErrorKind::Refused, format!("the peer is closing and did not take the request (code {code})"))
-            }
+            Fault::Refused(code) => Error::with(
+                ErrorKind::Refused,
+                format!("the peer is closing and did not take the request (code {code})"),
+            ),
             Fault::Reset(REFUSED_STREAM) => {
                 Error::with(ErrorKind::Refused, "the peer refused the stream without processing it")
             }
-            Fault::Reset(code) => Error::with(ErrorKind::Reset, format!("the peer reset the stream with {}", Code(*code))),
+            Fault::Reset(code) => {
+                Error::with(ErrorKind::Reset, format!("the peer reset the stream with {}", Code(*code)))
+            }
             Fault::Violated(text) => Error::with(ErrorKind::PeerViolation, &**text),
         }
     }
@@ -100,6 +103,7 @@ pub(crate) const NO_ERROR: u32 = 0;
 pub(crate) const INTERNAL_ERROR: u32 = 2;
 pub(crate) const REFUSED_STREAM: u32 = 7;
 pub(crate) const CANCEL: u32 = 8;
+pub(crate) const ENHANCE_YOUR_CALM: u32 = 11;
 pub(crate) const HTTP_1_1_REQUIRED: u32 = 13;
 
 /// An error code of HTTP/2 by its name.

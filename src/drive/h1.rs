@@ -3,7 +3,7 @@
 use super::{
     duplex::Position,
     fault::{Cause, Fault},
-    info::{CloseReason, ConnectionInfo},
+    info::{CloseReason, ConnectionInfo, UpkeepAction},
     keep::Patience,
     shared::{Ends, Protocol},
     slot::{Sending, Slot, Wakes},
@@ -19,7 +19,10 @@ use crate::{
     },
 };
 use http::{HeaderMap, Response, StatusCode, Version};
-use std::{collections::VecDeque, time::Instant};
+use std::{
+    collections::VecDeque,
+    time::{Duration, Instant},
+};
 
 /// How much of a body is read ahead of its reader: then the wire is left alone and TCP slows the peer down.
 const READ_AHEAD: usize = 256 * 1024;
@@ -71,7 +74,18 @@ enum Mode {
 impl H1 {
     /// A connection at its start.
     pub(crate) fn new(engine: Connection, role: Role) -> Self {
-        H1 { engine, role, slot: None, cycle: 0, mode: Mode::Messages, incoming: false, line: VecDeque::new(), draining: false, patience: Patience::default(), waiting: Waiting::Nothing }
+        H1 {
+            engine,
+            role,
+            slot: None,
+            cycle: 0,
+            mode: Mode::Messages,
+            incoming: false,
+            line: VecDeque::new(),
+            draining: false,
+            patience: Patience::default(),
+            waiting: Waiting::Nothing,
+        }
     }
 
     /// Makes a server close the connection when a request does not come in time.
@@ -82,7 +96,10 @@ impl H1 {
 
     /// Returns whether another exchange can begin now, after what was before it.
     fn is_free(&self) -> bool {
-        self.slot.is_none() && !self.draining && self.mode == Mode::Messages && (self.cycle == 0 || self.engine.persists())
+        self.slot.is_none()
+            && !self.draining
+            && self.mode == Mode::Messages
+            && (self.cycle == 0 || self.engine.persists())
     }
 
     fn read_ahead(&self) -> usize {
@@ -120,13 +137,7 @@ impl H1 {
 }
 
 impl Protocol for H1 {
-    fn ingest(
-        &mut self,
-        input: &mut RecvBuf,
-        out: &mut Vec<u8>,
-        now: Instant,
-        wakes: &mut Wakes,
-    ) -> Result<(), Cause> {
+    fn ingest(&mut self, input: &mut RecvBuf, out: &mut Vec<u8>, now: Instant, wakes: &mut Wakes) -> Result<(), Cause> {
         if let (Some(slot), false) = (&mut self.slot, input.is_empty()) {
             slot.answered = true;
         }
@@ -301,7 +312,9 @@ impl Exchanges for H1 {
     fn is_over_for_new(&self) -> bool {
         match self.role {
             Role::Client => self.slot.is_none() && !self.is_free(),
-            Role::Server => self.mode != Mode::Messages || self.slot.is_none() && self.cycle > 0 && !self.engine.persists(),
+            Role::Server => {
+                self.mode != Mode::Messages || self.slot.is_none() && self.cycle > 0 && !self.engine.persists()
+            }
         }
     }
 
@@ -309,8 +322,32 @@ impl Exchanges for H1 {
         self.slot.is_none()
     }
 
+    fn has_room(&self) -> bool {
+        self.is_free()
+    }
+
     fn served(&self) -> u64 {
         u64::from(self.cycle)
+    }
+
+    fn is_suspect(&self) -> bool {
+        false
+    }
+
+    fn upkeep(&mut self, _interval: Duration, _now: Instant, _out: &mut Vec<u8>) -> UpkeepAction {
+        UpkeepAction::Http1Checked
+    }
+
+    fn upkeep_due(&self, _interval: Duration) -> Option<Instant> {
+        None
+    }
+
+    fn ping(&mut self, _now: Instant, _out: &mut Vec<u8>) -> Result<Option<u64>, Fault> {
+        Ok(None)
+    }
+
+    fn pinged(&mut self, _acked: u64, _waker: &Waker) -> Option<Duration> {
+        None
     }
 
     fn drain(&mut self, out: &mut Vec<u8>) {
@@ -401,17 +438,15 @@ impl Exchanges for H1 {
         id == self.cycle && self.engine.wants_continue()
     }
 
-    fn is_tunnel(&self, id: u32) -> bool {
-        id == self.cycle && matches!(self.mode, Mode::Tunnel | Mode::TunnelEnded)
+    fn take_tunnel(&mut self) -> RecvBuf {
+        self.slot.as_mut().map(|slot| std::mem::take(&mut slot.body)).unwrap_or_default()
     }
 
-    fn take_tunnel(&mut self) -> Option<RecvBuf> {
-        let slot = self.slot.as_mut().filter(|_| self.mode == Mode::Tunnel)?;
-        Some(std::mem::take(&mut slot.body))
+    fn is_tunnel(&self, id: u32) -> bool {
+        id == self.cycle && matches!(self.mode, Mode::Tunnel | Mode::TunnelEnded)
     }
 }
 
 fn gone() -> Fault {
     Fault::Misuse("the exchange is over".into())
 }
-

@@ -3,7 +3,7 @@
 use super::{
     duplex::Position,
     fault::{CANCEL, Cause, Fault, NO_ERROR},
-    info::{CloseReason, ConnectionInfo, GoAway},
+    info::{CloseReason, ConnectionInfo, GoAway, UpkeepAction},
     keep::Patience,
     shared::{Ends, Protocol},
     slot::{Receiving, Sending, Slot, Wakes},
@@ -20,7 +20,10 @@ use crate::{
     },
 };
 use http::{HeaderMap, Response, Version};
-use std::{collections::VecDeque, time::Instant};
+use std::{
+    collections::VecDeque,
+    time::{Duration, Instant},
+};
 
 /// How much of a GOAWAY's debug data is kept for the connection table.
 const DEBUG_KEPT: usize = 256;
@@ -38,8 +41,8 @@ pub(crate) struct H2 {
     /// Who waits for the answer of a PING.
     pinging: Vec<Waker>,
     requests: u64,
-    pings_sent: u64,
-    pings_acked: u64,
+    /// A PING of upkeep is on its way: its answer counts as use.
+    kept: bool,
     goaway: Option<GoAway>,
     patience: Patience,
     /// Server: since when no exchange is open.
@@ -93,8 +96,7 @@ impl H2 {
             line: VecDeque::new(),
             pinging: Vec::new(),
             requests: 0,
-            pings_sent: 0,
-            pings_acked: 0,
+            kept: false,
             goaway: None,
             patience: Patience::default(),
             idle: None,
@@ -186,7 +188,6 @@ impl H2 {
             // All of them: one that has left in the meantime would keep the slot from the others.
             Event::SlotFree => wakes.extend(self.line.drain(..)),
             Event::PingAcked { .. } => {
-                self.pings_acked += 1;
                 wakes.extend(self.pinging.drain(..));
             }
             // More streams may be allowed now, or none any more.
@@ -199,6 +200,14 @@ impl H2 {
         }
     }
 
+    /// Resets a stream; a client that gives up on a silent peer asks at the same time whether it is still there.
+    fn cancel(&mut self, id: u32, code: u32, now: Instant, out: &mut Vec<u8>) -> Result<(), h2::Misuse> {
+        match (self.role, code) {
+            (Role::Client, CANCEL) => self.engine.cancel(id, code, now, out),
+            _ => self.engine.reset(id, code, out),
+        }
+    }
+
     fn on(&mut self, stream: u32, f: impl FnOnce(&mut Slot)) {
         // Streams whose owner has left are not in the table; the engine was told and resets or discards.
         if let Some(slot) = self.slots.get(stream) {
@@ -208,13 +217,7 @@ impl H2 {
 }
 
 impl Protocol for H2 {
-    fn ingest(
-        &mut self,
-        input: &mut RecvBuf,
-        out: &mut Vec<u8>,
-        now: Instant,
-        wakes: &mut Wakes,
-    ) -> Result<(), Cause> {
+    fn ingest(&mut self, input: &mut RecvBuf, out: &mut Vec<u8>, now: Instant, wakes: &mut Wakes) -> Result<(), Cause> {
         while let Some(event) = self.engine.poll_event(now, input, out).map_err(|v| Self::violation(&v))? {
             self.dispatch(event, wakes);
         }
@@ -277,6 +280,19 @@ impl Protocol for H2 {
         self.engine.unsent(bytes, out).map_err(|v| Self::violation(&v))
     }
 
+    fn rtt(&self) -> Option<Duration> {
+        self.engine.rtt()
+    }
+
+    fn take_kept(&mut self) -> bool {
+        // With an answer outstanding it is not kept yet.
+        self.engine.ping_outstanding().is_none() && std::mem::take(&mut self.kept)
+    }
+
+    fn pings(&self) -> (u64, u64) {
+        (self.engine.pings_sent(), self.engine.pings_acked())
+    }
+
     fn goodbye(&mut self, out: &mut Vec<u8>) {
         self.engine.close(out);
     }
@@ -289,8 +305,8 @@ impl Protocol for H2 {
         info.recv_window = self.engine.recv_window();
         info.requests = self.requests;
         info.rtt = self.engine.rtt();
-        info.pings_sent = self.pings_sent;
-        info.pings_acked = self.pings_acked;
+        info.pings_sent = self.engine.pings_sent();
+        info.pings_acked = self.engine.pings_acked();
         info.goaway = self.goaway.clone();
     }
 }
@@ -341,8 +357,57 @@ impl Exchanges for H2 {
         self.engine.open_streams() == 0
     }
 
+    fn has_room(&self) -> bool {
+        !self.engine.is_draining()
+            && self.engine.open_streams() < self.engine.peer_max_streams().unwrap_or(100) as usize
+    }
+
     fn served(&self) -> u64 {
         self.requests
+    }
+
+    fn is_suspect(&self) -> bool {
+        self.engine.is_suspect()
+    }
+
+    fn upkeep(&mut self, interval: Duration, now: Instant, out: &mut Vec<u8>) -> UpkeepAction {
+        if self.engine.ping_outstanding().is_some() {
+            return UpkeepAction::AwaitingAck;
+        }
+        if now.saturating_duration_since(self.engine.last_outbound()) < interval {
+            return UpkeepAction::NotDue;
+        }
+        let payload = self.engine.ping_payload();
+        match self.engine.ping(payload, now, out) {
+            Ok(()) => {
+                self.kept = true;
+                UpkeepAction::Pinged
+            }
+            Err(_) => UpkeepAction::NotDue,
+        }
+    }
+
+    fn upkeep_due(&self, interval: Duration) -> Option<Instant> {
+        match self.engine.ping_outstanding() {
+            Some(_) => self.engine.deadline(),
+            None => self.engine.last_outbound().checked_add(interval),
+        }
+    }
+
+    fn ping(&mut self, now: Instant, out: &mut Vec<u8>) -> Result<Option<u64>, Fault> {
+        if self.engine.ping_outstanding().is_none() {
+            let payload = self.engine.ping_payload();
+            self.engine.ping(payload, now, out).map_err(misuse)?;
+        }
+        Ok(Some(self.engine.pings_acked() + 1))
+    }
+
+    fn pinged(&mut self, acked: u64, waker: &Waker) -> Option<Duration> {
+        if self.engine.pings_acked() >= acked {
+            return self.engine.rtt();
+        }
+        self.pinging.push(waker.clone());
+        None
     }
 
     fn drain(&mut self, out: &mut Vec<u8>) {
@@ -385,9 +450,9 @@ impl Exchanges for H2 {
         let _ = self.engine.release(id, n, out);
     }
 
-    fn reset(&mut self, id: u32, code: u32, _now: Instant, out: &mut Vec<u8>, wakes: &mut Wakes) -> Option<Cause> {
+    fn reset(&mut self, id: u32, code: u32, now: Instant, out: &mut Vec<u8>, wakes: &mut Wakes) -> Option<Cause> {
         // A stream that is over already is not reset.
-        let _ = self.engine.reset(id, code, out);
+        let _ = self.cancel(id, code, now, out);
         self.on(id, |slot| slot.fail(&Fault::Reset(code), wakes));
         None
     }
@@ -408,7 +473,7 @@ impl Exchanges for H2 {
                 Role::Client => matches!(slot.receiving, Receiving::Ended),
                 Role::Server => slot.sending == Sending::Ended,
             };
-            let _ = self.engine.reset(id, if done { NO_ERROR } else { CANCEL }, out);
+            let _ = self.cancel(id, if done { NO_ERROR } else { CANCEL }, now, out);
             slot.fail(&Fault::Reset(CANCEL), wakes);
         }
         None
@@ -422,12 +487,12 @@ impl Exchanges for H2 {
         false
     }
 
-    fn is_tunnel(&self, _id: u32) -> bool {
-        false
+    fn take_tunnel(&mut self) -> RecvBuf {
+        RecvBuf::new()
     }
 
-    fn take_tunnel(&mut self) -> Option<RecvBuf> {
-        None
+    fn is_tunnel(&self, _id: u32) -> bool {
+        false
     }
 }
 

@@ -2,10 +2,9 @@
 //! what is left, and closes in such a way that the peer can read the last answer.
 
 use super::{
-    duplex::Duplex,
     fault::Cause,
     info::CloseReason,
-    shared::{Core, Eof, Protocol, Setup, Shared},
+    shared::{Core, Eof, Protocol, Shared},
     slot::Wakes,
     stream::Exchanges,
 };
@@ -134,7 +133,7 @@ impl<P: Protocol> Shared<P> {
         let mut wakes = Wakes::new();
         let mut core = self.lock();
         let Some(cause) = &core.over else { return Closing::Open };
-        let cut = matches!(cause.reason, CloseReason::Shutdown | CloseReason::WriteStalled | CloseReason::Switched);
+        let cut = matches!(cause.reason, CloseReason::Shutdown | CloseReason::WriteStalled);
         if cut {
             return Closing::Done;
         }
@@ -153,34 +152,6 @@ impl<P: Protocol> Shared<P> {
 }
 
 impl<P: Exchanges> Shared<P> {
-    pub(super) fn release(&self, now: Instant) -> Option<Setup> {
-        let mut wakes = Wakes::new();
-        let mut core = self.lock();
-        if core.receiving || core.over.is_some() || core.eof != Eof::Open || core.duplex.is_writing() {
-            return None;
-        }
-        let mut leftover = core.proto.take_tunnel()?;
-        leftover.extend(core.input.peek());
-        core.input.clear();
-        let mut none = Duplex::new(None, Vec::new());
-        // Whatever drops the old exchange must not end the wire.
-        none.discard();
-        let duplex = std::mem::replace(&mut core.duplex, none);
-        core.keeper = None;
-        core.end(Cause::new(ErrorKind::Closed, CloseReason::Switched, "the connection speaks another protocol now"), &mut wakes);
-        drop(core);
-        wakes.fire();
-        Some(Setup {
-            wire: self.wire.clone(),
-            duplex,
-            leftover,
-            write_stall: self.write_stall,
-            origin: self.origin.clone(),
-            id: self.id,
-            now,
-        })
-    }
-
     pub(super) fn has_gone(&self, id: u32, now: Instant) -> bool {
         let mut core = self.lock();
         // While a complete request is answered nothing is read, but for this.

@@ -31,35 +31,39 @@ mod duplex;
 mod fault;
 mod h1;
 mod h2;
-mod info;
 #[cfg(feature = "gzip")]
 mod inflate;
+mod info;
 mod keep;
+mod record;
 mod shared;
 mod slot;
 mod stream;
 mod tunnel;
 mod turn;
+mod upgrade;
 mod upload;
 mod wait;
 mod writer;
 
 pub use body::{Body, IntoBody};
 pub use cancel::{Cancel, Flow};
-pub use info::{CloseReason, ConnectionInfo, ConnectionState, GoAway};
+pub use info::{CloseReason, ConnectionInfo, ConnectionState, GoAway, Upkeep, UpkeepAction};
 pub use tunnel::{Tunnel, TunnelReader, TunnelWriter};
 pub use writer::BodyWriter;
 
 pub(crate) use body::{Source, WHOLE};
 pub(crate) use cancel::{Interrupt, Limits};
-pub(crate) use fault::{CANCEL, Cause, Fault, HTTP_1_1_REQUIRED, INTERNAL_ERROR, REFUSED_STREAM};
+pub(crate) use fault::{CANCEL, Cause, ENHANCE_YOUR_CALM, Fault, HTTP_1_1_REQUIRED, INTERNAL_ERROR, REFUSED_STREAM};
 pub(crate) use h1::H1;
 pub(crate) use h2::H2;
 #[cfg(feature = "gzip")]
 pub(crate) use inflate::Inflate;
 pub(crate) use keep::{Closing, Patience, Rule};
+pub(crate) use record::{Happened, Record};
 pub(crate) use shared::{Setup, Shared};
-pub(crate) use stream::{Answer, Begun, Carrier, given_up, Opening, Progress, Stream};
+pub(crate) use stream::{Answer, Begun, Carrier, Opening, Progress, Stream, given_up};
+pub(crate) use upgrade::to_h2;
 pub(crate) use upload::{Stopped, Upload};
 pub(crate) use wait::{Waits, block_on, step_once, tell_waits};
 

@@ -3,9 +3,10 @@
 use super::{
     duplex::Position,
     fault::{Cause, Fault},
-    info::{CloseReason, ConnectionInfo, ConnectionState},
+    info::{CloseReason, ConnectionInfo, ConnectionState, UpkeepAction},
     keep::{Closing, Rule},
-    shared::{Core, Protocol, Setup, Shared},
+    record::Happened,
+    shared::{Core, Protocol, Shared},
     slot::{Receiving, Sending, Slot, Wakes},
 };
 use crate::{
@@ -17,6 +18,7 @@ use crate::{
         End, RequestHead, ResponseHead,
         h1::{Length, TargetForm},
     },
+    time::Stamp,
 };
 use http::{HeaderMap, Request, Response, Version};
 use std::{
@@ -24,7 +26,7 @@ use std::{
     fmt,
     sync::{Arc, OnceLock},
     task::Poll,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 /// How much may be unsent on a connection before no more of any body is framed: its thread waits instead.
@@ -70,8 +72,20 @@ pub(crate) trait Exchanges: Protocol {
     fn is_over_for_new(&self) -> bool;
     /// Whether no exchange is open.
     fn is_idle(&self) -> bool;
+    /// Whether an exchange could begin at once.
+    fn has_room(&self) -> bool;
     /// How many exchanges began.
     fn served(&self) -> u64;
+    /// Whether it is late with an answer.
+    fn is_suspect(&self) -> bool;
+    /// Sends the PING that is due.
+    fn upkeep(&mut self, interval: Duration, now: Instant, out: &mut Vec<u8>) -> UpkeepAction;
+    /// When the next PING is due, or the peer is given up.
+    fn upkeep_due(&self, interval: Duration) -> Option<Instant>;
+    /// Sends a PING or joins one; returns how many will have been answered once it is.
+    fn ping(&mut self, now: Instant, out: &mut Vec<u8>) -> Result<Option<u64>, Fault>;
+    /// The round trip time once so many PINGs were answered; else `waker` is called when one is.
+    fn pinged(&mut self, acked: u64, waker: &Waker) -> Option<Duration>;
     /// Takes no new exchanges; tells the peer where the protocol has a way.
     fn drain(&mut self, out: &mut Vec<u8>);
     /// Frames the final head of an answer (server).
@@ -94,8 +108,8 @@ pub(crate) trait Exchanges: Protocol {
     fn wants_continue(&self, id: u32) -> bool;
     /// Whether the exchange has become a tunnel that owns the connection (HTTP/1).
     fn is_tunnel(&self, id: u32) -> bool;
-    /// Takes what arrived for the protocol that comes next, after a 101 (server).
-    fn take_tunnel(&mut self) -> Option<RecvBuf>;
+    /// What arrived in the tunnel and was not taken.
+    fn take_tunnel(&mut self) -> RecvBuf;
 }
 
 /// What a peer's message begins with, as its receiver sees it.
@@ -134,10 +148,24 @@ pub(crate) enum Sent {
     Stopped,
 }
 
+/// What a connection consisted of.
+pub(crate) struct Detached {
+    pub(crate) wire: Arc<dyn Wire>,
+    pub(crate) input: RecvBuf,
+    pub(crate) out: Vec<u8>,
+    pub(crate) origin: String,
+}
+
 /// A connection as the owners of exchanges see it, whatever the protocol.
 pub(crate) trait Carrier: Send + Sync {
     /// Begins an exchange with as much of `first` as fits behind its head, in one write. Pending while every place is taken.
-    fn poll_open(self: Arc<Self>, o: &Opening<'_>, first: &[u8], end: End, cx: &mut Cx<'_>) -> Poll<Result<Begun, Fault>>;
+    fn poll_open(
+        self: Arc<Self>,
+        o: &Opening<'_>,
+        first: &[u8],
+        end: End,
+        cx: &mut Cx<'_>,
+    ) -> Poll<Result<Begun, Fault>>;
     /// The next exchange the peer began; `None`: there will be no more.
     fn poll_accept(self: Arc<Self>, cx: &mut Cx<'_>) -> Poll<Option<(Stream, RequestHead)>>;
     /// Server: the exchange the peer began next, if one waits.
@@ -150,8 +178,6 @@ pub(crate) trait Carrier: Send + Sync {
     fn tend(&self, ready: Ready, now: Instant) -> bool;
     /// Server: takes a step in ending the connection, if it is over.
     fn closing(&self, now: Instant) -> Closing;
-    /// Server: gives up the wire, for another protocol; `None` if somebody is using it.
-    fn release(&self, now: Instant) -> Option<Setup>;
     /// Server: looks whether the peer has given up the exchange.
     fn has_gone(&self, id: u32, now: Instant) -> bool;
     /// The next head of the answer.
@@ -190,8 +216,14 @@ pub(crate) trait Carrier: Send + Sync {
     fn is_usable(&self) -> bool;
     /// Whether no exchange is open on it.
     fn is_idle(&self) -> bool;
+    /// Whether an exchange could begin at once.
+    fn has_room(&self) -> bool;
     /// When bytes last moved, either way.
     fn last_used(&self) -> Instant;
+    /// How long ago it was made.
+    fn age(&self) -> Duration;
+    /// For how long nobody has used it, upkeep included; `None` while an exchange is open.
+    fn unused_for(&self) -> Option<Duration>;
     /// Ends the connection now: what is open on it fails.
     fn shutdown(&self, cause: Cause);
     /// A row of the connection table.
@@ -208,8 +240,23 @@ pub(crate) trait Carrier: Send + Sync {
     fn over(&self) -> Option<Cause>;
     /// Takes no new exchanges and tells the peer; those in flight go on.
     fn drain(&self);
+    /// Whether it is late with an answer: it gets nothing new until it is heard from.
+    fn is_suspect(&self) -> bool;
+    /// Looks at what arrived, and sends the PING that is due: in the kernel when this returns, unless it is `Blocked`.
+    fn upkeep(&self, interval: Duration, now: Instant) -> UpkeepAction;
+    /// When `upkeep` has something to do: send a PING, or give the peer up.
+    fn upkeep_due(&self, interval: Duration) -> Option<Instant>;
+    /// Sends a PING, or joins the one that is on its way; `None` where the protocol has none.
+    fn ping(&self, now: Instant) -> Result<Option<u64>, Fault>;
+    /// Ready once so many PINGs were answered, with the round trip time.
+    fn poll_pinged(self: Arc<Self>, acked: u64, cx: &mut Cx<'_>) -> Poll<Result<Duration, Fault>>;
+    /// Takes the wire away from a connection that has become a tunnel, with what was received and what is unsent; the
+    /// connection is over then. `None` while another thread is reading or writing.
+    fn detach(&self) -> Option<Detached>;
     /// The number of the connection.
     fn id(&self) -> u64;
+    /// Where it leads.
+    fn origin(&self) -> &str;
 }
 
 impl<P: Exchanges> Shared<P> {
@@ -264,7 +311,13 @@ impl<P: Exchanges> Shared<P> {
 }
 
 impl<P: Exchanges> Carrier for Shared<P> {
-    fn poll_open(self: Arc<Self>, o: &Opening<'_>, first: &[u8], end: End, cx: &mut Cx<'_>) -> Poll<Result<Begun, Fault>> {
+    fn poll_open(
+        self: Arc<Self>,
+        o: &Opening<'_>,
+        first: &[u8],
+        end: End,
+        cx: &mut Cx<'_>,
+    ) -> Poll<Result<Begun, Fault>> {
         let (now, waker) = (cx.now, cx.waker.clone());
         let opened = self.with(now, |core, _| {
             if core.over.is_some() {
@@ -344,10 +397,6 @@ impl<P: Exchanges> Carrier for Shared<P> {
 
     fn closing(&self, now: Instant) -> Closing {
         Shared::closing(self, now)
-    }
-
-    fn release(&self, now: Instant) -> Option<Setup> {
-        Shared::release(self, now)
     }
 
     fn has_gone(&self, id: u32, now: Instant) -> bool {
@@ -540,7 +589,12 @@ impl<P: Exchanges> Carrier for Shared<P> {
 
     fn reset(&self, id: u32, code: u32) {
         let now = Instant::now();
-        let cause = self.with(now, |core, wakes| core.proto.reset(id, code, now, &mut core.duplex.pending, wakes));
+        let cause = self.with(now, |core, wakes| {
+            let cause = core.proto.reset(id, code, now, &mut core.duplex.pending, wakes);
+            // It may have made room for another stream.
+            core.ingest(now, wakes);
+            cause
+        });
         if let Some(cause) = cause {
             self.end(cause, now);
         }
@@ -554,10 +608,11 @@ impl<P: Exchanges> Carrier for Shared<P> {
                 core.duplex.finish();
             }
             let cause = core.proto.drop_slot(id, now, &mut core.duplex.pending, wakes);
-            if cause.is_none() && core.keeper.is_some() {
-                // The next request may be there already.
-                core.ingest(now, wakes);
+            if core.proto.is_idle() {
+                core.unused_since = Stamp::now();
             }
+            // It may have made room for another stream; and what came behind an answer unasked must not pass for the next one.
+            core.ingest(now, wakes);
             cause
         });
         if let Some(cause) = cause {
@@ -587,6 +642,20 @@ impl<P: Exchanges> Carrier for Shared<P> {
         self.lock().proto.is_idle()
     }
 
+    fn has_room(&self) -> bool {
+        let core = self.lock();
+        core.over.is_none() && core.proto.has_room()
+    }
+
+    fn age(&self) -> Duration {
+        self.created.age()
+    }
+
+    fn unused_for(&self) -> Option<Duration> {
+        let core = self.lock();
+        core.proto.is_idle().then(|| core.unused_for())
+    }
+
     fn last_used(&self) -> Instant {
         let core = self.lock();
         core.last_in.max(core.last_out)
@@ -606,7 +675,7 @@ impl<P: Exchanges> Carrier for Shared<P> {
             alpn: None,
             tls: None,
             state: ConnectionState::Idle,
-            created: self.created,
+            created: self.created.at(),
             last_in: core.last_in,
             last_out: core.last_out,
             open_streams: 0,
@@ -629,6 +698,7 @@ impl<P: Exchanges> Carrier for Shared<P> {
         info.state = match &core.over {
             Some(cause) => ConnectionState::Closed(cause.reason),
             None if core.proto.is_over_for_new() => ConnectionState::Draining,
+            None if core.proto.is_suspect() => ConnectionState::Suspect,
             None if info.open_streams > 0 => ConnectionState::Active,
             None => ConnectionState::Idle,
         };
@@ -655,12 +725,80 @@ impl<P: Exchanges> Carrier for Shared<P> {
         self.lock().over.clone()
     }
 
+    fn is_suspect(&self) -> bool {
+        self.lock().proto.is_suspect()
+    }
+
+    fn upkeep(&self, interval: Duration, now: Instant) -> UpkeepAction {
+        Shared::look(self, now);
+        let action = self.with(now, |core, _| match &core.over {
+            Some(cause) => match cause.reason {
+                CloseReason::PingUnanswered | CloseReason::WriteStalled => UpkeepAction::ClosedDead,
+                CloseReason::Idle | CloseReason::TooOld | CloseReason::Shutdown => UpkeepAction::ClosedIdle,
+                CloseReason::ByPeer | CloseReason::Violation | CloseReason::Error | CloseReason::Finished => UpkeepAction::ClosedByPeer,
+            },
+            None => core.proto.upkeep(interval, now, &mut core.duplex.pending),
+        });
+        // What the socket did not take, or another thread is just writing, goes out first thing.
+        match action {
+            UpkeepAction::Pinged if self.lock().duplex.unsent() > 0 => {
+                self.record(Happened::Pinged { connection: self.id, rtt: None });
+                UpkeepAction::Blocked
+            }
+            UpkeepAction::Pinged => {
+                self.record(Happened::Pinged { connection: self.id, rtt: None });
+                action
+            }
+            action => action,
+        }
+    }
+
+    fn upkeep_due(&self, interval: Duration) -> Option<Instant> {
+        let core = self.lock();
+        if core.over.is_some() { None } else { core.proto.upkeep_due(interval) }
+    }
+
+    fn ping(&self, now: Instant) -> Result<Option<u64>, Fault> {
+        self.with(now, |core, _| match &core.over {
+            Some(cause) => Err(Fault::Over(cause.clone())),
+            None => core.proto.ping(now, &mut core.duplex.pending),
+        })
+    }
+
+    fn poll_pinged(self: Arc<Self>, acked: u64, cx: &mut Cx<'_>) -> Poll<Result<Duration, Fault>> {
+        let mut core = self.lock();
+        if let Some(rtt) = core.proto.pinged(acked, cx.waker) {
+            return Poll::Ready(Ok(rtt));
+        }
+        if let Some(cause) = &core.over {
+            return Poll::Ready(Err(Fault::Over(cause.clone())));
+        }
+        drop(core);
+        self.wait(cx);
+        Poll::Pending
+    }
+
+    fn detach(&self) -> Option<Detached> {
+        let mut core = self.lock();
+        let out = core.detach()?;
+        let mut input = core.proto.take_tunnel();
+        let Core { input: behind, .. } = &mut *core;
+        let n = behind.len();
+        input.extend(behind.take(n));
+        drop(core);
+        Some(Detached { wire: self.wire_ref().clone(), input, out, origin: self.origin.clone() })
+    }
+
     fn drain(&self) {
         self.with(Instant::now(), |core, _| core.proto.drain(&mut core.duplex.pending));
     }
 
     fn id(&self) -> u64 {
         self.id
+    }
+
+    fn origin(&self) -> &str {
+        &self.origin
     }
 }
 
@@ -690,7 +828,7 @@ impl fmt::Debug for Stream {
 }
 
 impl Stream {
-    fn new(conn: Arc<dyn Carrier>, id: u32) -> Self {
+    pub(super) fn new(conn: Arc<dyn Carrier>, id: u32) -> Self {
         Stream { inner: Arc::new(Owned { conn, id, lease: OnceLock::new() }) }
     }
 

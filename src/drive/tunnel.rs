@@ -119,7 +119,9 @@ fn write(stream: &Stream, limits: &mut Limits, bytes: &[u8], end: End) -> Result
     match sent {
         Some(Ok(Sent::Some(n))) => Ok(n),
         Some(Err(e)) => Err(e),
-        Some(Ok(Sent::Stopped)) | None => Err(Error::with(ErrorKind::Closed, "the peer reads no more").in_phase(Phase::Send)),
+        Some(Ok(Sent::Stopped)) | None => {
+            Err(Error::with(ErrorKind::Closed, "the peer reads no more").in_phase(Phase::Send))
+        }
     }
 }
 
