@@ -14,6 +14,7 @@ pub mod proto;
 #[cfg(not(feature = "unstable-proto"))]
 mod proto;
 mod recv;
+mod server;
 mod time;
 
 pub use client::{
@@ -30,4 +31,5 @@ pub use net::Proxy;
 pub use net::Tls;
 pub use proto::Role;
 pub use recv::Recv;
+pub use server::{Exchange, Handler, Server, ServerHandle, ServerTimeouts, resolve as server_path};
 pub use time::Deadline;

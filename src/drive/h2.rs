@@ -111,12 +111,11 @@ impl H2 {
     }
 
     /// Gives stream 1 of an h2c upgrade its request, which came in HTTP/1 and is complete.
-    pub(crate) fn adopt_request(&mut self, head: RequestHead, wakes: &mut Wakes) {
+    pub(super) fn adopt_request(&mut self, head: RequestHead) {
         let mut slot = Box::new(Slot::new(Position::MAX));
         (slot.request, slot.receiving, self.idle) = (Some(head), Receiving::Ended, None);
         self.incoming.push_back(1);
         self.adopt(slot);
-        wakes.extend(self.line.drain(..));
     }
 
     /// Gives stream 1 of an h2c upgrade its slot: the request went out, or came in, in HTTP/1.

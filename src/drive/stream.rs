@@ -176,10 +176,16 @@ pub(crate) trait Carrier: Send + Sync {
     fn charge(&self, rule: Rule) -> Option<Interest>;
     /// Server: does for the keeper what the wire is ready for and what is due; returns whether anything arrived.
     fn tend(&self, ready: Ready, now: Instant) -> bool;
+    /// Server: tells the peer which of its exchanges are the last that are served.
+    fn goodbye(&self);
+    /// Server: ends the connection after what is framed, and what the peer should be told.
+    fn finish(&self, cause: Cause);
     /// Server: takes a step in ending the connection, if it is over.
     fn closing(&self, now: Instant) -> Closing;
     /// Server: looks whether the peer has given up the exchange.
     fn has_gone(&self, id: u32, now: Instant) -> bool;
+    /// Server: whether anything follows the head of the request.
+    fn has_body(&self, id: u32) -> bool;
     /// The next head of the answer.
     fn poll_answer(self: Arc<Self>, id: u32, cx: &mut Cx<'_>) -> Poll<Result<Answer, Fault>>;
     /// The next bytes of the body; zero is its end.
@@ -374,11 +380,18 @@ impl<P: Exchanges> Carrier for Shared<P> {
         let accepted = self.with(now, |core, wakes| {
             // A pipelined request may have been waiting for the end of the one before it.
             core.ingest(now, wakes);
-            let id = core.proto.accept()?;
-            let head = Self::on_slot(core, id, |slot| slot.request.take()).ok()??;
-            // What arrived behind the head.
-            core.ingest(now, wakes);
-            Some((id, head))
+            loop {
+                let id = core.proto.accept()?;
+                match Self::on_slot(core, id, |slot| (slot.has_failed(), slot.request.take())) {
+                    Ok((false, Some(head))) => {
+                        // What arrived behind the head.
+                        core.ingest(now, wakes);
+                        return Some((id, head));
+                    }
+                    // It was reset before anybody saw it. Only HTTP/2 has that, where no connection ends with its exchange.
+                    _ => drop(core.proto.drop_slot(id, now, &mut core.duplex.pending, wakes)),
+                }
+            }
         });
         accepted.map(|(id, head)| (Stream::new(self, id), head))
     }
@@ -395,8 +408,23 @@ impl<P: Exchanges> Carrier for Shared<P> {
         if self.is_led() { false } else { Lead::turn(self, ready, now) }
     }
 
+    fn goodbye(&self) {
+        self.with(Instant::now(), |core, _| core.proto.goodbye(&mut core.duplex.pending));
+    }
+
+    fn finish(&self, cause: Cause) {
+        self.with(Instant::now(), |core, wakes| {
+            core.proto.goodbye(&mut core.duplex.pending);
+            core.end(cause, wakes);
+        });
+    }
+
     fn closing(&self, now: Instant) -> Closing {
         Shared::closing(self, now)
+    }
+
+    fn has_body(&self, id: u32) -> bool {
+        self.lock().proto.slot(id).is_some_and(|slot| slot.has_more())
     }
 
     fn has_gone(&self, id: u32, now: Instant) -> bool {
@@ -910,6 +938,11 @@ impl Stream {
     /// Whether the client waits for a 100 before it sends its body.
     pub(crate) fn wants_continue(&self) -> bool {
         self.inner.conn.wants_continue(self.inner.id)
+    }
+
+    /// Server: whether anything follows the head of the request.
+    pub(crate) fn has_body(&self) -> bool {
+        self.inner.conn.has_body(self.inner.id)
     }
 
     /// Server: looks whether the peer has given the exchange up.

@@ -34,11 +34,19 @@ pub struct BodyWriter {
     /// When the whole exchange has to be over.
     deadline: Deadline,
     finished: bool,
+    /// The message has no body, whatever is written.
+    sink: bool,
 }
 
 impl BodyWriter {
     pub(crate) fn new(stream: Stream, limits: Limits, stall: Option<Duration>, deadline: Deadline) -> Self {
-        BodyWriter { stream, limits: Mutex::new(limits), stall, deadline, finished: false }
+        BodyWriter { stream, limits: Mutex::new(limits), stall, deadline, finished: false, sink: false }
+    }
+
+    /// Returns a writer whose bytes go nowhere: of an answer that ended with its head, as to HEAD.
+    pub(crate) fn sink(stream: Stream) -> Self {
+        let limits = Mutex::new(Limits::default());
+        BodyWriter { stream, limits, stall: None, deadline: Deadline::NEVER, finished: true, sink: true }
     }
 
     fn run<T>(
@@ -71,8 +79,8 @@ impl BodyWriter {
     ///
     /// As writing.
     pub fn write_timeout(&mut self, bytes: &[u8], timeout: Duration) -> Result<usize> {
-        if bytes.is_empty() {
-            return Ok(0);
+        if bytes.is_empty() || self.sink {
+            return Ok(bytes.len());
         }
         match self.run(Deadline::after(timeout), |stream, cx| stream.poll_send(bytes, End::More, cx))? {
             None => Ok(0),
@@ -88,6 +96,9 @@ impl BodyWriter {
     /// If the exchange failed, or fewer bytes were written than were declared. That the peer had answered already and wants no more is
     /// not an error.
     pub fn finish(mut self) -> Result<()> {
+        if self.sink {
+            return Ok(());
+        }
         self.finished = true;
         match self.run(Deadline::NEVER, |stream, cx| stream.poll_send(&[], End::Last, cx)) {
             Err(e) => {
@@ -104,6 +115,9 @@ impl BodyWriter {
     ///
     /// As [`finish`](Self::finish); and [`ErrorKind::Misuse`] where the message cannot carry trailers.
     pub fn finish_with_trailers(mut self, trailers: HeaderMap) -> Result<()> {
+        if self.sink {
+            return Ok(());
+        }
         self.stream.send_trailers(&trailers).map_err(|fault| fault.to_error().in_phase(Phase::Send))?;
         self.finished = true;
         Ok(())
@@ -124,8 +138,8 @@ fn stalled(stall: Option<Duration>) -> Error {
 
 impl Write for BodyWriter {
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
-        if buf.is_empty() {
-            return Ok(0);
+        if buf.is_empty() || self.sink {
+            return Ok(buf.len());
         }
         match self.run(Deadline::NEVER, |stream, cx| stream.poll_send(buf, End::More, cx))? {
             Some(Sent::Some(n)) => Ok(n),

@@ -31,6 +31,8 @@ pub(crate) use task::{Cx, Lead, Part, Wants};
 pub use tcp::Tcp;
 #[cfg(feature = "tls")]
 pub use tls::Tls;
+#[cfg(feature = "rustls-api")]
+pub(crate) use tls::RustlsServerConfig;
 #[cfg(feature = "tls")]
 pub(crate) use tls::TlsServer;
 pub(crate) use tls::{Fed, Session, TlsClient, TlsError, TlsWire};
