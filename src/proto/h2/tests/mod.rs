@@ -13,7 +13,7 @@ mod states;
 
 use super::{
     Config, Connection, End, ErrorCode, Event, Failure, Opened, RecvBuf, Role, Violation,
-    frame::{self, ACK, END_HEADERS, END_STREAM, HEADER, Header, Kind, PADDED, PRIORITY},
+    frame::{self, ACK, END_HEADERS, END_STREAM, Header, Kind, PADDED, PRIORITY},
 };
 use http::{Request, Response};
 use std::time::{Duration, Instant};
@@ -65,15 +65,21 @@ impl Bench {
 
     /// Shows bytes and returns the events.
     fn feed(&mut self, bytes: &[u8]) -> Result<Vec<Seen>, Violation> {
+        let mut events = Vec::new();
+        self.collect(bytes, &mut events)?;
+        Ok(events)
+    }
+
+    /// Shows bytes and adds the events, with the pieces of a body put together.
+    fn collect(&mut self, bytes: &[u8], events: &mut Vec<Seen>) -> Result<(), Violation> {
         self.input.extend(bytes);
-        let mut events: Vec<Seen> = Vec::new();
         while let Some(event) = self.engine.poll_event(self.now, &mut self.input, &mut self.out)? {
             match (events.last_mut(), seen(event)) {
                 (Some(Seen::Data(before, data)), Seen::Data(stream, more)) if *before == stream => data.extend(more),
                 (_, event) => events.push(event),
             }
         }
-        Ok(events)
+        Ok(())
     }
 
     /// Returns what was said since the last time.
