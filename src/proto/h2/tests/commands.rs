@@ -57,7 +57,8 @@ fn what_a_request_is_made_into() {
     extended.extensions_mut().insert(Protocol("websocket".into()));
     let expected = [(":method", "CONNECT"), usual[1], usual[2], usual[3], (":protocol", "websocket")];
     assert_eq!(opened(&extended, &[(8, 1)]), pairs(&expected));
-    let target = |path: &'static str| Uri::builder().scheme("http").authority("a").path_and_query(path).build().unwrap();
+    let target =
+        |path: &'static str| Uri::builder().scheme("http").authority("a").path_and_query(path).build().unwrap();
     let mut options = request("OPTIONS", "http://a/", &[]);
     *options.uri_mut() = target("*");
     assert_eq!(opened(&options, &[])[3].1, "*");
@@ -99,7 +100,10 @@ fn a_response_from_its_first_word_to_its_trailers() {
     server.feed(&get(1, END_STREAM)).unwrap();
     server.out.clear();
     server.engine.inform(1, &response(103, &[("link", "x")]), &mut server.out).unwrap();
-    server.engine.respond(1, &response(200, &[("connection", "close"), ("a", "b")]), End::More, &mut server.out).unwrap();
+    server
+        .engine
+        .respond(1, &response(200, &[("connection", "close"), ("a", "b")]), End::More, &mut server.out)
+        .unwrap();
     assert_eq!(server.engine.send_data(1, b"body", End::More, &mut server.out), Ok(4));
     let trailers: HeaderMap = [("t".parse().unwrap(), HeaderValue::from_static("u"))].into_iter().collect();
     server.engine.send_trailers(1, &trailers, &mut server.out).unwrap();
@@ -108,7 +112,9 @@ fn a_response_from_its_first_word_to_its_trailers() {
     let mut client = Bench::greeted(Role::Client, Config::new(Role::Client), &[]);
     client.open("GET", End::Last);
     client.input.extend(&server.said());
-    let mut next = || client.engine.poll_event(client.now, &mut client.input, &mut client.out).map(|e| e.map(|e| format!("{e:?}")));
+    let mut next = || {
+        client.engine.poll_event(client.now, &mut client.input, &mut client.out).map(|e| e.map(|e| format!("{e:?}")))
+    };
     let mut events = Vec::new();
     while let Some(event) = next().unwrap() {
         events.push(event.split(' ').next().unwrap().to_string());

@@ -188,16 +188,46 @@ fn lengths_of_bodies_and_trailers() {
         let trailers = |flags| headers(s, flags, &[("a", "b")]);
         let with_padding = frame(Kind::Data, PADDED | END_STREAM, s, b"\x03abcdepad");
         let rows = [
-            row("8.1.1", "as long as said", role, [five(s, 0), data(s, END_STREAM, b"abcde")].concat(), Answered(vec![])),
-            row("8.1.1", "in pieces", role, [five(s, 0), data(s, 0, b"abc"), data(s, 1, b"de")].concat(), Answered(vec![])),
+            row(
+                "8.1.1",
+                "as long as said",
+                role,
+                [five(s, 0), data(s, END_STREAM, b"abcde")].concat(),
+                Answered(vec![]),
+            ),
+            row(
+                "8.1.1",
+                "in pieces",
+                role,
+                [five(s, 0), data(s, 0, b"abc"), data(s, 1, b"de")].concat(),
+                Answered(vec![]),
+            ),
             row("8.1.1", "padding does not count", role, [five(s, 0), with_padding].concat(), Answered(vec![])),
-            row("8.1.1", "the end by itself", role, [five(s, 0), data(s, 0, b"abcde"), data(s, 1, b"")].concat(), Answered(vec![])),
+            row(
+                "8.1.1",
+                "the end by itself",
+                role,
+                [five(s, 0), data(s, 0, b"abcde"), data(s, 1, b"")].concat(),
+                Answered(vec![]),
+            ),
             row("8.1.1", "one more", role, [five(s, 0), data(s, 0, b"abcdef")].concat(), off(s, 1)),
-            row("8.1.1", "one more, later", role, [five(s, 0), data(s, 0, b"abcde"), data(s, 0, b"f")].concat(), off(s, 1)),
+            row(
+                "8.1.1",
+                "one more, later",
+                role,
+                [five(s, 0), data(s, 0, b"abcde"), data(s, 0, b"f")].concat(),
+                off(s, 1),
+            ),
             row("8.1.1", "one fewer", role, [five(s, 0), data(s, END_STREAM, b"abcd")].concat(), off(s, -1)),
             row("8.1.1", "no body", role, five(s, END_STREAM), off(s, -5)),
             row("8.1.1", "fewer, and trailers", role, [five(s, 0), trailers(END_STREAM)].concat(), off(s, -5)),
-            row("8.1", "trailers", role, [five(s, 0), data(s, 0, b"abcde"), trailers(END_STREAM)].concat(), Answered(vec![])),
+            row(
+                "8.1",
+                "trailers",
+                role,
+                [five(s, 0), data(s, 0, b"abcde"), trailers(END_STREAM)].concat(),
+                Answered(vec![]),
+            ),
             row(
                 "8.1",
                 "trailers without END_STREAM",
@@ -216,20 +246,39 @@ fn lengths_of_bodies_and_trailers() {
                 "8.1.1",
                 "two lengths that differ",
                 role,
-                headers(s, 0, &[&(if s == 1 { OK.to_vec() } else { GET.to_vec() })[..], &[("content-length", "5"), ("content-length", "6")]].concat()),
+                headers(
+                    s,
+                    0,
+                    &[
+                        &(if s == 1 { OK.to_vec() } else { GET.to_vec() })[..],
+                        &[("content-length", "5"), ("content-length", "6")],
+                    ]
+                    .concat(),
+                ),
                 malformed(s, M::ContentLength),
             ),
             row(
                 "8.1.1",
                 "two that do not",
                 role,
-                headers(s, 0, &[&(if s == 1 { OK.to_vec() } else { GET.to_vec() })[..], &[("content-length", "5"), ("content-length", "5")]].concat()),
+                headers(
+                    s,
+                    0,
+                    &[
+                        &(if s == 1 { OK.to_vec() } else { GET.to_vec() })[..],
+                        &[("content-length", "5"), ("content-length", "5")],
+                    ]
+                    .concat(),
+                ),
                 Answered(vec![]),
             ),
         ];
         rows.iter().for_each(|row| check(row, stage));
     }
-    check(&row("8.1", "DATA before the head", Client, data(1, 0, b"x"), Lost(1, Violation::DataBeforeHead { stream: 1 })), stage);
+    check(
+        &row("8.1", "DATA before the head", Client, data(1, 0, b"x"), Lost(1, Violation::DataBeforeHead { stream: 1 })),
+        stage,
+    );
 }
 
 /// Answers that have no body whatever Content-Length says (RFC 9113, section 8.1.1).
