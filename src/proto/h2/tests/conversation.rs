@@ -32,7 +32,7 @@ impl Random {
             0 => 0,
             1 => self.below(100),
             2 => self.below(5000),
-            _ => self.below(60_000),
+            _ => self.below(20_000),
         }
     }
 }
@@ -104,17 +104,17 @@ impl Side {
     fn start(&mut self, stream: u32, random: &mut Random, end: End) {
         let length = if end == End::Last { 0 } else { random.length() };
         let trailers = end == End::More && random.one_in(3);
-        match end {
-            End::Last => drop(self.sent.insert(stream, (0, false))),
-            End::More => {
-                drop(self.sending.insert(stream, Sending { length, at: 0, trailers, waiting: false }));
-            }
+        if end == End::Last {
+            self.sent.insert(stream, (0, false));
+        } else {
+            self.sending.insert(stream, Sending { length, at: 0, trailers, waiting: false });
         }
     }
 
     fn open(&mut self, random: &mut Random) {
         let value = format!("value-{}", random.below(20));
-        let head = request("POST", "http://example.com/some/path", &[("x-first", "always the same"), ("x-other", &value)]);
+        let head =
+            request("POST", "http://example.com/some/path", &[("x-first", "always the same"), ("x-other", &value)]);
         let end = if random.one_in(3) { End::Last } else { End::More };
         match self.bench.engine.open(&head, end, self.bench.now, &mut self.bench.out).unwrap() {
             Opened::Stream(stream) => {
@@ -185,11 +185,8 @@ impl Side {
         }
         let stream = ids[random.below(ids.len())];
         let (engine, out) = (&mut self.bench.engine, &mut self.bench.out);
-        let result = if random.one_in(2) {
-            engine.reset(stream, 8, out)
-        } else {
-            engine.cancel(stream, 8, self.bench.now, out)
-        };
+        let result =
+            if random.one_in(2) { engine.reset(stream, 8, out) } else { engine.cancel(stream, 8, self.bench.now, out) };
         match result {
             Ok(()) => {
                 // Of a stream that had come to its end nothing but its data was given up.
@@ -259,7 +256,7 @@ fn converse(seed: u64) {
     let mut random = Random(seed);
     let mut client = Side::new(Role::Client, &mut random);
     let mut server = Side::new(Role::Server, &mut random);
-    let streams = 30;
+    let streams = 16;
     let resets = random.one_in(2);
     let mut quiet = 0;
     for step in 0.. {
@@ -281,7 +278,7 @@ fn converse(seed: u64) {
         }
         let done = client.opened == streams && client.sending.is_empty() && server.sending.is_empty();
         quiet = if done { quiet + 1 } else { 0 };
-        if quiet > 1000 {
+        if quiet > 100 {
             break;
         }
     }
@@ -315,5 +312,5 @@ fn settle_accounts(seed: u64, from: &Side, to: &Side) {
 
 #[test]
 fn any_order_is_fine() {
-    (0..200).for_each(converse);
+    (0..40).for_each(converse);
 }
