@@ -5,8 +5,10 @@ use crate::proto::ws::Misuse;
 
 #[test]
 fn their_close_is_echoed_once_and_nothing_after_it_counts() {
+    // payload, code, reason, echo
+    type Row<'a> = (&'a [u8], Option<u16>, &'a str, &'a [u8]);
     #[rustfmt::skip]
-    let table: [(&[u8], Option<u16>, &str, &[u8]); 4] = [
+    let table: [Row<'_>; 4] = [
         (b"", None, "", b""),
         (b"\x03\xe8", Some(1000), "", b"\x03\xe8"),
         (b"\x03\xe9going \xc3\xa9", Some(1001), "going é", b"\x03\xe9"),

@@ -20,6 +20,9 @@ fn deflated(data: &[u8], flush: FlushCompress) -> Vec<u8> {
     packed
 }
 
+/// First bytes and payloads.
+type Frames<'a> = Vec<(u8, &'a [u8])>;
+
 fn hello() -> Got {
     Got::Message(Kind::Text, b"Hello".to_vec())
 }
@@ -29,7 +32,7 @@ fn hello() -> Got {
 fn examples_of_the_rfc() {
     let hello_twice = vec![hello(), hello()];
     #[rustfmt::skip]
-    let table: [(&str, Vec<(u8, &[u8])>, Vec<Got>); 8] = [
+    let table: [(&str, Frames, Vec<Got>); 8] = [
         ("7.2.3.1 one frame", vec![(0xc1, b"\xf2\x48\xcd\xc9\xc9\x07\x00")], vec![hello()]),
         ("7.2.3.1 fragments", vec![(0x41, b"\xf2\x48\xcd"), (0x80, b"\xc9\xc9\x07\x00")], vec![hello()]),
         ("7.2.3.2 the window is kept", vec![(0xc1, b"\xf2\x48\xcd\xc9\xc9\x07\x00"), (0xc1, b"\xf2\x00\x11\x00\x00")], hello_twice.clone()),
@@ -73,13 +76,13 @@ fn messages_behind_a_final_block_are_understood() {
 #[test]
 fn fragments_controls_and_empty_frames_within_a_compressed_message() {
     for role in BOTH {
-        let hello = b"\xf2\x48\xcd\xc9\xc9\x07\x00";
+        let packed = b"\xf2\x48\xcd\xc9\xc9\x07\x00";
         let bytes = [
             frame(role, 0x41, b""),
-            frame(role, 0x00, &hello[..3]),
+            frame(role, 0x00, &packed[..3]),
             frame(role, 0x89, b"ping"),
             frame(role, 0x00, b""),
-            frame(role, 0x00, &hello[3..]),
+            frame(role, 0x00, &packed[3..]),
             frame(role, 0x80, b""),
             frame(role, 0x82, b"plain"),
             frame(role, 0xc2, b"\x00"),
@@ -88,7 +91,7 @@ fn fragments_controls_and_empty_frames_within_a_compressed_message() {
         let heard = hear_any_way(role, &config(), Some(Params::default()), &bytes);
         let expected = [
             Got::Ping(b"ping".to_vec()),
-            super::deflate::hello(),
+            hello(),
             Got::Message(Kind::Binary, b"plain".to_vec()),
             Got::Message(Kind::Binary, vec![]),
         ];
@@ -103,7 +106,7 @@ fn violations() {
     let cut_text = deflated(b"abc\xe2\x82", FlushCompress::Sync);
     let cut_text = &cut_text[..cut_text.len() - 4];
     #[rustfmt::skip]
-    let table: [(&str, Vec<(u8, &[u8])>, Violation); 8] = [
+    let table: [(&str, Frames, Violation); 8] = [
         ("RFC 7692, 6.1 RSV1 of a continuation", vec![(0x41, b"\xf2"), (0xc0, b"\x48")], Violation::ReservedBits),
         ("RFC 7692, 6.1 RSV1 of a later fragment", vec![(0x01, b"a"), (0xc0, b"\x48")], Violation::ReservedBits),
         ("RFC 7692, 6.1 RSV1 of a PING", vec![(0xc9, b"")], Violation::ReservedBits),
@@ -141,17 +144,17 @@ fn the_limit_holds_while_inflating() {
     }
 }
 
-/// 64 MiB of zeros in 64 KiB: nothing of the size of the message is ever held.
+/// 4 MiB of zeros in 4 KiB: nothing of the size of the message is ever held.
 #[test]
 fn a_bomb_is_refused_before_it_goes_off() {
     let mut packed = Vec::with_capacity(1 << 20);
     let mut stream = Compress::new(Compression::best(), false);
-    for _ in 0..64 {
+    for _ in 0..4 {
         stream.compress_vec(&vec![0; 1 << 20], &mut packed, FlushCompress::None).expect("room");
     }
     stream.compress_vec(b"", &mut packed, FlushCompress::Sync).expect("room");
     for role in BOTH {
-        let config = config().max_message(1 << 20);
+        let config = config().max_message(1 << 18);
         let now = Instant::now();
         let mut connection = Connection::new(role, &config, Some(Params::default()), now);
         let (mut input, mut out, mut heard) = (RecvBuf::new(), Vec::new(), 0);
@@ -164,8 +167,8 @@ fn a_bomb_is_refused_before_it_goes_off() {
                 Err(violation) => break violation,
             }
         };
-        assert_eq!(violation, Violation::MessageTooLong { limit: 1 << 20 });
-        assert!(heard <= 1 << 20 && input.capacity() <= 2 * capacity + 8192, "{heard}, {}", input.capacity());
+        assert_eq!(violation, Violation::MessageTooLong { limit: 1 << 18 });
+        assert!(heard <= 1 << 18 && input.capacity() <= 2 * capacity + 8192, "{heard}, {}", input.capacity());
         assert_eq!(frames(role, &out), [(0x88, vec![3, 241])]);
     }
 }
@@ -192,7 +195,7 @@ fn what_is_sent_can_be_inflated_and_fits_the_window() {
     let far = [
         &[b'x'; 3][..],
         b"a phrase that will come again",
-        &(0..20_000u32).map(|i| (i * i >> 7) as u8).collect::<Vec<_>>(),
+        &(0..20_000u32).map(|i| ((i * i) >> 7) as u8).collect::<Vec<_>>(),
         b"a phrase that will come again",
     ]
     .concat();
@@ -267,7 +270,7 @@ fn short_messages_and_messages_in_parts_are_not_compressed() {
 #[test]
 fn everything_that_is_sent_is_heard() {
     let mut dice = Dice(3);
-    for round in 0..16 {
+    for round in 0..3 {
         for context in [Context::Kept, Context::Reset] {
             let params = both(context, [8, 9, 12, 15][dice.roll(4)]);
             let config = config().seed(round).fragment_at([50, 126, 4096, usize::MAX][dice.roll(4)]);
