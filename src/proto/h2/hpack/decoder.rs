@@ -64,7 +64,7 @@ impl Decoder {
     ///
     /// `field` may ignore what it is given: the table stays in step. The time is linear in the block, with a constant
     /// factor of the size of the table, because an octet can name an entry that is as large. The memory is at most
-    /// four times the size of the table, and one name and one value of at most 8/5 of the block or the size of the
+    /// four times the size of the table, and a name and a value of at most twice the block or the size of the
     /// table.
     ///
     /// # Errors
