@@ -3,6 +3,7 @@
 
 pub use http;
 
+mod b64;
 mod buf;
 mod client;
 mod drive;
