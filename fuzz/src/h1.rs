@@ -2,7 +2,7 @@
 
 use bowline::{
     Role,
-    http::{Request, Response},
+    http::{Method, Request, Response},
     proto::{
         End, RecvBuf,
         h1::{Config, Connection, Event, Length, TargetForm},
@@ -40,13 +40,18 @@ fn transcript(role: Role, data: &[u8], piece: usize) -> (Vec<String>, Vec<u8>) {
                 }
             };
             let ended = matches!(event, Event::Ended);
-            let asked = matches!(event, Event::Head(_));
+            // A tunnel has no body, so it is refused.
+            let status = match &event {
+                Event::Head(head) if head.method == Method::CONNECT => Some(405),
+                Event::Head(_) => Some(200),
+                _ => None,
+            };
             match event {
                 Event::Data(data) => body.extend_from_slice(data),
                 other => said.push(format!("{other:?}")),
             }
-            if asked {
-                let head = Response::builder().status(200).body(()).expect("a response");
+            if let Some(status) = status {
+                let head = Response::builder().status(status).body(()).expect("a response");
                 connection.send_response(&head, Length::Known(4), &mut out).expect("a response to a request");
                 let _ = connection.send_data(b"pong", End::Last, &mut out);
             }

@@ -38,8 +38,9 @@ fn what_a_request_is_made_into() {
         list.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect()
     };
     let usual = [(":method", "GET"), (":scheme", "https"), (":authority", "a:1"), (":path", "/p?q")];
+    type Row<'a> = (&'a str, Request<()>, Vec<(&'a str, &'a str)>);
     #[rustfmt::skip]
-    let table: [(&str, Request<()>, Vec<(&str, &str)>); 8] = [
+    let table: [Row<'_>; 8] = [
         ("the usual", request("GET", "https://a:1/p?q", &[("x", "y")]), [&usual[..], &[("x", "y")]].concat()),
         ("Host gives way", request("GET", "https://a:1/p?q", &[("host", "b")]), usual.to_vec()),
         ("user information stays here", request("GET", "https://u:p@a:1/p?q", &[]), usual.to_vec()),

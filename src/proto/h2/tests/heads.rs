@@ -22,7 +22,7 @@ fn pseudo_header_fields_of_requests() {
     let connect = (":method", "CONNECT");
     let ws = (":protocol", "websocket");
     #[rustfmt::skip]
-    let table: [(&str, &str, &[(&str, &str)], Option<Malformed>); 47] = [
+    let table: [(&str, &str, Fields<'_>, Option<Malformed>); 47] = [
         ("8.3.1", "the usual", &[m, s, a, p], None),
         ("8.3.1", "any order", &[p, a, s, m], None),
         ("8.3.1", "without authority", &[m, s, p], None),
@@ -93,7 +93,7 @@ fn pseudo_header_fields_of_requests() {
 fn pseudo_header_fields_of_responses() {
     let s = (":status", "200");
     #[rustfmt::skip]
-    let table: [(&str, &str, &[(&str, &str)], Option<Malformed>); 13] = [
+    let table: [(&str, &str, Fields<'_>, Option<Malformed>); 13] = [
         ("8.3.2", "the usual", &[s], None),
         ("8.3.2", "any number", &[(":status", "799")], None),
         ("8.3.2", "none", &[("x", "y")], Some(M::PseudoMissing)),
@@ -118,8 +118,9 @@ fn pseudo_header_fields_of_responses() {
 
 #[test]
 fn fields() {
+    type Row<'a> = (&'a str, &'a str, &'a [u8], &'a [u8], Option<Malformed>);
     #[rustfmt::skip]
-    let table: [(&str, &str, &[u8], &[u8], Option<Malformed>); 35] = [
+    let table: [Row<'_>; 35] = [
         ("8.2.1", "a token", b"x-!#$%&'*+.^_`|~09az", b"v", None),
         ("8.2.1", "an empty name", b"", b"v", Some(M::FieldName)),
         ("8.2.1", "upper case", b"Accept", b"v", Some(M::FieldName)),
