@@ -3,7 +3,8 @@
 mod support;
 
 use bowline::{
-    Attempt, Batch, Body, Connection, Deadline, Error, ErrorKind, Hook, Phase, Processed, Recv, Response, Timeouts, Verdict,
+    Attempt, Batch, Body, Connection, Deadline, Error, ErrorKind, Hook, Phase, Processed, Recv, Response, Timeouts,
+    Verdict,
     net::{Resolve, pair},
 };
 use std::{
@@ -209,7 +210,8 @@ fn the_first_byte_is_awaited_from_the_last_of_the_request_on() {
     }
     let peer = silent();
     let client = with(Timeouts::none().first_byte(LIMIT));
-    let error = timed(ms(400) + LIMIT, || client.post(peer.url("/")).body(Body::from_reader(Slow(4))).send().unwrap_err());
+    let error =
+        timed(ms(400) + LIMIT, || client.post(peer.url("/")).body(Body::from_reader(Slow(4))).send().unwrap_err());
     expect(&error, Phase::FirstByte, ms(400) + LIMIT);
 
     let (mut writer, pending) = client.post(peer.url("/")).duplex().unwrap();
@@ -434,7 +436,10 @@ fn the_total_covers_every_phase() {
     let error = timed(LIMIT, || with(total()).get(drips.url("/")).send().unwrap().bytes().unwrap_err());
     expect(&error, Phase::Body, LIMIT);
 
-    assert_eq!(prompt(|| with(Timeouts::none().total(Duration::ZERO)).get(quiet.url("/")).send().unwrap_err()).kind(), ErrorKind::TimedOut);
+    assert_eq!(
+        prompt(|| with(Timeouts::none().total(Duration::ZERO)).get(quiet.url("/")).send().unwrap_err()).kind(),
+        ErrorKind::TimedOut
+    );
 }
 
 #[test]
@@ -479,8 +484,10 @@ fn the_total_covers_redirects_and_retries() {
             Verdict::RetryAfter(self.0)
         }
     }
-    let busy = peer(|_, mut conn| while conn.request().is_some() {
-        conn.say("HTTP/1.1 503 Busy\r\nContent-Length: 4\r\n\r\nbusy");
+    let busy = peer(|_, mut conn| {
+        while conn.request().is_some() {
+            conn.say("HTTP/1.1 503 Busy\r\nContent-Length: 4\r\n\r\nbusy");
+        }
     });
     // Without time for another pause the last answer is delivered.
     let client = builder().hook(Again(ms(60))).timeouts(Timeouts::none().total(LIMIT)).build().unwrap();
