@@ -118,7 +118,10 @@ impl H1 {
     fn dispatch(slot: Option<&mut Box<Slot>>, event: Event<'_>, role: Role, wakes: &mut Wakes) {
         let Some(slot) = slot else { return };
         match event {
-            Event::Informational(head) => slot.informational.push_back(head),
+            Event::Informational(head) => {
+                slot.informational.push_back(head);
+                slot.begun = false;
+            }
             Event::Answer(head) => slot.answer = Some(head),
             Event::Data(data) => slot.body.extend(data),
             Event::Trailers(trailers) => {
@@ -139,7 +142,7 @@ impl H1 {
 impl Protocol for H1 {
     fn ingest(&mut self, input: &mut RecvBuf, out: &mut Vec<u8>, now: Instant, wakes: &mut Wakes) -> Result<(), Cause> {
         if let (Some(slot), false) = (&mut self.slot, input.is_empty()) {
-            slot.answered = true;
+            (slot.answered, slot.begun) = (true, true);
         }
         if let (Waiting::Begin(_), false) = (self.waiting, input.is_empty()) {
             self.waiting = Waiting::Head(now);
@@ -169,6 +172,9 @@ impl Protocol for H1 {
                 }
                 Some(event) => Self::dispatch(self.slot.as_mut(), event, self.role, wakes),
             }
+        }
+        if let (Some(slot), false) = (&mut self.slot, input.is_empty()) {
+            slot.begun = true;
         }
         if self.mode == Mode::Tunnel {
             self.tunnel(input, wakes);

@@ -2,7 +2,7 @@
 
 use super::{date, settings::Settings};
 use crate::{
-    drive::{Body, INTERNAL_ERROR, Stopped, Stream, Upload, block_on},
+    drive::{Body, INTERNAL_ERROR, Missing, Stopped, Stream, Upload, block_on},
     error::{Error, ErrorKind, Phase, Result},
     proto::h1::Length,
     time::Deadline,
@@ -96,7 +96,12 @@ impl Answer {
                 Stopped::Body(e) => e,
             })),
             Poll::Pending => {
-                let until = Deadline::from(upload.stalls_at(*stall, cx.now));
+                // A wire that takes a little at a time does not stand still, however long it takes to make room.
+                let since = match stream.missing() {
+                    Missing::Room(since) => since,
+                    Missing::Answer | Missing::Rest(_) => upload.moved(cx.now),
+                };
+                let until = Deadline::from(since.checked_add(*stall));
                 if until.has_passed(cx.now) {
                     let text = format!("the client took nothing of the answer for {stall:?}");
                     return Poll::Ready(Err(Error::with(ErrorKind::TimedOut, text).in_phase(Phase::Send)));

@@ -5,9 +5,10 @@
 //!
 //! | file | what it holds |
 //! |---|---|
-//! | `connection` | the state, its beginning and end, time, the getters |
+//! | `connection` | the state, its beginning and end, time |
+//! | `view` | the getters |
 //! | `command` | what the caller asks for: opening, answering, sending, releasing, resetting |
-//! | `receive` | frames as they arrive, one after the other |
+//! | `receive` | frames as they arrive, one after the other; `data` and `control` are its kinds of frames |
 //! | `block` | header blocks once they are complete: whose they are, and what they change |
 //! | `stream` | the two halves of a stream, and the table of streams |
 //! | `flow` | windows |
@@ -15,6 +16,46 @@
 //! | `frame` | frame headers, and the small frames |
 //! | `settings`, `ping`, `guard` | SETTINGS; liveness; floods |
 //! | [`hpack`] | header compression (RFC 7541) |
+//!
+//! # Examples
+//!
+//! Two ends, joined by two buffers instead of a wire.
+//!
+//! ```
+//! use bowline::proto::{End, RecvBuf, Role, h2::{Config, Connection, Event, Opened}};
+//! use std::time::Instant;
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let now = Instant::now();
+//! let (mut asks, mut answers) = (Vec::new(), Vec::new());
+//! let mut client = Connection::new(Role::Client, Config::new(Role::Client), now, &mut asks);
+//! let mut server = Connection::new(Role::Server, Config::new(Role::Server), now, &mut answers);
+//!
+//! let request = http::Request::get("http://example.com/").body(())?;
+//! assert_eq!(client.open(&request, End::Last, now, &mut asks)?, Opened::Stream(1));
+//!
+//! let mut input = RecvBuf::new();
+//! input.extend(&asks);
+//! while let Some(event) = server.poll_event(now, &mut input, &mut answers)? {
+//!     if let Event::Head { stream, head } = event {
+//!         assert_eq!(head.uri.path(), "/");
+//!         server.respond(stream, &http::Response::new(()), End::More, &mut answers)?;
+//!         server.send_data(stream, b"hello", End::Last, &mut answers)?;
+//!     }
+//! }
+//!
+//! let (mut input, mut body) = (RecvBuf::new(), Vec::new());
+//! input.extend(&answers);
+//! while let Some(event) = client.poll_event(now, &mut input, &mut asks)? {
+//!     if let Event::Data { stream, data } = event {
+//!         body.extend_from_slice(data);
+//!         client.release(stream, data.len(), &mut asks)?;
+//!     }
+//! }
+//! assert_eq!(body, b"hello");
+//! # Ok(())
+//! # }
+//! ```
 //!
 //! # Flow control
 //!
@@ -45,6 +86,8 @@ mod command;
 mod compose;
 mod config;
 mod connection;
+mod control;
+mod data;
 mod event;
 mod flow;
 mod frame;
@@ -58,6 +101,7 @@ mod settings;
 mod stream;
 #[cfg(test)]
 mod tests;
+mod view;
 mod violation;
 
 pub use config::Config;
