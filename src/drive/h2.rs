@@ -111,7 +111,9 @@ impl H2 {
     }
 
     /// Gives stream 1 of an h2c upgrade its request, which came in HTTP/1 and is complete.
-    pub(super) fn adopt_request(&mut self, head: RequestHead) {
+    pub(super) fn adopt_request(&mut self, mut head: RequestHead) {
+        // That is what it is answered in.
+        head.version = Version::HTTP_2;
         let mut slot = Box::new(Slot::to_serve(head));
         (slot.receiving, self.idle) = (Receiving::Ended, None);
         self.incoming.push_back(1);

@@ -138,7 +138,7 @@ pub(super) fn serve_wire(wire: Arc<dyn Wire>, handler: &dyn Handler, settings: &
                 carrier = new;
                 carrier.keep(keeper.clone());
             }
-            Upgrade::Failed => break,
+            Upgrade::Failed => carrier.shutdown(crate::drive::Cause::shutdown()),
         }
     }
     // What the last request has become, a tunnel perhaps, may be with another thread.
