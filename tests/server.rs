@@ -11,3 +11,6 @@ mod limits;
 mod ours;
 #[path = "server/files.rs"]
 mod files;
+#[cfg(feature = "tls")]
+#[path = "server/tls.rs"]
+mod tls;
