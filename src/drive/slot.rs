@@ -122,6 +122,16 @@ impl Slot {
         self.notify_reader(wakes);
     }
 
+    /// Returns whether the exchange was over before its end.
+    pub(super) fn has_failed(&self) -> bool {
+        matches!(self.receiving, Receiving::Failed(_)) || self.sending == Sending::Stopped
+    }
+
+    /// Returns whether there is, or can be, more of the peer's message to take.
+    pub(super) fn has_more(&self) -> bool {
+        !matches!(self.receiving, Receiving::Ended) || !self.body.is_empty() || self.trailers.is_some()
+    }
+
     /// Returns whether both messages are complete.
     pub(super) fn is_complete(&self) -> bool {
         matches!(self.receiving, Receiving::Ended) && self.sending == Sending::Ended
