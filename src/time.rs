@@ -1,6 +1,6 @@
 //! When waiting ends.
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 /// A point in time after which a wait ends, or never.
 ///
@@ -66,9 +66,45 @@ impl From<Option<Instant>> for Deadline {
     }
 }
 
+/// When something happened, by both clocks.
+///
+/// Linux's monotonic clock stands still while the machine is suspended, the wall clock can be set: the larger age counts, so
+/// that a connection that slept for an hour is an hour old.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Stamp {
+    at: Instant,
+    wall: SystemTime,
+}
+
+impl Stamp {
+    /// Returns the stamp of now.
+    pub(crate) fn now() -> Self {
+        Stamp { at: Instant::now(), wall: SystemTime::now() }
+    }
+
+    /// Returns the point in time by the monotonic clock.
+    pub(crate) fn at(&self) -> Instant {
+        self.at
+    }
+
+    /// Returns how long ago it was.
+    pub(crate) fn age(&self) -> Duration {
+        self.at.elapsed().max(self.wall.elapsed().unwrap_or_default())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_larger_age_counts() {
+        let hour = Duration::from_secs(3600);
+        let slept = Stamp { at: Instant::now(), wall: SystemTime::now() - hour };
+        assert!(slept.age() >= hour);
+        let set_back = Stamp { at: Instant::now() - hour, wall: SystemTime::now() + hour };
+        assert!(set_back.age() >= hour);
+    }
 
     #[test]
     fn the_earlier_of_two_deadlines() {

@@ -274,6 +274,10 @@ impl Exchanges for H1 {
         self.slot.is_none()
     }
 
+    fn has_room(&self) -> bool {
+        self.is_free()
+    }
+
     fn served(&self) -> u64 {
         u64::from(self.cycle)
     }

@@ -292,6 +292,11 @@ impl Exchanges for H2 {
         self.engine.open_streams() == 0
     }
 
+    fn has_room(&self) -> bool {
+        !self.engine.is_draining()
+            && self.engine.open_streams() < self.engine.peer_max_streams().unwrap_or(100) as usize
+    }
+
     fn served(&self) -> u64 {
         self.requests
     }

@@ -15,7 +15,7 @@ use crate::{
     buf::RecvBuf,
     error::ErrorKind,
     net::{Fed, Interest, Lead, Part, Ready, Session, Waker, Wire},
-    time::Deadline,
+    time::{Deadline, Stamp},
 };
 use std::{
     io,
@@ -90,6 +90,8 @@ pub(crate) struct Core<P> {
     /// Threads that wait until what they framed was sent.
     pub(super) flushing: Vec<Waker>,
     pub(super) bytes_in: u64,
+    /// Since when nobody uses it.
+    pub(super) unused_since: Stamp,
     pub(super) last_in: Instant,
     pub(super) last_out: Instant,
 }
@@ -155,7 +157,7 @@ pub(crate) struct Shared<P: Protocol> {
     write_stall: Duration,
     pub(super) id: u64,
     pub(super) origin: String,
-    pub(super) created: Instant,
+    pub(super) created: Stamp,
 }
 
 impl<P: Protocol> std::fmt::Debug for Shared<P> {
@@ -184,10 +186,11 @@ impl<P: Protocol> Shared<P> {
             room: Vec::new(),
             flushing: Vec::new(),
             bytes_in: 0,
+            unused_since: Stamp::now(),
             last_in: now,
             last_out: now,
         };
-        Shared { wire, core: Mutex::new(core), write_stall, id, origin, created: now }
+        Shared { wire, core: Mutex::new(core), write_stall, id, origin, created: Stamp::now() }
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, Core<P>> {

@@ -16,6 +16,7 @@ use crate::{
         End, RequestHead, ResponseHead,
         h1::{Length, TargetForm},
     },
+    time::Stamp,
 };
 use http::{HeaderMap, Request, Response, Version};
 use std::{
@@ -23,7 +24,7 @@ use std::{
     fmt,
     sync::{Arc, OnceLock},
     task::Poll,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 /// How much may be unsent on a connection before no more of any body is framed: its thread waits instead.
@@ -69,6 +70,8 @@ pub(crate) trait Exchanges: Protocol {
     fn is_over_for_new(&self) -> bool;
     /// Whether no exchange is open.
     fn is_idle(&self) -> bool;
+    /// Whether an exchange could begin at once.
+    fn has_room(&self) -> bool;
     /// How many exchanges began.
     fn served(&self) -> u64;
     /// Takes no new exchanges; tells the peer where the protocol has a way.
@@ -189,8 +192,14 @@ pub(crate) trait Carrier: Send + Sync {
     fn is_usable(&self) -> bool;
     /// Whether no exchange is open on it.
     fn is_idle(&self) -> bool;
+    /// Whether an exchange could begin at once.
+    fn has_room(&self) -> bool;
     /// When bytes last moved, either way.
     fn last_used(&self) -> Instant;
+    /// How long ago it was made.
+    fn age(&self) -> Duration;
+    /// For how long nobody has used it, upkeep included; `None` while an exchange is open.
+    fn unused_for(&self) -> Option<Duration>;
     /// Ends the connection now: what is open on it fails.
     fn shutdown(&self, cause: Cause);
     /// A row of the connection table.
@@ -530,7 +539,11 @@ impl<P: Exchanges> Carrier for Shared<P> {
             if core.proto.is_tunnel(id) {
                 core.duplex.finish();
             }
-            core.proto.drop_slot(id, now, &mut core.duplex.pending, wakes)
+            let cause = core.proto.drop_slot(id, now, &mut core.duplex.pending, wakes);
+            if core.proto.is_idle() {
+                core.unused_since = Stamp::now();
+            }
+            cause
         });
         if let Some(cause) = cause {
             self.end(cause, now);
@@ -559,6 +572,20 @@ impl<P: Exchanges> Carrier for Shared<P> {
         self.lock().proto.is_idle()
     }
 
+    fn has_room(&self) -> bool {
+        let core = self.lock();
+        core.over.is_none() && core.proto.has_room()
+    }
+
+    fn age(&self) -> Duration {
+        self.created.age()
+    }
+
+    fn unused_for(&self) -> Option<Duration> {
+        let core = self.lock();
+        core.proto.is_idle().then(|| core.unused_since.age())
+    }
+
     fn last_used(&self) -> Instant {
         let core = self.lock();
         core.last_in.max(core.last_out)
@@ -578,7 +605,7 @@ impl<P: Exchanges> Carrier for Shared<P> {
             alpn: None,
             tls: None,
             state: ConnectionState::Idle,
-            created: self.created,
+            created: self.created.at(),
             last_in: core.last_in,
             last_out: core.last_out,
             open_streams: 0,

@@ -1,0 +1,77 @@
+//! Places: of a connection in use, and of one being made.
+
+use super::{Key, Pool};
+use crate::client::settings::PoolLimits;
+use crate::{drive::Carrier, net::Waker};
+use http::Version;
+use std::{
+    fmt,
+    sync::{Arc, atomic::AtomicU64},
+};
+
+/// A place of a connection in use. Dropping it gives the connection back, after the exchange on it was given up or completed.
+pub(crate) struct Lease {
+    pub(super) pool: Arc<Pool>,
+    pub(super) key: Key,
+    pub(crate) conn: Arc<dyn Carrier>,
+    pub(super) limits: PoolLimits,
+    shared: bool,
+    /// For how many seconds the peer keeps it.
+    pub(crate) keep: Arc<AtomicU64>,
+}
+
+impl Lease {
+    pub(super) fn new(pool: Arc<Pool>, key: Key, conn: Arc<dyn Carrier>, limits: PoolLimits, shared: bool) -> Self {
+        Lease { pool, key, conn, limits, shared, keep: Arc::new(AtomicU64::new(u64::MAX)) }
+    }
+}
+
+impl fmt::Debug for Lease {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lease").field("connection", &self.conn.id()).field("shared", &self.shared).finish()
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        if !self.shared {
+            self.pool.put_back(self);
+        }
+    }
+}
+
+/// The right to make one connection. Dropping it gives the right to others.
+pub(crate) struct Permit {
+    pub(super) pool: Arc<Pool>,
+    pub(super) key: Key,
+    pub(super) hopeful: bool,
+    pub(super) limits: PoolLimits,
+}
+
+impl fmt::Debug for Permit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Permit").field("origin", &self.key.origin).finish()
+    }
+}
+
+impl Permit {
+    /// The connection was made: others may share it, if it is of that kind.
+    pub(crate) fn use_for(self, conn: Arc<dyn Carrier>, version: Version) -> Lease {
+        let shared = version == Version::HTTP_2;
+        self.pool.enter(&conn);
+        self.pool.place(&self.key, &conn, &self.limits, version);
+        Lease::new(self.pool.clone(), self.key.clone(), conn, self.limits, shared)
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        let mut wakers = Vec::new();
+        if let Some(shelf) = self.pool.lock().shelves.get_mut(&self.key) {
+            shelf.dialling -= 1;
+            shelf.hopeful -= usize::from(self.hopeful);
+            wakers = std::mem::take(&mut shelf.waiters);
+        }
+        wakers.iter().for_each(Waker::wake);
+    }
+}

@@ -1,0 +1,303 @@
+//! Connections that are kept for the next request.
+//!
+//! The lock of the pool is never held over a look at a connection, a connect or a wake. Purging happens on every operation,
+//! so no thread is needed.
+
+mod lease;
+mod shelf;
+
+pub(crate) use lease::{Lease, Permit};
+
+use super::{
+    settings::{PoolLimits, Protocol},
+    url::Origin,
+};
+use crate::{
+    drive::{Carrier, CloseReason, ConnectionInfo},
+    net::{Cx, Waker},
+};
+use http::Version;
+use shelf::{Kept, Shelf, State};
+use std::{
+    fmt,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, Weak,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+/// A connection that carried something within this time is handed out without a look: in a tight loop the look would
+/// cost a system call per request and could hardly find anything; an end that it misses is found by sending.
+const FRESH: Duration = Duration::from_millis(1);
+
+/// What connections must have in common to serve each other's requests.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Key {
+    pub(crate) origin: Origin,
+    pub(crate) protocol: Protocol,
+    /// The configuration of proxy, TLS and the rest.
+    pub(crate) network: u64,
+}
+
+/// What a client counts.
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    pub(crate) requests: AtomicU64,
+    pub(crate) in_flight: AtomicU64,
+    pub(crate) retries: AtomicU64,
+    pub(crate) redirects: AtomicU64,
+    pub(crate) errors: AtomicU64,
+    pub(crate) opened: AtomicU64,
+    pub(crate) reused: AtomicU64,
+    pub(crate) closed: AtomicU64,
+    /// Of connections that are gone.
+    pub(crate) bytes_in: AtomicU64,
+    pub(crate) bytes_out: AtomicU64,
+}
+
+/// The connections of a client and those derived from it.
+pub(crate) struct Pool {
+    state: Mutex<State>,
+    pub(crate) counters: Counters,
+}
+
+/// The answer of a pool that is asked for a connection.
+#[derive(Debug)]
+pub(crate) enum Checkout {
+    /// This one.
+    Ready(Lease),
+    /// Make one; the permit counts it meanwhile.
+    Dial(Permit),
+    /// Neither yet: the waker is called when it may be otherwise.
+    Wait,
+}
+
+impl fmt::Debug for Pool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pool").finish_non_exhaustive()
+    }
+}
+
+impl Pool {
+    pub(crate) fn new() -> Self {
+        Pool { state: Mutex::default(), counters: Counters::default() }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether the origin is known to speak only HTTP/1 where HTTP/2 was hoped for.
+    pub(crate) fn is_http1_only(&self, key: &Key) -> bool {
+        self.lock().shelves.get(key).is_some_and(|shelf| shelf.http1_only)
+    }
+
+    /// Remembers that the origin speaks only HTTP/1 where HTTP/2 was hoped for.
+    pub(crate) fn remember_http1(&self, key: &Key) {
+        self.lock().shelves.entry(key.clone()).or_default().http1_only = true;
+    }
+
+    /// Finds a connection, or says what to do instead.
+    pub(crate) fn checkout(self: &Arc<Self>, key: &Key, wish: Wish<'_>, cx: &Cx<'_>) -> Checkout {
+        self.sweep(cx.now);
+        loop {
+            let (answer, past) = self.choose(key, wish, cx);
+            retire(past);
+            let Checkout::Ready(lease) = answer else { return answer };
+            let fresh = cx.now.saturating_duration_since(lease.conn.last_used()) < FRESH;
+            if if fresh { lease.conn.is_usable() } else { lease.conn.look(cx.now) } {
+                self.counters.reused.fetch_add(1, Ordering::Relaxed);
+                return Checkout::Ready(lease);
+            }
+            self.forget(key, &lease.conn);
+        }
+    }
+
+    /// What `checkout` would hand out, not looked at yet; and what was past its time.
+    fn choose(self: &Arc<Self>, key: &Key, wish: Wish<'_>, cx: &Cx<'_>) -> (Checkout, Past) {
+        let mut state = self.lock();
+        let past = state.purge(key);
+        let State { shelves, idle, .. } = &mut *state;
+        if !shelves.contains_key(key) {
+            shelves.insert(key.clone(), Shelf::default());
+        }
+        let Some(shelf) = shelves.get_mut(key) else { return (Checkout::Wait, past) };
+        let lease = |conn, shared| Lease::new(self.clone(), key.clone(), conn, *wish.limits, shared);
+        let full = shelf.shared.len() > 1 || wish.limits.more_when_full;
+        let shared = match full {
+            // The newest that has room; if none has, the newest.
+            true => shelf.shared.iter().rev().find(|kept| kept.conn.has_room()),
+            false => shelf.shared.last(),
+        };
+        let queue = if wish.limits.more_when_full { None } else { shelf.shared.last() };
+        if let Some(kept) = shared.or(queue) {
+            return (Checkout::Ready(lease(kept.conn.clone(), true)), past);
+        }
+        if let Some(kept) = shelf.idle.pop() {
+            shelf.used += 1;
+            *idle -= 1;
+            return (Checkout::Ready(lease(kept.conn, false)), past);
+        }
+        let hopeful = wish.hopeful && shelf.spoke != Some(Version::HTTP_11);
+        // Who hopes for a shared connection does not make a second one while the first is under way.
+        let wait = hopeful && shelf.hopeful > 0 || wish.cap.is_some_and(|cap| shelf.used + shelf.dialling >= cap);
+        if wait {
+            if !shelf.waiters.iter().any(|w| w.same(cx.waker)) {
+                shelf.waiters.push(cx.waker.clone());
+            }
+            return (Checkout::Wait, past);
+        }
+        shelf.dialling += 1;
+        shelf.hopeful += usize::from(hopeful);
+        let permit = Permit { pool: self.clone(), key: key.clone(), hopeful, limits: *wish.limits };
+        (Checkout::Dial(permit), past)
+    }
+
+    /// Once a second: looks at everything that is kept, so that nothing lingers that its peer has ended.
+    fn sweep(&self, now: Instant) {
+        let mut state = self.lock();
+        if !state.sweep_is_due(now) {
+            return;
+        }
+        let past = state.purge_all();
+        let kept = state.kept();
+        drop(state);
+        retire(past);
+        let over: Vec<u64> = kept.iter().filter(|conn| !conn.look(now)).map(|conn| conn.id()).collect();
+        if !over.is_empty() {
+            self.lock().forget(&over);
+        }
+    }
+
+    /// Takes a connection out that must not serve anybody any more.
+    fn forget(&self, key: &Key, conn: &Arc<dyn Carrier>) {
+        let mut state = self.lock();
+        state.forget(&[conn.id()]);
+        let wakers = state.shelves.get_mut(key).map(|shelf| std::mem::take(&mut shelf.waiters)).unwrap_or_default();
+        drop(state);
+        wakers.iter().for_each(Waker::wake);
+    }
+
+    /// Enters a connection into the table.
+    pub(crate) fn enter(&self, conn: &Arc<dyn Carrier>) {
+        self.counters.opened.fetch_add(1, Ordering::Relaxed);
+        let mut state = self.lock();
+        state.all.retain(|c| c.strong_count() > 0);
+        state.all.push(Arc::downgrade(conn));
+    }
+
+    /// Puts a connection that was made on its shelf.
+    fn place(&self, key: &Key, conn: &Arc<dyn Carrier>, limits: &PoolLimits, version: Version) {
+        let mut state = self.lock();
+        let shelf = state.shelves.entry(key.clone()).or_default();
+        shelf.spoke = Some(version);
+        if version == Version::HTTP_2 {
+            shelf.shared.push(kept(conn, limits, limits.idle_timeout));
+        } else {
+            shelf.used += 1;
+        }
+    }
+
+    /// Shares a connection that was made on the wire of another: by an upgrade to HTTP/2.
+    pub(crate) fn share(self: &Arc<Self>, key: &Key, conn: Arc<dyn Carrier>, limits: &PoolLimits) -> Lease {
+        self.enter(&conn);
+        self.place(key, &conn, limits, Version::HTTP_2);
+        Lease::new(self.clone(), key.clone(), conn, *limits, true)
+    }
+
+    /// Every connection that is alive.
+    pub(crate) fn all(&self) -> Vec<Arc<dyn Carrier>> {
+        let mut state = self.lock();
+        state.all.retain(|c| c.strong_count() > 0);
+        state.all.iter().filter_map(Weak::upgrade).collect()
+    }
+
+    /// A row for each of them.
+    pub(crate) fn table(&self) -> Vec<ConnectionInfo> {
+        self.all().iter().map(|conn| conn.info()).collect()
+    }
+
+    /// Closes what nobody uses; returns how many.
+    pub(crate) fn close_idle(&self) -> usize {
+        let mut unused = Vec::new();
+        let mut state = self.lock();
+        for shelf in state.shelves.values_mut() {
+            unused.append(&mut shelf.idle);
+            let (idle, used) = std::mem::take(&mut shelf.shared).into_iter().partition(|kept| kept.conn.is_idle());
+            shelf.shared = used;
+            unused.extend::<Vec<Kept>>(idle);
+        }
+        state.idle = 0;
+        drop(state);
+        unused.iter().for_each(|kept| kept.retire(CloseReason::Idle));
+        unused.len()
+    }
+
+    /// Takes nothing new any more.
+    pub(crate) fn stop(&self) {
+        let mut state = self.lock();
+        state.stopped = true;
+        let wakers: Vec<_> = state.shelves.values_mut().flat_map(|s| std::mem::take(&mut s.waiters)).collect();
+        drop(state);
+        wakers.iter().for_each(Waker::wake);
+    }
+
+    /// Whether it takes nothing new.
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.lock().stopped
+    }
+
+    /// Takes an HTTP/1 connection back that served its exchange.
+    fn put_back(&self, lease: &Lease) {
+        // An end that was seen already counts; one that was not is found when it is handed out.
+        let usable = lease.conn.is_usable() && lease.conn.is_idle();
+        let unused = lease.limits.idle_timeout.min(Duration::from_secs(lease.keep.load(Ordering::Relaxed)));
+        let mut oldest = None;
+        let mut state = self.lock();
+        let keep = usable
+            && !state.stopped
+            && state.idle < lease.limits.max_idle
+            && unused > Duration::ZERO
+            && lease.limits.max_idle_per_origin > 0;
+        let State { shelves, idle, .. } = &mut *state;
+        let Some(shelf) = shelves.get_mut(&lease.key) else { return };
+        shelf.used = shelf.used.saturating_sub(1);
+        let wakers = std::mem::take(&mut shelf.waiters);
+        if keep {
+            if shelf.idle.len() >= lease.limits.max_idle_per_origin {
+                oldest = Some(shelf.idle.remove(0));
+                *idle -= 1;
+            }
+            shelf.idle.push(kept(&lease.conn, &lease.limits, unused));
+            *idle += 1;
+        }
+        drop(state);
+        if let Some(oldest) = oldest {
+            oldest.retire(CloseReason::Idle);
+        }
+        wakers.iter().for_each(Waker::wake);
+    }
+}
+
+type Past = Vec<(Kept, CloseReason)>;
+
+fn retire(past: Past) {
+    past.iter().for_each(|(kept, reason)| kept.retire(*reason));
+}
+
+/// A connection with its times; the lifetime is shortened by up to a tenth, so that those made together do not end together.
+fn kept(conn: &Arc<dyn Carrier>, limits: &PoolLimits, unused: Duration) -> Kept {
+    let jitter = limits.max_lifetime.mul_f64((conn.id().wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 54) as f64 / 10240.0);
+    Kept { conn: conn.clone(), unused, lifetime: limits.max_lifetime.saturating_sub(jitter) }
+}
+
+/// What a request wishes for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Wish<'a> {
+    pub(crate) limits: &'a PoolLimits,
+    /// How many connections there may be for the key.
+    pub(crate) cap: Option<usize>,
+    /// A new connection may turn out to be HTTP/2.
+    pub(crate) hopeful: bool,
+}

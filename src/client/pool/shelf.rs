@@ -1,0 +1,147 @@
+//! What a pool holds for each key, and which of it is past its time.
+
+use super::Key;
+use crate::{
+    drive::{Carrier, Cause, CloseReason},
+    error::ErrorKind,
+    net::Waker,
+};
+use http::Version;
+use std::{
+    collections::HashMap,
+    sync::{Arc, Weak},
+    time::{Duration, Instant},
+};
+
+/// How often everything that is idle is looked at: ends that peers have sent in the meantime are answered, so that no
+/// CLOSE_WAIT piles up in a pool that is used at all.
+const SWEEP: Duration = Duration::from_secs(1);
+
+#[derive(Default)]
+pub(super) struct State {
+    pub(super) shelves: HashMap<Key, Shelf>,
+    /// Every connection that is alive, pooled or not.
+    pub(super) all: Vec<Weak<dyn Carrier>>,
+    /// HTTP/1 connections nobody uses, in all.
+    pub(super) idle: usize,
+    pub(super) stopped: bool,
+    swept: Option<Instant>,
+}
+
+/// What is known of one key.
+#[derive(Default)]
+pub(super) struct Shelf {
+    /// HTTP/2 connections, each shared by any number of requests; the newest last.
+    pub(super) shared: Vec<Kept>,
+    /// HTTP/1 connections nobody uses, the one used last at the end.
+    pub(super) idle: Vec<Kept>,
+    /// HTTP/1 connections in use.
+    pub(super) used: usize,
+    /// Connections being made.
+    pub(super) dialling: usize,
+    /// Connections being made that may turn out to be HTTP/2.
+    pub(super) hopeful: usize,
+    /// What the last connection spoke.
+    pub(super) spoke: Option<Version>,
+    /// The peer said HTTP_1_1_REQUIRED, or did not upgrade to h2c.
+    pub(super) http1_only: bool,
+    pub(super) waiters: Vec<Waker>,
+}
+
+/// A connection that is kept, and for how long.
+#[derive(Clone)]
+pub(super) struct Kept {
+    pub(super) conn: Arc<dyn Carrier>,
+    /// How long it may be unused.
+    pub(super) unused: Duration,
+    /// How old it may become.
+    pub(super) lifetime: Duration,
+}
+
+impl Kept {
+    /// Why the connection is not to be handed out any more, by the clock alone.
+    fn past(&self) -> Option<CloseReason> {
+        if self.conn.age() >= self.lifetime {
+            return Some(CloseReason::TooOld);
+        }
+        self.conn.unused_for().filter(|unused| *unused >= self.unused).map(|_| CloseReason::Idle)
+    }
+
+    /// Ends it: at once if nobody uses it, else once nobody does.
+    pub(super) fn retire(&self, reason: CloseReason) {
+        if self.conn.is_idle() {
+            let text = if reason == CloseReason::TooOld { "the connection was too old" } else { "closed while idle" };
+            self.conn.shutdown(Cause::new(ErrorKind::Cancelled, reason, text));
+        } else {
+            self.conn.drain();
+        }
+    }
+}
+
+impl State {
+    /// Takes out of one shelf what is past its time; the caller retires it without the lock.
+    pub(super) fn purge(&mut self, key: &Key) -> Vec<(Kept, CloseReason)> {
+        let State { shelves, idle, .. } = self;
+        shelves.get_mut(key).map(|shelf| shelf.purge(idle)).unwrap_or_default()
+    }
+
+    /// Whether it is time to look at everything that is idle.
+    pub(super) fn sweep_is_due(&mut self, now: Instant) -> bool {
+        let due = self.swept.is_none_or(|at| now.saturating_duration_since(at) >= SWEEP);
+        if due {
+            self.swept = Some(now);
+        }
+        due
+    }
+
+    /// Takes out of every shelf what is past its time.
+    pub(super) fn purge_all(&mut self) -> Vec<(Kept, CloseReason)> {
+        let State { shelves, idle, .. } = self;
+        let past = shelves.values_mut().flat_map(|shelf| shelf.purge(idle)).collect();
+        // What an origin was learned to speak is kept; only what is empty in every respect goes.
+        shelves.retain(|_, shelf| !shelf.is_blank());
+        past
+    }
+
+    /// Everything that may be looked at: idle, or shared.
+    pub(super) fn kept(&self) -> Vec<Arc<dyn Carrier>> {
+        self.shelves.values().flat_map(|s| s.idle.iter().chain(&s.shared)).map(|kept| kept.conn.clone()).collect()
+    }
+
+    /// Takes out what is over, among these.
+    pub(super) fn forget(&mut self, over: &[u64]) {
+        for shelf in self.shelves.values_mut() {
+            let before = shelf.idle.len();
+            shelf.idle.retain(|kept| !over.contains(&kept.conn.id()));
+            self.idle -= before - shelf.idle.len();
+            shelf.shared.retain(|kept| !over.contains(&kept.conn.id()));
+        }
+    }
+}
+
+impl Shelf {
+    fn purge(&mut self, idle: &mut usize) -> Vec<(Kept, CloseReason)> {
+        let mut past = Vec::new();
+        let mut sort = |kept: &Kept| match kept.past() {
+            None => true,
+            Some(reason) => {
+                past.push((kept.clone(), reason));
+                false
+            }
+        };
+        let before = self.idle.len();
+        self.idle.retain(&mut sort);
+        *idle -= before - self.idle.len();
+        self.shared.retain(&mut sort);
+        past
+    }
+
+    fn is_blank(&self) -> bool {
+        self.shared.is_empty()
+            && self.idle.is_empty()
+            && self.used + self.dialling == 0
+            && self.spoke.is_none()
+            && self.waiters.is_empty()
+            && !self.http1_only
+    }
+}
