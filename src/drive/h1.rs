@@ -3,7 +3,7 @@
 use super::{
     duplex::Position,
     fault::{Cause, Fault},
-    info::{CloseReason, ConnectionInfo},
+    info::{CloseReason, ConnectionInfo, UpkeepAction},
     shared::{Ends, Protocol},
     slot::{Sending, Slot, Wakes},
     stream::{Exchanges, Opened, Opening},
@@ -18,7 +18,10 @@ use crate::{
     },
 };
 use http::{HeaderMap, Response, Version};
-use std::{collections::VecDeque, time::Instant};
+use std::{
+    collections::VecDeque,
+    time::{Duration, Instant},
+};
 
 /// How much of a body is read ahead of its reader: then the wire is left alone and TCP slows the peer down.
 const READ_AHEAD: usize = 256 * 1024;
@@ -280,6 +283,26 @@ impl Exchanges for H1 {
 
     fn served(&self) -> u64 {
         u64::from(self.cycle)
+    }
+
+    fn is_suspect(&self) -> bool {
+        false
+    }
+
+    fn upkeep(&mut self, _interval: Duration, _now: Instant, _out: &mut Vec<u8>) -> UpkeepAction {
+        UpkeepAction::Http1Checked
+    }
+
+    fn upkeep_due(&self, _interval: Duration) -> Option<Instant> {
+        None
+    }
+
+    fn ping(&mut self, _now: Instant, _out: &mut Vec<u8>) -> Result<Option<u64>, Fault> {
+        Ok(None)
+    }
+
+    fn pinged(&mut self, _acked: u64, _waker: &Waker) -> Option<Duration> {
+        None
     }
 
     fn drain(&mut self, out: &mut Vec<u8>) {

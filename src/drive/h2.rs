@@ -3,7 +3,7 @@
 use super::{
     duplex::Position,
     fault::{CANCEL, Cause, Fault, NO_ERROR},
-    info::{CloseReason, ConnectionInfo, GoAway},
+    info::{CloseReason, ConnectionInfo, GoAway, UpkeepAction},
     shared::{Ends, Protocol},
     slot::{Receiving, Sending, Slot, Wakes},
     stream::{Exchanges, Opened, Opening},
@@ -19,7 +19,10 @@ use crate::{
     },
 };
 use http::{HeaderMap, Response, Version};
-use std::{collections::VecDeque, time::Instant};
+use std::{
+    collections::VecDeque,
+    time::{Duration, Instant},
+};
 
 /// How much of a GOAWAY's debug data is kept for the connection table.
 const DEBUG_KEPT: usize = 256;
@@ -37,8 +40,8 @@ pub(crate) struct H2 {
     /// Who waits for the answer of a PING.
     pinging: Vec<Waker>,
     requests: u64,
-    pings_sent: u64,
-    pings_acked: u64,
+    /// A PING of upkeep is on its way: its answer counts as use.
+    kept: bool,
     goaway: Option<GoAway>,
 }
 
@@ -87,8 +90,7 @@ impl H2 {
             line: VecDeque::new(),
             pinging: Vec::new(),
             requests: 0,
-            pings_sent: 0,
-            pings_acked: 0,
+            kept: false,
             goaway: None,
         }
     }
@@ -161,7 +163,6 @@ impl H2 {
             // All of them: one that has left in the meantime would keep the slot from the others.
             Event::SlotFree => wakes.extend(self.line.drain(..)),
             Event::PingAcked { .. } => {
-                self.pings_acked += 1;
                 wakes.extend(self.pinging.drain(..));
             }
             // More streams may be allowed now, or none any more.
@@ -171,6 +172,14 @@ impl H2 {
                 self.goaway = Some(GoAway { code: code.0, last_id, debug });
                 wakes.extend(self.line.drain(..));
             }
+        }
+    }
+
+    /// Resets a stream; a client that gives up on a silent peer asks at the same time whether it is still there.
+    fn cancel(&mut self, id: u32, code: u32, now: Instant, out: &mut Vec<u8>) -> Result<(), h2::Misuse> {
+        match (self.role, code) {
+            (Role::Client, CANCEL) => self.engine.cancel(id, code, now, out),
+            _ => self.engine.reset(id, code, out),
         }
     }
 
@@ -240,8 +249,8 @@ impl Protocol for H2 {
         info.recv_window = self.engine.recv_window();
         info.requests = self.requests;
         info.rtt = self.engine.rtt();
-        info.pings_sent = self.pings_sent;
-        info.pings_acked = self.pings_acked;
+        info.pings_sent = self.engine.pings_sent();
+        info.pings_acked = self.engine.pings_acked();
         info.goaway = self.goaway.clone();
     }
 }
@@ -301,6 +310,50 @@ impl Exchanges for H2 {
         self.requests
     }
 
+    fn is_suspect(&self) -> bool {
+        self.engine.is_suspect()
+    }
+
+    fn upkeep(&mut self, interval: Duration, now: Instant, out: &mut Vec<u8>) -> UpkeepAction {
+        if self.engine.ping_outstanding().is_some() {
+            return UpkeepAction::AwaitingAck;
+        }
+        if now.saturating_duration_since(self.engine.last_outbound()) < interval {
+            return UpkeepAction::NotDue;
+        }
+        let payload = self.engine.ping_payload();
+        match self.engine.ping(payload, now, out) {
+            Ok(()) => {
+                self.kept = true;
+                UpkeepAction::Pinged
+            }
+            Err(_) => UpkeepAction::NotDue,
+        }
+    }
+
+    fn upkeep_due(&self, interval: Duration) -> Option<Instant> {
+        match self.engine.ping_outstanding() {
+            Some(_) => self.engine.deadline(),
+            None => self.engine.last_outbound().checked_add(interval),
+        }
+    }
+
+    fn ping(&mut self, now: Instant, out: &mut Vec<u8>) -> Result<Option<u64>, Fault> {
+        if self.engine.ping_outstanding().is_none() {
+            let payload = self.engine.ping_payload();
+            self.engine.ping(payload, now, out).map_err(misuse)?;
+        }
+        Ok(Some(self.engine.pings_acked() + 1))
+    }
+
+    fn pinged(&mut self, acked: u64, waker: &Waker) -> Option<Duration> {
+        if self.engine.pings_acked() >= acked {
+            return self.engine.rtt();
+        }
+        self.pinging.push(waker.clone());
+        None
+    }
+
     fn drain(&mut self, out: &mut Vec<u8>) {
         self.engine.drain(out);
     }
@@ -341,14 +394,14 @@ impl Exchanges for H2 {
         let _ = self.engine.release(id, n, out);
     }
 
-    fn reset(&mut self, id: u32, code: u32, _now: Instant, out: &mut Vec<u8>, wakes: &mut Wakes) -> Option<Cause> {
+    fn reset(&mut self, id: u32, code: u32, now: Instant, out: &mut Vec<u8>, wakes: &mut Wakes) -> Option<Cause> {
         // A stream that is over already is not reset.
-        let _ = self.engine.reset(id, code, out);
+        let _ = self.cancel(id, code, now, out);
         self.on(id, |slot| slot.fail(&Fault::Reset(code), wakes));
         None
     }
 
-    fn drop_slot(&mut self, id: u32, _now: Instant, out: &mut Vec<u8>, wakes: &mut Wakes) -> Option<Cause> {
+    fn drop_slot(&mut self, id: u32, now: Instant, out: &mut Vec<u8>, wakes: &mut Wakes) -> Option<Cause> {
         let mut slot = self.slots.remove(id)?;
         let unread = slot.body.len();
         if unread > 0 {
@@ -361,7 +414,7 @@ impl Exchanges for H2 {
                 Role::Client => matches!(slot.receiving, Receiving::Ended),
                 Role::Server => slot.sending == Sending::Ended,
             };
-            let _ = self.engine.reset(id, if done { NO_ERROR } else { CANCEL }, out);
+            let _ = self.cancel(id, if done { NO_ERROR } else { CANCEL }, now, out);
             slot.fail(&Fault::Reset(CANCEL), wakes);
         }
         None

@@ -105,3 +105,43 @@ pub enum CloseReason {
     /// The program shut it down.
     Shutdown,
 }
+
+/// What `upkeep` did about one connection.
+#[non_exhaustive]
+#[derive(Clone, Debug)]
+pub struct Upkeep {
+    /// The connection.
+    pub id: u64,
+    /// Where it leads.
+    pub origin: String,
+    /// What it is doing now.
+    pub state: ConnectionState,
+    /// What was done.
+    pub action: UpkeepAction,
+    /// The last round trip time measured.
+    pub rtt: Option<Duration>,
+}
+
+/// What was done; `NotDue` is the usual answer.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UpkeepAction {
+    /// Nothing: bytes went out not long ago.
+    NotDue,
+    /// A PING was sent: the kernel has it.
+    Pinged,
+    /// A PING is on its way, and time is left for its answer.
+    AwaitingAck,
+    /// The answer came while `upkeep_wait` waited.
+    Acked,
+    /// A PING is due and could not be handed to the kernel: it goes out first thing.
+    Blocked,
+    /// It was closed: a PING was not answered, and not one byte came.
+    ClosedDead,
+    /// It was closed: nobody used it for the idle limit, or it was too old.
+    ClosedIdle,
+    /// It was closed: the peer had ended it, or broke the protocol.
+    ClosedByPeer,
+    /// HTTP/1, which has no PING: it was looked at, and is alive as far as can be seen.
+    Http1Checked,
+}

@@ -76,6 +76,8 @@ pub(crate) struct Core<P> {
     asleep: Option<(Option<Interest>, Deadline)>,
     /// Some thread has the receive buffer and reads into it.
     receiving: bool,
+    /// Somebody wanted to dispatch while the buffer was away.
+    owed: bool,
     /// The last receive filled its buffer.
     bulk: bool,
     eof: Eof,
@@ -178,6 +180,7 @@ impl<P: Protocol> Shared<P> {
             turn: Turn::default(),
             asleep: None,
             receiving: false,
+            owed: false,
             bulk: false,
             eof: Eof::Open,
             broken: None,
@@ -333,6 +336,9 @@ impl<P: Protocol> Shared<P> {
             core.receiving = false;
             core.bulk = full;
             *(if sealed { &mut core.raw } else { &mut core.input }) = buf;
+            if core.owed && matches!(result, Err(_)) {
+                core.ingest(now, wakes);
+            }
             match result {
                 Ok(0) => {
                     arrived = true;
@@ -412,9 +418,15 @@ impl<P: Protocol> Core<P> {
 
     /// Opens and dispatches everything complete among what was received.
     pub(super) fn ingest(&mut self, now: Instant, wakes: &mut Wakes) {
-        if self.over.is_some() || self.receiving {
+        if self.over.is_some() {
             return;
         }
+        if self.receiving {
+            // Whoever has the buffer does it.
+            self.owed = true;
+            return;
+        }
+        self.owed = false;
         if let Err(cause) = self.try_ingest(now, wakes) {
             self.end(cause, wakes);
         }

@@ -3,7 +3,7 @@
 use super::{
     duplex::Position,
     fault::{Cause, Fault},
-    info::{CloseReason, ConnectionInfo, ConnectionState},
+    info::{CloseReason, ConnectionInfo, ConnectionState, UpkeepAction},
     shared::{Core, Protocol, Shared},
     slot::{Receiving, Sending, Slot, Wakes},
 };
@@ -74,6 +74,16 @@ pub(crate) trait Exchanges: Protocol {
     fn has_room(&self) -> bool;
     /// How many exchanges began.
     fn served(&self) -> u64;
+    /// Whether it is late with an answer.
+    fn is_suspect(&self) -> bool;
+    /// Sends the PING that is due.
+    fn upkeep(&mut self, interval: Duration, now: Instant, out: &mut Vec<u8>) -> UpkeepAction;
+    /// When the next PING is due, or the peer is given up.
+    fn upkeep_due(&self, interval: Duration) -> Option<Instant>;
+    /// Sends a PING or joins one; returns how many will have been answered once it is.
+    fn ping(&mut self, now: Instant, out: &mut Vec<u8>) -> Result<Option<u64>, Fault>;
+    /// The round trip time once so many PINGs were answered; else `waker` is called when one is.
+    fn pinged(&mut self, acked: u64, waker: &Waker) -> Option<Duration>;
     /// Takes no new exchanges; tells the peer where the protocol has a way.
     fn drain(&mut self, out: &mut Vec<u8>);
     /// Frames the final head of an answer (server).
@@ -216,6 +226,16 @@ pub(crate) trait Carrier: Send + Sync {
     fn over(&self) -> Option<Cause>;
     /// Takes no new exchanges and tells the peer; those in flight go on.
     fn drain(&self);
+    /// Whether it is late with an answer: it gets nothing new until it is heard from.
+    fn is_suspect(&self) -> bool;
+    /// Looks at what arrived, and sends the PING that is due: in the kernel when this returns, unless it is `Blocked`.
+    fn upkeep(&self, interval: Duration, now: Instant) -> UpkeepAction;
+    /// When `upkeep` has something to do: send a PING, or give the peer up.
+    fn upkeep_due(&self, interval: Duration) -> Option<Instant>;
+    /// Sends a PING, or joins the one that is on its way; `None` where the protocol has none.
+    fn ping(&self, now: Instant) -> Result<Option<u64>, Fault>;
+    /// Ready once so many PINGs were answered, with the round trip time.
+    fn poll_pinged(self: Arc<Self>, acked: u64, cx: &mut Cx<'_>) -> Poll<Result<Duration, Fault>>;
     /// Takes the wire away from a connection that has become a tunnel, with what was received and what is unsent; the
     /// connection is over then. `None` while another thread is reading or writing.
     fn detach(&self) -> Option<Detached>;
@@ -526,7 +546,12 @@ impl<P: Exchanges> Carrier for Shared<P> {
 
     fn reset(&self, id: u32, code: u32) {
         let now = Instant::now();
-        let cause = self.with(now, |core, wakes| core.proto.reset(id, code, now, &mut core.duplex.pending, wakes));
+        let cause = self.with(now, |core, wakes| {
+            let cause = core.proto.reset(id, code, now, &mut core.duplex.pending, wakes);
+            // It may have made room for another stream.
+            core.ingest(now, wakes);
+            cause
+        });
         if let Some(cause) = cause {
             self.end(cause, now);
         }
@@ -543,6 +568,8 @@ impl<P: Exchanges> Carrier for Shared<P> {
             if core.proto.is_idle() {
                 core.unused_since = Stamp::now();
             }
+            // It may have made room for another stream; and what came behind an answer unasked must not pass for the next one.
+            core.ingest(now, wakes);
             cause
         });
         if let Some(cause) = cause {
@@ -628,6 +655,7 @@ impl<P: Exchanges> Carrier for Shared<P> {
         info.state = match &core.over {
             Some(cause) => ConnectionState::Closed(cause.reason),
             None if core.proto.is_over_for_new() => ConnectionState::Draining,
+            None if core.proto.is_suspect() => ConnectionState::Suspect,
             None if info.open_streams > 0 => ConnectionState::Active,
             None => ConnectionState::Idle,
         };
@@ -652,6 +680,52 @@ impl<P: Exchanges> Carrier for Shared<P> {
 
     fn over(&self) -> Option<Cause> {
         self.lock().over.clone()
+    }
+
+    fn is_suspect(&self) -> bool {
+        self.lock().proto.is_suspect()
+    }
+
+    fn upkeep(&self, interval: Duration, now: Instant) -> UpkeepAction {
+        Shared::look(self, now);
+        let action = self.with(now, |core, _| match &core.over {
+            Some(cause) => match cause.reason {
+                CloseReason::PingUnanswered | CloseReason::WriteStalled => UpkeepAction::ClosedDead,
+                CloseReason::Idle | CloseReason::TooOld | CloseReason::Shutdown => UpkeepAction::ClosedIdle,
+                CloseReason::ByPeer | CloseReason::Violation | CloseReason::Error => UpkeepAction::ClosedByPeer,
+            },
+            None => core.proto.upkeep(interval, now, &mut core.duplex.pending),
+        });
+        // What the socket did not take, or another thread is just writing, goes out first thing.
+        match action {
+            UpkeepAction::Pinged if self.lock().duplex.unsent() > 0 => UpkeepAction::Blocked,
+            action => action,
+        }
+    }
+
+    fn upkeep_due(&self, interval: Duration) -> Option<Instant> {
+        let core = self.lock();
+        if core.over.is_some() { None } else { core.proto.upkeep_due(interval) }
+    }
+
+    fn ping(&self, now: Instant) -> Result<Option<u64>, Fault> {
+        self.with(now, |core, _| match &core.over {
+            Some(cause) => Err(Fault::Over(cause.clone())),
+            None => core.proto.ping(now, &mut core.duplex.pending),
+        })
+    }
+
+    fn poll_pinged(self: Arc<Self>, acked: u64, cx: &mut Cx<'_>) -> Poll<Result<Duration, Fault>> {
+        let mut core = self.lock();
+        if let Some(rtt) = core.proto.pinged(acked, cx.waker) {
+            return Poll::Ready(Ok(rtt));
+        }
+        if let Some(cause) = &core.over {
+            return Poll::Ready(Err(Fault::Over(cause.clone())));
+        }
+        drop(core);
+        self.wait(cx);
+        Poll::Pending
     }
 
     fn detach(&self) -> Option<Detached> {

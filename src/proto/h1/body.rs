@@ -233,11 +233,10 @@ fn trailers(role: Role, scan: &mut Scan, limits: &Limits, input: &mut RecvBuf) -
         lines: limits.fields,
         too_large: Violation::TrailersTooLarge { limit: limits.trailer_bytes },
     };
-    let Some(section) = scan.section(input.peek(), allowed)? else { return Ok(None) };
-    parse::fields(role, input.take(section.bytes), section.lines, |name, _| match trailer(name) {
+    let taken = parse::take_fields(role, scan, allowed, input, |(), name, _| match trailer(name) {
         Trailer::Kept => Ok(true),
         Trailer::Dropped => Ok(false),
         Trailer::Forbidden => Err(Violation::TrailerForbidden),
-    })
-    .map(Some)
+    })?;
+    Ok(taken.map(|(trailers, ())| trailers))
 }

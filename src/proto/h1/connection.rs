@@ -6,7 +6,7 @@ use super::{
     encode::{self, LAST_CHUNK, Length, Outgoing, Question, TargetForm},
     event::Event,
     framing::{Asked, Facts, Framing},
-    parse::{self, Allowed, Scan, Section, Start},
+    parse::{self, Allowed, Scan, Start},
     violation::{Misuse, Violation},
 };
 use crate::{
@@ -33,6 +33,29 @@ use std::time::Instant;
 /// | `Failed` | not looked at | |
 ///
 /// The engine has no time limits: [`deadline`](Self::deadline) is always `None`.
+///
+/// # Examples
+///
+/// ```
+/// # #[cfg(feature = "unstable-proto")] {
+/// use bowline::proto::{RecvBuf, Role, h1::{Config, Connection, Event, Length, TargetForm}};
+/// use std::time::Instant;
+///
+/// let (now, mut input, mut out) = (Instant::now(), RecvBuf::new(), Vec::new());
+/// let mut connection = Connection::new(Role::Client, Config::default(), now, &mut out);
+/// let request = http::Request::get("http://example.com/").body(())?;
+/// connection.send_request(&request, TargetForm::Origin, Length::Empty, &mut out)?;
+/// assert_eq!(out, b"GET / HTTP/1.1\r\nHost: example.com\r\n\r\n");
+///
+/// input.extend(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello");
+/// let Some(Event::Answer(head)) = connection.poll_event(now, &mut input, &mut out)? else { panic!() };
+/// assert_eq!(head.status, 200);
+/// assert_eq!(connection.poll_event(now, &mut input, &mut out)?, Some(Event::Data(b"hello")));
+/// assert_eq!(connection.poll_event(now, &mut input, &mut out)?, Some(Event::Ended));
+/// assert!(connection.persists());
+/// # }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct Connection {
     role: Role,
@@ -479,7 +502,7 @@ impl Connection {
         }
         if let Incoming::Start(scan) = &mut self.incoming {
             let empty_lines = &mut self.exchange.empty_lines;
-            let Some((start, line)) = take_start(self.role, &self.limits, scan, empty_lines, input)? else {
+            let Some((start, line)) = parse::take_start(self.role, &self.limits, scan, empty_lines, input)? else {
                 return Ok(None);
             };
             self.incoming = Incoming::Fields { start, scan: Scan::default(), line };
@@ -491,8 +514,9 @@ impl Connection {
             lines: self.limits.fields,
             too_large: Violation::HeadTooLarge { limit },
         };
-        let Some(section) = scan.section(input.peek(), allowed)? else { return Ok(None) };
-        let (facts, fields) = take_fields(self.role, section, input)?;
+        let role = self.role;
+        let note = |facts: &mut Facts, name: &[u8], value: &[u8]| facts.note(role, name, value).map(|()| true);
+        let Some((fields, facts)) = parse::take_fields(role, scan, allowed, input, note)? else { return Ok(None) };
         match std::mem::replace(&mut self.incoming, Incoming::Complete) {
             Incoming::Fields { start: Start::Request { method, uri, version }, .. } => {
                 self.on_request(method, uri, version, &facts, fields).map(Some)
@@ -550,44 +574,6 @@ impl Connection {
         self.incoming = Incoming::Body(Body::new(framing, &self.limits));
         Ok(Event::Answer(head))
     }
-}
-
-/// Takes a start line from `input` once it is complete, and the empty lines that a server ignores before it.
-fn take_start(
-    role: Role,
-    limits: &Limits,
-    scan: &mut Scan,
-    empty_lines: &mut usize,
-    input: &mut RecvBuf,
-) -> Result<Option<(Start, usize)>, Violation> {
-    let limit = limits.head_bytes;
-    let too_large = match role {
-        Role::Client => Violation::HeadTooLarge { limit },
-        Role::Server => Violation::TargetTooLong { limit },
-    };
-    loop {
-        parse::check_first_bytes(role, input.peek())?;
-        let Some(end) = scan.line(input.peek(), limit, too_large)? else { return Ok(None) };
-        *scan = Scan::default();
-        let line = input.take(end);
-        if role == Role::Client || end > 2 {
-            return Ok(Some((parse::start_line(role, line)?, end)));
-        }
-        *empty_lines += 1;
-        if *empty_lines > limits.empty_lines {
-            return Err(Violation::TooManyEmptyLines);
-        }
-    }
-}
-
-/// Takes a section of fields from `input`.
-fn take_fields(role: Role, section: Section, input: &mut RecvBuf) -> Result<(Facts, Fields), Violation> {
-    let mut facts = Facts::default();
-    let fields = parse::fields(role, input.take(section.bytes), section.lines, |name, value| {
-        facts.note(role, name, value)?;
-        Ok(true)
-    })?;
-    Ok((facts, fields))
 }
 
 /// Runs a command, and takes back what it wrote if it is refused.

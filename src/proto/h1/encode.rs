@@ -6,7 +6,7 @@ use super::{
     violation::Misuse,
 };
 use crate::fields::Fields;
-use http::{HeaderMap, Method, Request, Response, StatusCode, Uri, Version, header, uri::Authority};
+use http::{HeaderMap, Method, Request, Response, StatusCode, Uri, Version, header};
 
 /// How the body that follows a head is delimited.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -159,7 +159,9 @@ pub(super) fn response(
     }
     let forbidden = switches || status == StatusCode::NO_CONTENT;
     let bodiless = question.asked.has_no_body(status);
-    if forbidden && !matches!(length, Length::Empty | Length::Known(0)) {
+    // 205 says by its length that it has no content (RFC 9110, section 15.3.6).
+    let empty = forbidden || (status == StatusCode::RESET_CONTENT && !bodiless);
+    if empty && !matches!(length, Length::Empty | Length::Known(0)) {
         return Err(Misuse::BodyForbidden);
     }
     let declared = match length {
@@ -191,7 +193,7 @@ pub(super) fn response(
     let close = question.closing || noted.close || outgoing == Outgoing::UntilClose;
     if close && !noted.close && !switches {
         out.extend_from_slice(CLOSE);
-    } else if question.keep_alive && !close && !noted.keep_alive {
+    } else if question.keep_alive && !close && !noted.keep_alive && !switches {
         out.extend_from_slice(b"Connection: keep-alive\r\n");
     }
     out.extend_from_slice(b"\r\n");
@@ -376,21 +378,24 @@ fn content_length(mut n: u64, out: &mut Vec<u8>) {
 }
 
 /// Returns the authority of a URI without user and password, which are never sent (RFC 9110, section 4.2.4).
-fn authority(uri: &Uri) -> Result<&str, Misuse> {
-    let authority = uri.authority().filter(|a| !a.host().is_empty()).map(Authority::as_str);
-    let authority = authority.ok_or(Misuse::AuthorityMissing)?;
-    Ok(authority.rsplit_once('@').map_or(authority, |(_, host)| host))
+fn authority(uri: &Uri) -> Result<&[u8], Misuse> {
+    let authority = uri.authority().map_or(&[][..], |authority| authority.as_str().as_bytes());
+    let user = authority.iter().rposition(|&b| b == b'@').map_or(0, |at| at + 1);
+    match &authority[user..] {
+        [] | [b':', ..] => Err(Misuse::AuthorityMissing),
+        host => Ok(host),
+    }
 }
 
 fn host(uri: &Uri, out: &mut Vec<u8>) -> Result<(), Misuse> {
-    line(b"Host", authority(uri)?.as_bytes(), out);
+    line(b"Host", authority(uri)?, out);
     Ok(())
 }
 
 /// Writes the target of a request in one of the four forms (RFC 9112, section 3.2).
 fn target(method: &Method, uri: &Uri, form: TargetForm, out: &mut Vec<u8>) -> Result<(), Misuse> {
     if *method == Method::CONNECT {
-        out.extend_from_slice(authority(uri)?.as_bytes());
+        out.extend_from_slice(authority(uri)?);
         if uri.port_u16().is_none() {
             out.extend_from_slice(match uri.scheme_str() {
                 Some("https" | "wss") => b":443",
@@ -407,7 +412,7 @@ fn target(method: &Method, uri: &Uri, form: TargetForm, out: &mut Vec<u8>) -> Re
     if form == TargetForm::Absolute {
         out.extend_from_slice(uri.scheme_str().ok_or(Misuse::SchemeMissing)?.as_bytes());
         out.extend_from_slice(b"://");
-        out.extend_from_slice(authority(uri)?.as_bytes());
+        out.extend_from_slice(authority(uri)?);
         if asterisk {
             return Ok(());
         }

@@ -4,10 +4,11 @@
 //! [`Scan`] remembers how far the search for the end has come, so that bytes that drip in are looked at once.
 
 use super::{
+    config::Limits,
     syntax::{find_newline, is_blank, is_target, is_token, token_len, trim, trim_start, value_len},
     violation::Violation,
 };
-use crate::{fields::Fields, proto::Role};
+use crate::{buf::RecvBuf, fields::Fields, proto::Role};
 use http::{Method, StatusCode, Uri, Version};
 
 /// How far the search for the end of a line, or of a section of lines, has come.
@@ -21,7 +22,7 @@ pub(super) struct Scan {
     at: usize,
     /// Where the line begins that is not complete.
     line: usize,
-    /// Lines that are complete.
+    /// Lines of a section that are complete.
     lines: usize,
 }
 
@@ -35,12 +36,11 @@ pub(super) struct Allowed {
 }
 
 /// A section whose end has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Section {
+struct Section {
     /// Its bytes, the empty line included.
-    pub(super) bytes: usize,
+    bytes: usize,
     /// Its lines, the empty one not included.
-    pub(super) lines: usize,
+    lines: usize,
 }
 
 impl Scan {
@@ -49,19 +49,15 @@ impl Scan {
     /// # Errors
     ///
     /// LF without CR (RFC 9112, section 2.2), or `too_large` when the line does not end within `limit` bytes.
-    pub(super) fn line(
-        &mut self,
-        bytes: &[u8],
-        limit: usize,
-        too_large: Violation,
-    ) -> Result<Option<usize>, Violation> {
+    #[inline]
+    fn line(&mut self, bytes: &[u8], limit: usize, too_large: Violation) -> Result<Option<usize>, Violation> {
         match find_newline(&bytes[self.at..]) {
             Some(n) if self.at + n < limit => {
                 let lf = self.at + n;
                 if lf == self.line || bytes[lf - 1] != b'\r' {
                     return Err(Violation::BareLf);
                 }
-                *self = Scan { at: lf + 1, line: lf + 1, lines: self.lines + 1 };
+                (self.at, self.line) = (lf + 1, lf + 1);
                 Ok(Some(lf + 1))
             }
             None if bytes.len() < limit => {
@@ -77,16 +73,21 @@ impl Scan {
     /// # Errors
     ///
     /// As [`line`](Self::line), or too many lines.
-    pub(super) fn section(&mut self, bytes: &[u8], allowed: Allowed) -> Result<Option<Section>, Violation> {
+    fn section(&mut self, bytes: &[u8], allowed: Allowed) -> Result<Option<Section>, Violation> {
+        let mut scan = *self;
         loop {
-            let (line, lines) = (self.line, self.lines);
-            let Some(end) = self.line(bytes, allowed.bytes, allowed.too_large)? else { return Ok(None) };
+            let line = scan.line;
+            let Some(end) = scan.line(bytes, allowed.bytes, allowed.too_large)? else {
+                *self = scan;
+                return Ok(None);
+            };
             if end - line == 2 {
-                return Ok(Some(Section { bytes: end, lines }));
+                return Ok(Some(Section { bytes: end, lines: scan.lines }));
             }
-            if lines == allowed.lines {
+            if scan.lines == allowed.lines {
                 return Err(Violation::TooManyFields { limit: allowed.lines });
             }
+            scan.lines += 1;
         }
     }
 }
@@ -98,12 +99,45 @@ pub(super) enum Start {
     Response { status: StatusCode, version: Version },
 }
 
+/// Takes a start line from `input` once it is complete, and the empty lines that a server ignores before it; returns its
+/// length too.
+///
+/// # Errors
+///
+/// Whatever RFC 9112, sections 2 to 4, does not allow, and limits.
+pub(super) fn take_start(
+    role: Role,
+    limits: &Limits,
+    scan: &mut Scan,
+    empty_lines: &mut usize,
+    input: &mut RecvBuf,
+) -> Result<Option<(Start, usize)>, Violation> {
+    let limit = limits.head_bytes;
+    let too_large = match role {
+        Role::Client => Violation::HeadTooLarge { limit },
+        Role::Server => Violation::TargetTooLong { limit },
+    };
+    loop {
+        check_first_bytes(role, input.peek())?;
+        let Some(end) = scan.line(input.peek(), limit, too_large)? else { return Ok(None) };
+        *scan = Scan::default();
+        let line = input.take(end);
+        if role == Role::Client || end > 2 {
+            return Ok(Some((start_line(role, line)?, end)));
+        }
+        *empty_lines += 1;
+        if *empty_lines > limits.empty_lines {
+            return Err(Violation::TooManyEmptyLines);
+        }
+    }
+}
+
 /// Looks at the first bytes of a message, however few, for another protocol.
 ///
 /// # Errors
 ///
 /// [`Violation::NotHttp`], when no further bytes could make it HTTP/1.
-pub(super) fn check_first_bytes(role: Role, bytes: &[u8]) -> Result<(), Violation> {
+fn check_first_bytes(role: Role, bytes: &[u8]) -> Result<(), Violation> {
     let begins = match role {
         Role::Client => bytes.iter().zip(b"HTTP/").all(|(a, b)| a == b),
         // CR and LF are for the line's own check.
@@ -117,7 +151,7 @@ pub(super) fn check_first_bytes(role: Role, bytes: &[u8]) -> Result<(), Violatio
 /// # Errors
 ///
 /// Whatever RFC 9112, sections 2 to 4, does not allow in it.
-pub(super) fn start_line(role: Role, line: &[u8]) -> Result<Start, Violation> {
+fn start_line(role: Role, line: &[u8]) -> Result<Start, Violation> {
     let line = &line[..line.len() - 2];
     let start = match role {
         Role::Client => status_line(line),
@@ -201,52 +235,108 @@ fn version(bytes: &[u8]) -> Result<Version, Violation> {
     }
 }
 
-/// Understands a section of field lines, its empty line included; `take` says of each field whether it is kept.
+/// Takes a section of field lines from `input` once it is complete, as [`fields`] understands it.
+///
+/// `take` sees every field, notes in `T` what it means, and says whether it is kept.
 ///
 /// # Errors
 ///
-/// Whatever RFC 9112, section 5, does not allow, and what `take` refuses.
-pub(super) fn fields(
+/// As [`fields`], and limits.
+pub(super) fn take_fields<T: Default>(
     role: Role,
-    section: &[u8],
-    lines: usize,
-    mut take: impl FnMut(&[u8], &[u8]) -> Result<bool, Violation>,
-) -> Result<Fields, Violation> {
+    scan: &mut Scan,
+    allowed: Allowed,
+    input: &mut RecvBuf,
+    take: impl Fn(&mut T, &[u8], &[u8]) -> Result<bool, Violation>,
+) -> Result<Option<(Fields, T)>, Violation> {
+    if scan.at == 0 && !input.is_empty() {
+        // Most sections arrive whole and are understood in one pass. Whatever is odd about one, folded lines too, is
+        // left to the second look, which alone judges: so it makes no difference how the bytes arrived.
+        let (bytes, mut taken) = (input.peek(), T::default());
+        let guess = Fields::with_capacity(16, bytes.len().min(512));
+        match fields(Role::Server, bytes, guess, |name, value| take(&mut taken, name, value)) {
+            Ok(done) if done.bytes <= allowed.bytes && done.lines <= allowed.lines => {
+                input.take(done.bytes);
+                return Ok(Some((done.kept, taken)));
+            }
+            Ok(_) | Err(_) => {}
+        }
+    }
+    let Some(section) = scan.section(input.peek(), allowed)? else { return Ok(None) };
+    let mut taken = T::default();
     // Every line has a colon and CRLF that are not kept.
-    let mut fields = Fields::with_capacity(lines, section.len().saturating_sub(3 * lines + 2));
-    if section.first().is_some_and(|&b| is_blank(b)) {
+    let room = Fields::with_capacity(section.lines, section.bytes.saturating_sub(3 * section.lines + 2));
+    let section = input.take(section.bytes);
+    let done = fields(role, section, room, |name, value| take(&mut taken, name, value))?;
+    Ok(Some((done.kept, taken)))
+}
+
+/// A section that was understood.
+struct Understood {
+    kept: Fields,
+    /// Its lines, the empty one not included.
+    lines: usize,
+    /// Its bytes, the empty line included.
+    bytes: usize,
+}
+
+/// Understands a section of field lines; `take` says of each field whether it is kept. Folded lines are joined for a client.
+///
+/// # Errors
+///
+/// Whatever RFC 9112, section 5, does not allow, and what `take` refuses; anything, if the section is not complete.
+#[inline]
+fn fields(
+    role: Role,
+    bytes: &[u8],
+    mut kept: Fields,
+    mut take: impl FnMut(&[u8], &[u8]) -> Result<bool, Violation>,
+) -> Result<Understood, Violation> {
+    if bytes.first().is_some_and(|&b| is_blank(b)) {
         return Err(Violation::FieldsIndented);
     }
-    let mut rest = section;
-    while rest.len() > 2 {
-        let (name, value, next) = field_line(rest)?;
+    let (mut rest, mut lines) = (bytes, 0);
+    loop {
+        if let [b'\r', b'\n', after @ ..] = rest {
+            return Ok(Understood { kept, lines, bytes: bytes.len() - after.len() });
+        }
+        let Line { name, value, next } = field_line(rest)?;
         rest = next;
+        lines += 1;
         if role == Role::Client && rest.first().is_some_and(|&b| is_blank(b)) {
             let (value, next) = unfold(value, rest)?;
             rest = next;
             if take(name, &value)? {
-                fields.push(name, &value);
+                kept.push(name, &value);
             }
         } else if take(name, value)? {
-            fields.push(name, value);
+            kept.push(name, value);
         }
     }
-    Ok(fields)
 }
 
-/// Splits the first line of a section into name and value; returns what follows too.
-fn field_line(section: &[u8]) -> Result<(&[u8], &[u8], &[u8]), Violation> {
+/// The first line of a section, and the lines that follow.
+struct Line<'a> {
+    name: &'a [u8],
+    value: &'a [u8],
+    next: &'a [u8],
+}
+
+/// Splits the first line of a section into name and value.
+#[inline]
+fn field_line(section: &[u8]) -> Result<Line<'_>, Violation> {
     let (name, rest) = section.split_at(token_len(section));
     match rest {
         [b':', rest @ ..] if !name.is_empty() => {
             let (value, next) = value(rest)?;
-            Ok((name, value, next))
+            Ok(Line { name, value, next })
         }
         _ => Err(name_fault(name, rest)),
     }
 }
 
 /// Splits the rest of a line from the lines that follow, and trims it.
+#[inline]
 fn value(rest: &[u8]) -> Result<(&[u8], &[u8]), Violation> {
     let (value, rest) = rest.split_at(value_len(rest));
     match rest {

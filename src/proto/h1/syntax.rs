@@ -45,8 +45,13 @@ fn has(b: u8, class: u8) -> bool {
 }
 
 /// Returns how many bytes of a token there are at the front.
+#[inline]
 pub(super) fn token_len(bytes: &[u8]) -> usize {
-    bytes.iter().position(|&b| !has(b, TOKEN)).unwrap_or(bytes.len())
+    let mut n = 0;
+    while n < bytes.len() && has(bytes[n], TOKEN) {
+        n += 1;
+    }
+    n
 }
 
 /// Returns whether it is a token (RFC 9110, section 5.6.2).
@@ -91,16 +96,24 @@ fn zero_byte(word: u64) -> u64 {
 }
 
 /// Returns the place of the first byte that `word` marks, eight at a time, or that `byte` finds in what is left.
+#[inline]
 fn first(bytes: &[u8], word: impl Fn(u64) -> u64, byte: impl Fn(u8) -> bool) -> Option<usize> {
-    let words = bytes.chunks_exact(8);
-    let tail = words.remainder();
-    for (i, chunk) in words.enumerate() {
-        let found = word(u64::from_le_bytes(chunk.try_into().expect("chunks of eight bytes")));
+    let mut rest = bytes;
+    while let Some((chunk, tail)) = rest.split_first_chunk() {
+        let found = word(u64::from_le_bytes(*chunk));
         if found != 0 {
-            return Some(i * 8 + (found.trailing_zeros() / 8) as usize);
+            return Some(bytes.len() - rest.len() + (found.trailing_zeros() / 8) as usize);
         }
+        rest = tail;
     }
-    tail.iter().position(|&b| byte(b)).map(|i| bytes.len() - tail.len() + i)
+    let mut at = bytes.len() - rest.len();
+    while at < bytes.len() {
+        if byte(bytes[at]) {
+            return Some(at);
+        }
+        at += 1;
+    }
+    None
 }
 
 /// Returns the place of the first LF.
@@ -110,17 +123,21 @@ pub(super) fn find_newline(bytes: &[u8]) -> Option<usize> {
 
 /// Returns how many bytes at the front may stand in a field value: all but controls, of which HTAB may
 /// (RFC 9110, section 5.5).
+#[inline]
 pub(super) fn value_len(bytes: &[u8]) -> usize {
     let controls = |word: u64| (word.wrapping_sub(ONES * 0x20) & !word & HIGHS) | zero_byte(word ^ (ONES * 0x7f));
-    let mut at = 0;
-    while let Some(n) = first(&bytes[at..], controls, |b| b < 0x20 || b == 0x7f) {
-        at += n;
-        if bytes[at] != b'\t' {
-            return at;
-        }
-        at += 1;
+    match first(bytes, controls, |b| b < 0x20 || b == 0x7f) {
+        None => bytes.len(),
+        Some(at) if bytes[at] == b'\t' => tabbed_value_len(bytes, at),
+        Some(at) => at,
     }
-    bytes.len()
+}
+
+/// Goes on behind a tab, byte by byte: they are rare.
+#[cold]
+fn tabbed_value_len(bytes: &[u8], tab: usize) -> usize {
+    let control = |b: u8| b != b'\t' && (b < 0x20 || b == 0x7f);
+    bytes[tab..].iter().position(|&b| control(b)).map_or(bytes.len(), |n| tab + n)
 }
 
 /// Returns whether it is SP or HTAB.
@@ -129,20 +146,23 @@ pub(super) fn is_blank(b: u8) -> bool {
 }
 
 /// Returns it without blanks in front.
-pub(super) fn trim_start(mut bytes: &[u8]) -> &[u8] {
-    while let [b' ' | b'\t', rest @ ..] = bytes {
-        bytes = rest;
+pub(super) fn trim_start(bytes: &[u8]) -> &[u8] {
+    let mut n = 0;
+    while n < bytes.len() && is_blank(bytes[n]) {
+        n += 1;
     }
-    bytes
+    &bytes[n..]
 }
 
 /// Returns it without blanks around (OWS of RFC 9110, section 5.6.3).
+#[inline]
 pub(super) fn trim(bytes: &[u8]) -> &[u8] {
-    let mut bytes = trim_start(bytes);
-    while let [rest @ .., b' ' | b'\t'] = bytes {
-        bytes = rest;
+    let bytes = trim_start(bytes);
+    let mut n = bytes.len();
+    while n > 0 && is_blank(bytes[n - 1]) {
+        n -= 1;
     }
-    bytes
+    &bytes[..n]
 }
 
 /// Returns the elements of a list without the blanks around them; empty ones too (RFC 9110, section 5.6.1).
@@ -161,12 +181,14 @@ pub(super) enum NotDecimal {
 
 /// Returns the number that the digits make; signs, blanks and separators are none.
 pub(super) fn decimal(digits: &[u8]) -> Result<u64, NotDecimal> {
-    if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
-        return Err(NotDecimal::Invalid);
+    let mut n = Some(0u64);
+    for digit in digits {
+        if !digit.is_ascii_digit() {
+            return Err(NotDecimal::Invalid);
+        }
+        n = n.and_then(|n| n.checked_mul(10)?.checked_add(u64::from(digit - b'0')));
     }
-    digits.iter().try_fold(0u64, |n, d| {
-        n.checked_mul(10).and_then(|n| n.checked_add(u64::from(d - b'0'))).ok_or(NotDecimal::Overflow)
-    })
+    if digits.is_empty() { Err(NotDecimal::Invalid) } else { n.ok_or(NotDecimal::Overflow) }
 }
 
 /// The fields that the engine itself understands.
@@ -183,14 +205,16 @@ pub(super) enum Name {
 
 impl Name {
     /// Returns which one a name is, ignoring case.
+    #[inline]
     pub(super) fn of(name: &[u8]) -> Self {
-        let (known, text): (Name, &[u8]) = match name.len() {
-            4 => (Name::Host, b"host"),
-            6 => (Name::Expect, b"expect"),
-            7 => (Name::Upgrade, b"upgrade"),
-            10 => (Name::Connection, b"connection"),
-            14 => (Name::ContentLength, b"content-length"),
-            17 => (Name::TransferEncoding, b"transfer-encoding"),
+        // Length and first byte rule out almost all others.
+        let (known, text): (Name, &[u8]) = match (name.len(), name.first().map(u8::to_ascii_lowercase)) {
+            (4, Some(b'h')) => (Name::Host, b"host"),
+            (6, Some(b'e')) => (Name::Expect, b"expect"),
+            (7, Some(b'u')) => (Name::Upgrade, b"upgrade"),
+            (10, Some(b'c')) => (Name::Connection, b"connection"),
+            (14, Some(b'c')) => (Name::ContentLength, b"content-length"),
+            (17, Some(b't')) => (Name::TransferEncoding, b"transfer-encoding"),
             _ => return Name::Other,
         };
         if name.eq_ignore_ascii_case(text) { known } else { Name::Other }

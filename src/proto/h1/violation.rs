@@ -229,7 +229,7 @@ pub enum Misuse {
         /// The bytes given.
         given: usize,
     },
-    /// A body, or its length, with 204, 101, or 2xx to CONNECT (RFC 9110, section 8.6).
+    /// A body with 205, or a body or its length with 204, 101, or 2xx to CONNECT (RFC 9110, sections 8.6 and 15.3.6).
     BodyForbidden,
     /// The fields have a Content-Length that is not the length of the body, or have it twice.
     ContentLengthDisagrees,

@@ -72,8 +72,9 @@ fn targets() {
 #[test]
 fn fields_of_requests() {
     use Length::*;
+    type Row<'a> = (&'a str, &'a [(&'a str, &'a str)], Length, Result<&'a str, Misuse>);
     #[rustfmt::skip]
-    let table: &[(&str, &[(&str, &str)], Length, Result<&str, Misuse>)] = &[
+    let table: &[Row<'_>] = &[
         ("GET",  &[("accept", "a"), ("host", "i")],  Empty,    Ok("GET / HTTP/1.1|Host: i|accept: a||")),
         ("GET",  &[("host", "i"), ("host", "j")],    Empty,    Err(Misuse::HostRepeated)),
         ("GET",  &[("x", "a"), ("x", "b")],          Empty,    Ok("GET / HTTP/1.1|Host: h|x: a|x: b||")),
@@ -161,6 +162,7 @@ const OLD: &str = "GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n";
 const NEW: &str = "GET / HTTP/1.1\r\nHost: h\r\n\r\n";
 const HEAD: &str = "HEAD / HTTP/1.1\r\nHost: h\r\n\r\n";
 const CONNECT: &str = "CONNECT h:1 HTTP/1.1\r\nHost: h\r\n\r\n";
+const OLD_CONNECT: &str = "CONNECT h:1 HTTP/1.0\r\nConnection: keep-alive\r\n\r\n";
 const UPGRADE: &str = "GET / HTTP/1.1\r\nHost: h\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n";
 const OLD_UPGRADE: &str = "GET / HTTP/1.0\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n";
 
@@ -188,6 +190,10 @@ fn responses() {
         (NEW,  204, &[],                       Unknown,  Err(Misuse::BodyForbidden)),
         (NEW,  204, &[("content-length", "0")], Empty,   Err(Misuse::BodyForbidden)),
         (NEW,  205, &[],                       Empty,    Ok(("205 Reset Content|Content-Length: 0||", true))),
+        (NEW,  205, &[],                       Known(1), Err(Misuse::BodyForbidden)),
+        (NEW,  205, &[],                       Unknown,  Err(Misuse::BodyForbidden)),
+        (HEAD, 205, &[],                       Unknown,  Ok(("205 Reset Content|Transfer-Encoding: chunked||", true))),
+        (OLD_CONNECT, 200, &[],                Empty,    Ok(("200 OK||", true))),
         (NEW,  304, &[],                       Empty,    Ok(("304 Not Modified||", true))),
         (NEW,  304, &[("content-length", "5")], Empty,   Ok(("304 Not Modified|content-length: 5||", true))),
         (NEW,  304, &[],                       Known(5), Ok(("304 Not Modified|Content-Length: 5||", true))),
@@ -234,6 +240,16 @@ fn responses() {
             }
         }
     }
+}
+
+#[test]
+fn original_fields_of_responses() {
+    let mut side = Side::new(Role::Server);
+    side.feed(NEW.as_bytes()).unwrap();
+    let mut head = Response::builder().status(200).header("ignored", "x").body(()).unwrap();
+    head.extensions_mut().insert(OriginalFields([("ETag", "a"), ("date", "b")].into_iter().collect()));
+    side.connection.send_response(&head, Length::Known(1), &mut side.out).unwrap();
+    assert_eq!(side.output(), "HTTP/1.1 200 OK\r\nETag: a\r\ndate: b\r\nContent-Length: 1\r\n\r\n");
 }
 
 #[test]

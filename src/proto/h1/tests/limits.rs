@@ -71,13 +71,14 @@ fn defaults_of_the_roles() {
 
 #[test]
 fn a_target_that_no_uri_can_hold() {
-    let limit = 200_000;
-    let target = "/a".repeat(40_000);
-    let bytes = format!("GET {target} HTTP/1.1\r\nHost: h\r\n\r\n");
-    let mut side = Side::with(Role::Server, Config::default().head_bytes(limit));
-    let outcome = run(&mut side, "", bytes.as_bytes(), &[], false);
-    assert!(matches!(outcome.violation, Some(V::TargetTooLong { .. })), "{:?}", outcome.violation);
-    assert!(String::from_utf8_lossy(&outcome.out).starts_with("HTTP/1.1 414 URI Too Long\r\n"));
+    for (len, expected) in [(65_533, false), (65_534, false), (65_535, true)] {
+        let bytes = format!("GET /{} HTTP/1.1\r\nHost: h\r\n\r\n", "a".repeat(len - 1));
+        let mut side = Side::with(Role::Server, Config::default().head_bytes(200_000));
+        let outcome = run(&mut side, "", bytes.as_bytes(), &[], false);
+        assert_eq!(outcome.violation, expected.then_some(V::TargetTooLong { limit: 65_534 }), "{len} bytes");
+        let answer = String::from_utf8_lossy(&outcome.out).into_owned();
+        assert_eq!(answer.starts_with("HTTP/1.1 414 URI Too Long\r\n"), expected, "{len} bytes");
+    }
 }
 
 #[test]

@@ -179,6 +179,7 @@ const REFUSED_CHUNKS: &[(&str, &[u8], V)] = &[
     ("7.1.1", b"1;a=\"b\"c\r\na\r\n", V::ChunkExtensionInvalid),
     ("7.1.1", b"1;a=\"\0\"\r\na\r\n", V::ChunkExtensionInvalid),
     ("7.1.1", b"1;a\rb\r\na\r\n", V::ChunkExtensionInvalid),
+    ("7.1.1", b"1;a=\"\r\"\r\na\r\n", V::ChunkExtensionInvalid),
     ("7.1.2", b"0\r\nContent-Length: 5\r\n\r\n", V::TrailerForbidden),
     ("7.1.2", b"0\r\nTransfer-Encoding: chunked\r\n\r\n", V::TrailerForbidden),
     ("7.1.2", b"0\r\nhost: h\r\n\r\n", V::TrailerForbidden),
@@ -215,7 +216,6 @@ const REQUESTS: &[(&str, &[u8], &str)] = &[
     ("7.1", b"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: cHunKed\r\n\r\n0\r\n\r\n", "POST / HTTP/1.1 Host=h Transfer-Encoding=cHunKed|ended"),
     ("7.1", b"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n00A\r\n0123456789\r\n000\r\n\r\n",
         "POST / HTTP/1.1 Host=h Transfer-Encoding=chunked|+hello0123456789|ended"),
-    ("7.1.1", b"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n1;a=b;c \t;\td = \"e\\\"\r;\"\r\n", "POST / HTTP/1.1 Host=h Transfer-Encoding=chunked"),
     ("7.1.1", b"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n1;a=b;c \t;\td = \"e\\\";\xff\"\r\nx\r\n0;z\r\n\r\n",
         "POST / HTTP/1.1 Host=h Transfer-Encoding=chunked|+x|ended"),
     ("7.1.2", b"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\nA: b\r\nVia: c\r\nAuthorization: secret\r\nd:\r\n\r\n",
@@ -225,9 +225,11 @@ const REQUESTS: &[(&str, &[u8], &str)] = &[
         "GET /1 HTTP/1.1 Host=h|ended|POST /2 HTTP/1.1 Host=h Content-Length=1|+x|ended|GET /3 HTTP/1.1 Host=h|ended"),
 ];
 
+type ResponseRow = (&'static str, &'static str, &'static [u8], bool, &'static str, Option<V>);
+
 /// Responses: section, method, bytes, whether the connection ends then, events, violation.
 #[rustfmt::skip]
-const RESPONSES: &[(&str, &str, &[u8], bool, &str, Option<V>)] = &[
+const RESPONSES: &[ResponseRow] = &[
     // lines
     ("2.2", "GET", b"\0\0\x12\x04\0\0\0\0\0", false, "", Some(V::NotHttp)),
     ("2.2", "GET", b"HTTX", false, "", Some(V::NotHttp)),
@@ -369,11 +371,6 @@ fn refused_chunks() {
 fn understood_requests() {
     for &(section, bytes, events) in REQUESTS {
         let outcome = run_all_cuts(|| Side::new(Role::Server), "", bytes, false);
-        if section == "7.1.1" && !events.contains("ended") {
-            // A CR within a quoted string.
-            assert_eq!(outcome.violation, Some(V::ChunkExtensionInvalid));
-            continue;
-        }
         assert_eq!(outcome.violation, None, "{section}: {}", bytes.escape_ascii());
         assert_eq!(outcome.events, events, "{section}: {}", bytes.escape_ascii());
         let rest: &[u8] = if bytes.ends_with(b"raw") { b"GET / raw" } else { b"" };

@@ -203,7 +203,7 @@ pub(super) fn run_all_cuts(mut side: impl FnMut() -> Side, method: &str, bytes: 
             assert_eq!(cut, whole, "{} cut at {cuts:?}", bytes.escape_ascii());
         };
         check(run(&mut side(), method, bytes, &[first], eof), &[first]);
-        if bytes.len() <= 64 {
+        if bytes.len() <= 48 {
             for second in first..=bytes.len() {
                 check(run(&mut side(), method, bytes, &[first, second], eof), &[first, second]);
             }

@@ -1,6 +1,6 @@
 //! Writes header blocks (RFC 7541, sections 3.1 and 6), and decides what is worth an entry.
 
-use super::table::{DEFAULT_TABLE, LARGEST, Table};
+use super::table::{DEFAULT_TABLE, Entry, LARGEST, Table};
 use super::{Field, huffman, integer, static_table};
 use std::fmt;
 
@@ -10,6 +10,9 @@ const GUESSABLE: usize = 20;
 
 /// How many entries with the same hash are looked at, whatever fields somebody sends through us.
 const MAX_CHAIN: usize = 8;
+
+/// Where the names that are not in the static table begin in [`Encoder::names`].
+const OTHER_NAMES: usize = 64;
 
 /// Compresses header blocks; keeps the dynamic table of one direction.
 ///
@@ -28,10 +31,10 @@ const MAX_CHAIN: usize = 8;
 pub struct Encoder {
     pub(super) table: Table<Link>,
     pending: Option<Resize>,
-    /// The latest entry by the hash of name and value.
+    /// The latest entry with a name: one place for each name of the static table, and 64 for the hashes of others.
+    names: [u32; OTHER_NAMES + 64],
+    /// The latest entry by the hash of the field.
     fields: [u32; 128],
-    /// The latest entry by the hash of the name.
-    names: [u32; 64],
     /// Hashes of the last fields that did not become entries, each at one place.
     refused: [u32; 64],
 }
@@ -46,12 +49,33 @@ struct Resize {
 /// What the encoder keeps with an entry.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Link {
+    /// The hash of the field.
     hash: u32,
     name: Option<static_table::Name>,
-    /// The entry before this one in the chain of [`Encoder::fields`].
+    /// The entry before this one at the same place of [`Encoder::fields`].
     older_field: u32,
     /// The same for [`Encoder::names`].
     older_name: u32,
+}
+
+/// A name: the static table's or another, and its place in [`Encoder::names`].
+#[derive(Clone, Copy)]
+struct Name<'a> {
+    octets: &'a [u8],
+    known: Option<static_table::Name>,
+    place: usize,
+}
+
+impl<'a> Name<'a> {
+    fn new(known: Option<static_table::Name>, octets: &'a [u8]) -> Self {
+        let place = known.map_or_else(|| OTHER_NAMES + hash(octets) as usize % 64, static_table::Name::index);
+        Name { octets, known, place }
+    }
+
+    #[inline]
+    fn is_of(&self, entry: &Entry<'_, Link>) -> bool {
+        entry.link.name == self.known && (self.known.is_some() || entry.name == self.octets)
+    }
 }
 
 /// A literal's first octet: what becomes of it, and how many bits its index has (section 6.2).
@@ -76,8 +100,8 @@ impl Encoder {
         Encoder {
             table: Table::new(DEFAULT_TABLE),
             pending: None,
+            names: [none; OTHER_NAMES + 64],
             fields: [none; 128],
-            names: [none; 64],
             refused: [0; 64],
         }
     }
@@ -107,55 +131,53 @@ impl Encoder {
     /// Appends one field.
     pub fn field(&mut self, field: Field<'_>, out: &mut Vec<u8>) {
         let known = static_table::Name::find(field.name);
-        if field.sensitive || known.is_some_and(|known| is_guessable(known, field.value)) {
-            let index = self.name_index(known, field.name);
-            return literal(Literal::NeverIndexed, index, field, out);
+        if let (Some(known), false) = (known, field.sensitive) {
+            // What is sent every time ends here.
+            if let Some(index) = known.with_value(field.value).or_else(|| self.as_before(known, field.value)) {
+                return indexed(index, out);
+            }
         }
-        if let Some(index) = known.and_then(|known| known.with_value(field.value)) {
-            return integer::encode(index, 7, 0x80, out);
-        }
-        if field.size() > self.table.max() / 2 {
-            let index = self.name_index(known, field.name);
-            return literal(Literal::NotIndexed, index, field, out);
-        }
-        let name_hash = known.map_or_else(|| hash(field.name), |known| known.index() as u64);
-        let hash = finish(hash(field.value) ^ name_hash.rotate_left(32));
-        if let Some(index) = self.find(known, hash, field) {
-            return integer::encode(index, 7, 0x80, out);
-        }
-        let named = self.find_name(known, field.name, finish(name_hash));
-        let index = known.map(static_table::Name::index).or(named).unwrap_or(0);
-        if named.is_some() && !self.was_refused(hash) {
-            return literal(Literal::NotIndexed, index, field, out);
-        }
-        literal(Literal::Indexed, index, field, out);
-        self.insert(known, hash, finish(name_hash), field);
+        self.rarer_field(known, field, out);
     }
 
-    /// Returns the index of the entry that is this field.
+    /// Returns the index of the latest entry with this name, if it has this value.
     #[inline]
-    fn find(&self, known: Option<static_table::Name>, hash: u32, field: Field<'_>) -> Option<usize> {
-        let mut id = self.fields[hash as usize % self.fields.len()];
-        for _ in 0..MAX_CHAIN {
-            let (newer, entry) = self.table.by_id(id)?;
-            if entry.link.hash == hash
-                && entry.value == field.value
-                && entry.link.name == known
-                && (known.is_some() || entry.name == field.name)
-            {
-                return Some(static_table::LAST + 1 + newer);
-            }
-            id = entry.link.older_field;
+    fn as_before(&self, known: static_table::Name, value: &[u8]) -> Option<usize> {
+        let (newer, found, link) = self.table.value_by_id(self.names[known.index()])?;
+        (link.name == Some(known) && found == value).then_some(static_table::LAST + 1 + newer)
+    }
+
+    /// Appends a field that is not what was sent with its name before, or has a name of its own.
+    #[inline(never)]
+    fn rarer_field(&mut self, known: Option<static_table::Name>, field: Field<'_>, out: &mut Vec<u8>) {
+        let name = Name::new(known, field.name);
+        let latest = self.latest(&name);
+        let name_index = name.known.map(static_table::Name::index).or(latest).unwrap_or(0);
+        if field.sensitive || name.known.is_some_and(|known| is_guessable(known, field.value)) {
+            return literal(Literal::NeverIndexed, name_index, field, out);
         }
-        None
+        if field.size() > self.table.max() / 2 {
+            return literal(Literal::NotIndexed, name_index, field, out);
+        }
+        let hash = hash(field.value) ^ name.place as u32;
+        if latest.is_some() {
+            if let Some(index) = self.find(&name, hash, field.value) {
+                return indexed(index, out);
+            }
+            if !self.was_refused(hash) {
+                return literal(Literal::NotIndexed, name_index, field, out);
+            }
+        }
+        literal(Literal::Indexed, name_index, field, out);
+        self.insert(&name, hash, field.value);
     }
 
     /// Returns the index of the latest entry that has this name.
-    fn find_name(&self, known: Option<static_table::Name>, name: &[u8], hash: u32) -> Option<usize> {
-        let mut id = self.names[hash as usize % self.names.len()];
+    fn latest(&self, name: &Name<'_>) -> Option<usize> {
+        let mut id = self.names[name.place];
         for _ in 0..MAX_CHAIN {
             let (newer, entry) = self.table.by_id(id)?;
-            if entry.link.name == known && (known.is_some() || entry.name == name) {
+            if name.is_of(&entry) {
                 return Some(static_table::LAST + 1 + newer);
             }
             id = entry.link.older_name;
@@ -163,12 +185,17 @@ impl Encoder {
         None
     }
 
-    /// Returns the index of any entry that has this name, or 0.
-    fn name_index(&self, known: Option<static_table::Name>, name: &[u8]) -> usize {
-        match known {
-            Some(known) => known.index(),
-            None => self.find_name(None, name, finish(hash(name))).unwrap_or(0),
+    /// Returns the index of the entry that has this name and value.
+    fn find(&self, name: &Name<'_>, hash: u32, value: &[u8]) -> Option<usize> {
+        let mut id = self.fields[hash as usize % self.fields.len()];
+        for _ in 0..MAX_CHAIN {
+            let (newer, entry) = self.table.by_id(id)?;
+            if entry.link.hash == hash && entry.value == value && name.is_of(&entry) {
+                return Some(static_table::LAST + 1 + newer);
+            }
+            id = entry.link.older_field;
         }
+        None
     }
 
     /// Returns whether the field was refused before, and remembers it.
@@ -177,11 +204,11 @@ impl Encoder {
         std::mem::replace(place, hash) == hash
     }
 
-    fn insert(&mut self, known: Option<static_table::Name>, hash: u32, name_hash: u32, field: Field<'_>) {
+    fn insert(&mut self, name: &Name<'_>, hash: u32, value: &[u8]) {
         let id = self.table.next_id();
+        let older_name = std::mem::replace(&mut self.names[name.place], id);
         let older_field = std::mem::replace(&mut self.fields[hash as usize % 128], id);
-        let older_name = std::mem::replace(&mut self.names[name_hash as usize % 64], id);
-        self.table.insert(field.name, field.value, Link { hash, name: known, older_field, older_name });
+        self.table.insert(name.octets, value, Link { hash, name: name.known, older_field, older_name });
     }
 }
 
@@ -200,6 +227,12 @@ fn is_guessable(name: static_table::Name, value: &[u8]) -> bool {
         Name::COOKIE | Name::SET_COOKIE => value.len() < GUESSABLE,
         _ => false,
     }
+}
+
+/// Appends a field that is an entry (section 6.1).
+#[inline]
+fn indexed(index: usize, out: &mut Vec<u8>) {
+    integer::encode(index, 7, 0x80, out);
 }
 
 fn literal(kind: Literal, index: usize, field: Field<'_>, out: &mut Vec<u8>) {
@@ -236,26 +269,14 @@ fn string(octets: &[u8], out: &mut Vec<u8>) {
     }
 }
 
-/// Returns a hash of up to 24 of the octets: the first, the last, and some between.
-///
-/// What differs only elsewhere has the same hash, which costs a comparison; fields are equal only if all octets are.
-#[inline]
-fn hash(octets: &[u8]) -> u64 {
-    let len = octets.len();
-    let word = |at: usize| octets[at..at + 8].try_into().map_or(0, u64::from_le_bytes);
-    let (first, middle, last) = if len >= 8 {
-        (word(0), word((len - 8) / 2), word(len - 8))
-    } else {
-        let mut short = [0; 8];
-        short[..len].copy_from_slice(octets);
-        (u64::from_le_bytes(short), 0, 0)
+/// Returns a hash of the octets. It need not be good: octets are compared afterwards, and few times.
+fn hash(octets: &[u8]) -> u32 {
+    // An odd factor with about as many ones as zeros, 2^64 divided by the golden ratio.
+    let mix = |hash: u64, word: u64| (hash ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29);
+    let word = |octets: &[u8; 8]| u64::from_le_bytes(*octets);
+    let Some(last) = octets.last_chunk() else {
+        return mix(octets.iter().fold(1, |hash, octet| hash << 8 | u64::from(*octet)), 0) as u32;
     };
-    // Odd factors with about as many ones as zeros.
-    (first ^ len as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15)
-        ^ (middle.rotate_left(29) ^ last).wrapping_mul(0xd6e8_feb8_6659_fd93).rotate_left(23)
-}
-
-#[inline]
-fn finish(hash: u64) -> u32 {
-    (hash.wrapping_mul(0xa076_1d64_78bd_642f) >> 32) as u32
+    let words = octets.chunks_exact(8).map(|octets| octets.try_into().map_or(0, |octets| word(octets)));
+    mix(words.fold(octets.len() as u64, mix), word(last)) as u32
 }

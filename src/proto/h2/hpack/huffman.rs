@@ -1,8 +1,8 @@
 //! Strings in the Huffman code of HPACK (RFC 7541, section 5.2 and appendix B).
 //!
 //! The code is canonical: symbols are numbered by length and then by value, so the lengths say everything, and every
-//! table here is computed from them when the crate is built. Codes of 5 to 8 bits, which is nearly all of what is sent,
-//! are looked up; codes of 10 to 30 bits are found by comparing with the first code of each length.
+//! table here is computed from them when the crate is built. Short codes, of 5 to 8 bits, are nearly all of
+//! what is sent: they are looked up. Long ones, of 10 to 30 bits, are found by comparing with the last code of each length.
 
 use super::Violation;
 
@@ -12,111 +12,124 @@ const MAX_BITS: usize = 30;
 /// The symbol that stands for the end of a string and must not be in one.
 const EOS: u16 = 256;
 
-/// How many bits the lookup takes. No code has nine, so the longer ones are told from the shorter by the whole entry.
-const FAST_BITS: u32 = 9;
+/// How many bits the lookup takes: enough for the short codes. No code has nine.
+const SHORT_BITS: u32 = 8;
 
-/// The most symbols taken from one full accumulator: 56 bits at least, 8 each at most.
+/// The length of the shortest long code.
+const LONG_BITS: u32 = 10;
+
+/// How many short codes are taken from a word at a time: what 57 bits hold for sure.
 const BATCH: usize = 7;
 
 /// Returns the decoded `string`, which is kept in `scratch`.
 ///
-/// `scratch` grows to 8/5 of the string, which is what the shortest codes make of it, and is reused: its contents mean
-/// nothing between calls.
+/// `scratch` grows to twice the length of the string (the shortest codes make 8/5 of it) and is reused: its contents
+/// mean nothing between calls.
 ///
 /// # Errors
 ///
 /// [`Violation::HuffmanEos`], [`Violation::PaddingTooLong`] or [`Violation::PaddingNotOnes`] (section 5.2).
 pub(super) fn decode<'s>(string: &[u8], scratch: &'s mut Vec<u8>) -> Result<&'s [u8], Violation> {
-    let room = string.len() * 8 / 5 + BATCH + 1;
+    let room = string.len() * 2 + 2 * BATCH;
     if scratch.len() < room {
         scratch.resize(room, 0);
     }
-    let mut bits = Bits { rest: string, acc: 0, held: 0 };
-    let mut len = 0;
-    loop {
-        bits.refill();
-        let batch: &mut [u8; BATCH] = (&mut scratch[len..len + BATCH]).try_into().expect("as long as the range");
-        let taken = bits.short(batch);
+    let (mut rest, mut offset, mut len) = (string, 0, 0);
+    while let Some(octets) = rest.first_chunk() {
+        let mut bits = Bits { word: u64::from_be_bytes(*octets) << offset, held: 57 };
+        let taken = bits.take_short(batch(scratch, len));
         len += taken;
         if taken < BATCH {
-            bits.refill();
-            match bits.any()? {
-                Some(symbol) => {
-                    scratch[len] = symbol;
-                    len += 1;
-                }
-                None => return bits.check_padding().map(|()| &scratch[..len]),
+            // If it goes on behind this word, the next one begins with it.
+            if let Some(symbol) = bits.take_long()? {
+                scratch[len] = symbol;
+                len += 1;
             }
         }
+        offset += 57 - bits.held;
+        rest = &rest[offset as usize / 8..];
+        offset %= 8;
     }
+    let mut bits = Bits::last(string, rest.len() as u32 * 8 - offset);
+    loop {
+        let taken = bits.take_short(batch(scratch, len));
+        len += taken;
+        if bits.held > 64 {
+            // A code that the ones behind the end make short is no padding.
+            return Err(Violation::PaddingNotOnes);
+        }
+        if taken < BATCH {
+            let Some(symbol) = bits.take_long()? else { break };
+            scratch[len] = symbol;
+            len += 1;
+        }
+    }
+    bits.check_padding().map(|()| &scratch[..len])
 }
 
-/// The bits that are left of a string.
-struct Bits<'b> {
-    rest: &'b [u8],
-    /// The next bits, the first on top. Below the `held` ones may be others of `rest`, or zeros at its end.
-    acc: u64,
+#[inline]
+fn batch(scratch: &mut [u8], from: usize) -> &mut [u8; BATCH] {
+    scratch[from..].first_chunk_mut().expect("there is room for all symbols and a batch")
+}
+
+/// The next bits of a string: the first is on top, `held` are there, at its end with ones behind.
+struct Bits {
+    word: u64,
     held: u32,
 }
 
-impl Bits<'_> {
-    /// Takes octets of `rest` until at least 56 bits are held, or all that there are.
+impl Bits {
+    /// Returns the last `held` bits of a string, 56 at most.
     #[inline]
-    fn refill(&mut self) {
-        if let Some(word) = self.rest.first_chunk::<8>() {
-            self.acc |= u64::from_be_bytes(*word) >> self.held;
-            let octets = (63 - self.held) / 8;
-            self.rest = &self.rest[octets as usize..];
-            self.held += octets * 8;
-        } else {
-            while let ([octet, rest @ ..], 0..=56) = (self.rest, self.held) {
-                self.acc |= u64::from(*octet) << (56 - self.held);
-                self.held += 8;
-                self.rest = rest;
-            }
-        }
+    fn last(string: &[u8], held: u32) -> Self {
+        let word = match string.last_chunk() {
+            Some(octets) => u64::from_be_bytes(*octets),
+            None => string.iter().fold(0, |word, octet| word << 8 | u64::from(*octet)),
+        };
+        // Two steps, because 64 at once would be none.
+        Bits { word: word << 1 << (63 - held) | u64::MAX >> held, held }
     }
 
-    /// Takes symbols with short codes until `batch` is full or another code comes; returns how many there were.
+    /// Takes up to seven short codes, and stops before a long one; returns how many there were.
+    ///
+    /// More bits than `held` can be taken only if there are ones behind; then `held` wraps.
     #[inline]
-    fn short(&mut self, batch: &mut [u8; BATCH]) -> usize {
-        for (n, symbol) in batch.iter_mut().enumerate() {
-            let entry = FAST[(self.acc >> (64 - FAST_BITS)) as usize];
-            let bits = u32::from(entry >> 8);
-            if bits == 0 || bits > self.held {
-                return n;
-            }
-            *symbol = entry as u8;
-            self.take(bits);
+    fn take_short(&mut self, batch: &mut [u8; BATCH]) -> usize {
+        // No branches: where a long code begins nothing is taken any more.
+        let mut sum = 0;
+        for symbol in batch {
+            let next = (self.word >> (64 - SHORT_BITS)) as usize;
+            *symbol = SHORT_SYMBOLS[next];
+            self.word <<= SHORT[next] & 63;
+            sum += u32::from(SHORT[next]);
         }
-        BATCH
+        self.held = self.held.wrapping_sub(sum & 0xff);
+        (sum >> 8) as usize
     }
 
-    /// Takes one symbol with a code of any length, or returns `None` if the code is not complete.
-    fn any(&mut self) -> Result<Option<u8>, Violation> {
-        let next = (self.acc >> 32) as u32;
-        let mut lengths = GROUPS.iter().enumerate();
-        let (bits, group) = lengths.find(|(_, group)| u64::from(next) < group.end).expect("the last one ends at 2^32");
-        if bits as u32 > self.held {
+    /// Takes a long code, or returns `None` if it is not all there.
+    fn take_long(&mut self) -> Result<Option<u8>, Violation> {
+        if self.held < LONG_BITS {
+            return Ok(None);
+        }
+        let next = (self.word >> 32) as u32;
+        let mut lengths = GROUPS.iter().zip(0..).skip(LONG_BITS as usize);
+        let (group, bits) = lengths.find(|(group, _)| next <= group.last).expect("the last of all is all ones");
+        if bits > self.held {
             return Ok(None);
         }
         let symbol = SYMBOLS[usize::from(group.symbols) + ((next - group.first) >> (32 - bits)) as usize];
         if symbol == EOS {
             return Err(Violation::HuffmanEos);
         }
-        self.take(bits as u32);
-        Ok(Some(symbol as u8))
-    }
-
-    #[inline]
-    fn take(&mut self, bits: u32) {
-        self.acc <<= bits;
+        self.word <<= bits;
         self.held -= bits;
+        Ok(Some(symbol as u8))
     }
 
     /// Checks what is left behind the last symbol: the beginning of the code of EOS, and less than an octet.
     fn check_padding(&self) -> Result<(), Violation> {
-        if self.acc.leading_ones() < self.held {
+        if self.word.leading_ones() < self.held {
             Err(Violation::PaddingNotOnes)
         } else if self.held > 7 {
             Err(Violation::PaddingTooLong)
@@ -126,53 +139,81 @@ impl Bits<'_> {
     }
 }
 
+/// How many symbols are encoded between two writes: together they seldom have more than the 57 bits that fit.
+const CHUNK: usize = 6;
+
 /// Appends the code of `string` and its padding to `out`, if it is shorter than `string`; returns its length.
 ///
 /// `None` leaves `out` with octets at its end that mean nothing.
 pub(super) fn encode_shorter(string: &[u8], out: &mut Vec<u8>) -> Option<usize> {
     let start = out.len();
-    out.resize(start + string.len(), 0);
+    out.resize(start + string.len() + 8, 0);
     let room = &mut out[start..];
-    // The low `held` bits of `acc` wait, at most 31 between two symbols.
-    let (mut acc, mut held, mut len) = (0u64, 0u32, 0);
-    for &octet in string {
-        let bits = u32::from(LENGTHS[usize::from(octet)]);
-        acc = acc << bits | u64::from(CODES[usize::from(octet)]);
-        held += bits;
-        if held >= 32 {
-            held -= 32;
-            room.get_mut(len..len + 4)?.copy_from_slice(&((acc >> held) as u32).to_be_bytes());
-            len += 4;
+    // The low `held` bits of `word` are to be written; from one chunk to the next at most seven.
+    let (mut word, mut held, mut len, mut rest) = (0u64, 0u32, 0, string);
+    while !rest.is_empty() {
+        let (mut taken, mut bits) = match rest.first_chunk::<CHUNK>() {
+            Some(chunk) => (CHUNK, chunk.iter().fold((word, held), append)),
+            None => (rest.len(), rest.iter().fold((word, held), append)),
+        };
+        if bits.1 > 64 {
+            (taken, bits) = (1, append((word, held), &rest[0]));
         }
+        (word, held) = bits;
+        rest = &rest[taken..];
+        // All of them, the last octet being completed by the next write.
+        let octets = word.wrapping_shl(64 - held).to_be_bytes();
+        *room.get_mut(len..)?.first_chunk_mut()? = octets;
+        len += held as usize / 8;
+        held %= 8;
     }
-    let octets = held.div_ceil(8) as usize;
-    if len + octets >= string.len() {
-        return None;
+    if held > 0 {
+        // Ones are the beginning of EOS (section 5.2).
+        room[len] |= 0xff >> held;
+        len += 1;
     }
-    // Ones are the beginning of EOS (section 5.2).
-    let last = (((acc << 32 | 0xffff_ffff) >> held) as u32).to_be_bytes();
-    room[len..len + octets].copy_from_slice(&last[..octets]);
-    out.truncate(start + len + octets);
-    Some(len + octets)
+    out.truncate(start + len);
+    (len < string.len()).then_some(len)
 }
 
-/// For every 9 bits that begin with a code of up to 8: its length above its symbol. 0 for the others.
-static FAST: [u16; 1 << FAST_BITS] = {
-    let mut fast = [0; 1 << FAST_BITS];
+/// Returns bits, and how many there are, with the code of `symbol` behind them.
+#[inline]
+fn append((word, held): (u64, u32), symbol: &u8) -> (u64, u32) {
+    let bits = LENGTHS[usize::from(*symbol)];
+    (word << bits | u64::from(CODES[usize::from(*symbol)]), held + u32::from(bits))
+}
+
+/// For every octet that begins with a short code: 1 (from bit 8) and the length of the code (from bit 0), so that a sum
+/// counts codes and bits. 0 for the others.
+static SHORT: [u16; 1 << SHORT_BITS] = {
+    let mut short = [0; 1 << SHORT_BITS];
+    let mut octet = 0;
+    while octet < short.len() {
+        let bits = LENGTHS[SHORT_SYMBOLS[octet] as usize];
+        if bits as u32 <= SHORT_BITS {
+            short[octet] = 1 << 8 | bits as u16;
+        }
+        octet += 1;
+    }
+    short
+};
+
+/// The symbol of the short code with which an octet begins, or any with a long code.
+static SHORT_SYMBOLS: [u8; 1 << SHORT_BITS] = {
+    let mut symbols = [0; 1 << SHORT_BITS];
     let mut symbol = 0;
     while symbol < CODES.len() {
-        let bits = LENGTHS[symbol] as u32;
-        if bits <= FAST_BITS {
-            let spare = FAST_BITS - bits;
+        if LENGTHS[symbol] as u32 <= SHORT_BITS {
+            let spare = SHORT_BITS - LENGTHS[symbol] as u32;
             let mut low = 0;
             while low < 1 << spare {
-                fast[((CODES[symbol] as usize) << spare) + low] = (bits as u16) << 8 | symbol as u16;
+                symbols[((CODES[symbol] as usize) << spare) + low] = symbol as u8;
                 low += 1;
             }
         }
         symbol += 1;
     }
-    fast
+    symbols
 };
 
 /// The codes of one length, as the 32 bits that begin with them.
@@ -180,15 +221,15 @@ static FAST: [u16; 1 << FAST_BITS] = {
 struct Group {
     /// The first code, followed by zeros.
     first: u32,
-    /// Where the codes of the next length begin; so shorter ones are below, and 0 means that there are none.
-    end: u64,
+    /// The last code that is not longer, followed by ones.
+    last: u32,
     /// Where in [`SYMBOLS`] the symbol of the first code is.
     symbols: u16,
 }
 
 /// The codes by length.
 static GROUPS: [Group; MAX_BITS + 1] = {
-    let mut groups = [Group { first: 0, end: 0, symbols: 0 }; MAX_BITS + 1];
+    let mut groups = [Group { first: 0, last: 0, symbols: 0 }; MAX_BITS + 1];
     let (mut next, mut symbols, mut bits) = (0u64, 0, 1);
     while bits <= MAX_BITS {
         let codes = count(bits as u8);
@@ -196,7 +237,7 @@ static GROUPS: [Group; MAX_BITS + 1] = {
         groups[bits].symbols = symbols;
         next += (codes as u64) << (32 - bits);
         symbols += codes;
-        groups[bits].end = next;
+        groups[bits].last = next.saturating_sub(1) as u32;
         bits += 1;
     }
     // The code is complete: every sequence of bits begins with one of its codes.

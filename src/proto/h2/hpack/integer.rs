@@ -39,12 +39,12 @@ pub(super) fn encode(value: usize, bits: u32, flags: u8, out: &mut Vec<u8>) {
     if value < mask {
         out.push(flags | value as u8);
     } else {
-        out.push(flags | mask as u8);
-        encode_octets(value - mask, out);
+        encode_octets(value - mask, flags | mask as u8, out);
     }
 }
 
-fn encode_octets(mut left: usize, out: &mut Vec<u8>) {
+fn encode_octets(mut left: usize, prefix: u8, out: &mut Vec<u8>) {
+    out.push(prefix);
     while left >= 0x80 {
         out.push(0x80 | (left & 0x7f) as u8);
         left >>= 7;

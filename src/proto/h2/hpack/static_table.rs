@@ -37,13 +37,32 @@ impl Name {
     /// Returns the index of the entry that has this name and `value`.
     #[inline]
     pub(super) fn with_value(self, value: &[u8]) -> Option<usize> {
-        let first = self.index();
-        let last = match first {
-            METHOD | PATH | SCHEME => first + 1,
-            STATUS => STATUS + 6,
-            _ => first,
-        };
-        (first..=last).find(|&index| TABLE[index - 1].1.as_bytes() == value)
+        match self.index() {
+            METHOD..=ACCEPT_ENCODING => self.with_value_of_some(value),
+            // The others have no value.
+            index => value.is_empty().then_some(index),
+        }
+    }
+
+    fn with_value_of_some(self, value: &[u8]) -> Option<usize> {
+        Some(match (self.index(), value) {
+            (METHOD, b"GET") => METHOD,
+            (METHOD, b"POST") => METHOD + 1,
+            (PATH, b"/") => PATH,
+            (PATH, b"/index.html") => PATH + 1,
+            (SCHEME, b"http") => SCHEME,
+            (SCHEME, b"https") => SCHEME + 1,
+            (STATUS, b"200") => STATUS,
+            (STATUS, b"204") => STATUS + 1,
+            (STATUS, b"206") => STATUS + 2,
+            (STATUS, b"304") => STATUS + 3,
+            (STATUS, b"400") => STATUS + 4,
+            (STATUS, b"404") => STATUS + 5,
+            (STATUS, b"500") => STATUS + 6,
+            (ACCEPT_CHARSET, b"") => ACCEPT_CHARSET,
+            (ACCEPT_ENCODING, b"gzip, deflate") => ACCEPT_ENCODING,
+            _ => return None,
+        })
     }
 }
 
@@ -51,20 +70,19 @@ const METHOD: usize = 2;
 const PATH: usize = 4;
 const SCHEME: usize = 6;
 const STATUS: usize = 8;
+const ACCEPT_CHARSET: usize = 15;
+const ACCEPT_ENCODING: usize = 16;
 
 /// Returns a number that no two names of the table share; the factors were found by trying.
 ///
 /// A name that is not in the table gets the number of some other one or of none, so names are compared afterwards.
 const fn hash(name: &[u8]) -> u8 {
     match name {
-        [] | [_] => 0,
-        [_, second, .., last] => hash_of(name.len(), *second, *last),
-        [_, second] => hash_of(name.len(), *second, *second),
+        [_, second, .., last] => {
+            (name.len() as u8).wrapping_mul(5).wrapping_add(last.wrapping_mul(51)).wrapping_add(*second)
+        }
+        _ => 0,
     }
-}
-
-const fn hash_of(len: usize, second: u8, last: u8) -> u8 {
-    (len as u8).wrapping_mul(5).wrapping_add(last.wrapping_mul(51)).wrapping_add(second)
 }
 
 /// The first entry with a name, by the hash of the name; 0 where there is none.

@@ -14,8 +14,9 @@ pub(super) const LARGEST: usize = 1 << 30;
 /// The maximum size with which both ends of a connection begin (RFC 9113, section 6.5.2).
 pub(super) const DEFAULT_TABLE: usize = 4096;
 
-/// How many entries there is room for at first.
+/// How many entries, and octets of them, there is room for at first: what a request or two leave behind.
 const FIRST_SLOTS: usize = 16;
+const FIRST_OCTETS: usize = 512;
 
 /// The dynamic table. `L` is what the owner keeps with every entry.
 ///
@@ -85,6 +86,18 @@ impl<L: Copy + Default> Table<L> {
     pub(super) fn by_id(&self, id: u32) -> Option<(usize, Entry<'_, L>)> {
         let newer = self.inserted.wrapping_sub(id).wrapping_sub(1) as usize;
         (newer < self.len).then(|| (newer, self.entry(id)))
+    }
+
+    /// Returns value and link of the entry with an id, and how many are newer, unless it was dropped.
+    #[inline]
+    pub(super) fn value_by_id(&self, id: u32) -> Option<(usize, &[u8], L)> {
+        let newer = self.inserted.wrapping_sub(id).wrapping_sub(1) as usize;
+        if newer >= self.len {
+            return None;
+        }
+        let slot = &self.slots[self.slot(id)];
+        let start = slot.position.wrapping_sub(self.origin) as usize + slot.name as usize;
+        Some((newer, &self.octets[start..start + slot.value as usize], slot.link))
     }
 
     #[inline]
@@ -162,7 +175,7 @@ impl<L: Copy + Default> Table<L> {
         let len = self.octets.len();
         if self.octets.capacity() - len < needed {
             // `len` is less than twice the live octets, and those and the needed ones fit the table.
-            let capacity = (self.octets.capacity() * 2).min(self.max * 2).max(len + needed);
+            let capacity = (self.octets.capacity() * 2).max(FIRST_OCTETS).min(self.max * 2).max(len + needed);
             self.octets.reserve_exact(capacity - len);
         }
     }

@@ -1,0 +1,189 @@
+//! Liveness: whether the peer is still there, and how far away.
+
+use super::{Config, Misuse};
+use std::time::{Duration, Instant};
+
+/// The most PINGs of ours without an answer. Each has to be remembered to be matched.
+const MAX_IN_FLIGHT: usize = 64;
+/// The most PINGs of our own accord without HEADERS or DATA either way: peers count them, and some cut the connection at the
+/// third (RFC 9113, section 10.5; gRPC's "too_many_pings").
+const MAX_UNASKED: u8 = 2;
+
+/// A PING without an answer.
+#[derive(Clone, Copy, Debug)]
+struct Flight {
+    payload: [u8; 8],
+    at: Instant,
+    /// Whether nothing has come in since it was sent along with a request.
+    probe: bool,
+}
+
+/// When something came in, and what was asked to make sure.
+///
+/// The peer is dead if a PING is without an answer *and* not one byte came in for a time: a slow link with data in front of
+/// the answer is alive.
+#[derive(Debug)]
+pub(super) struct Liveness {
+    flights: Vec<Flight>,
+    random: u64,
+    /// PINGs of our own accord since the last HEADERS or DATA.
+    unasked: u8,
+    pub(super) last_in: Instant,
+    pub(super) last_out: Instant,
+    /// From when on silence is counted: the last byte, or the first stream after a rest.
+    quiet_since: Instant,
+    pub(super) rtt: Option<Duration>,
+    pub(super) sent: u64,
+    pub(super) acked: u64,
+    pub(super) last_sent: Option<Instant>,
+    /// When our SETTINGS went out, until they are acknowledged.
+    pub(super) settings_sent: Option<Instant>,
+}
+
+/// What a deadline that has passed calls for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Due {
+    /// The peer is dead: so long without an answer.
+    Dead(Duration),
+    /// A PING, to see whether it is.
+    Ping,
+    /// It never acknowledged our SETTINGS.
+    Settings(Duration),
+}
+
+impl Liveness {
+    pub(super) fn new(config: &Config, now: Instant) -> Self {
+        Liveness {
+            flights: Vec::new(),
+            random: config.seed,
+            unasked: 0,
+            last_in: now,
+            last_out: now,
+            quiet_since: now,
+            rtt: None,
+            sent: 0,
+            acked: 0,
+            last_sent: None,
+            settings_sent: Some(now),
+        }
+    }
+
+    /// Bytes came in.
+    pub(super) fn received(&mut self, now: Instant) {
+        (self.last_in, self.quiet_since) = (now, now);
+        self.flights.iter_mut().for_each(|flight| flight.probe = false);
+    }
+
+    /// The first stream after a rest was opened: nothing was expected until now.
+    pub(super) fn expect(&mut self, now: Instant) {
+        self.quiet_since = now;
+    }
+
+    /// HEADERS or DATA went out or came in.
+    pub(super) fn useful(&mut self) {
+        self.unasked = 0;
+    }
+
+    /// Returns since when a PING is without an answer.
+    pub(super) fn outstanding(&self) -> Option<Instant> {
+        self.flights.iter().map(|flight| flight.at).min()
+    }
+
+    /// Returns a payload that is not in flight.
+    pub(super) fn payload(&mut self) -> [u8; 8] {
+        loop {
+            let payload = self.next_random().to_be_bytes();
+            if !self.flights.iter().any(|flight| flight.payload == payload) {
+                return payload;
+            }
+        }
+    }
+
+    /// SplitMix64: every state is used once in 2^64 steps, so payloads do not repeat.
+    fn next_random(&mut self) -> u64 {
+        self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.random;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    /// Takes note of a PING the caller asked for.
+    ///
+    /// # Errors
+    ///
+    /// A [`Misuse`] if its payload or too many others are in flight.
+    pub(super) fn ask(&mut self, payload: [u8; 8], now: Instant) -> Result<(), Misuse> {
+        if self.flights.iter().any(|flight| flight.payload == payload) {
+            return Err(Misuse::PingInFlight);
+        }
+        if self.flights.len() >= MAX_IN_FLIGHT {
+            return Err(Misuse::TooManyPings);
+        }
+        self.launch(payload, now, false);
+        Ok(())
+    }
+
+    fn launch(&mut self, payload: [u8; 8], now: Instant, probe: bool) {
+        self.flights.push(Flight { payload, at: now, probe });
+        self.sent += 1;
+        (self.last_sent, self.last_out) = (Some(now), now);
+    }
+
+    /// Returns the payload of a PING of our own accord, unless one is in flight or enough were sent.
+    pub(super) fn unasked(&mut self, now: Instant, probe: bool) -> Option<[u8; 8]> {
+        if !self.flights.is_empty() || self.unasked >= MAX_UNASKED {
+            return None;
+        }
+        self.unasked += 1;
+        let payload = self.payload();
+        self.launch(payload, now, probe);
+        Some(payload)
+    }
+
+    /// An answer came: returns the time it took, or `None` if nothing asked for it.
+    pub(super) fn answer(&mut self, payload: [u8; 8], now: Instant) -> Option<Duration> {
+        let at = self.flights.iter().position(|flight| flight.payload == payload)?;
+        let rtt = now.saturating_duration_since(self.flights.remove(at).at);
+        self.acked += 1;
+        self.rtt = Some(rtt);
+        Some(rtt)
+    }
+
+    fn patience(flight: &Flight, config: &Config) -> Duration {
+        if flight.probe { config.probe_timeout } else { config.ping_ack_timeout }
+    }
+
+    /// Returns when the peer is dead if nothing comes in.
+    fn death(&self, config: &Config) -> Option<Instant> {
+        let death = |flight: &Flight| flight.at.max(self.last_in) + Self::patience(flight, config);
+        self.flights.iter().map(death).min()
+    }
+
+    fn settings_deadline(&self, config: &Config) -> Option<Instant> {
+        Some(self.settings_sent? + config.settings_timeout?)
+    }
+
+    fn idle_deadline(&self, config: &Config, busy: bool) -> Option<Instant> {
+        let quiet = busy && self.flights.is_empty() && self.unasked < MAX_UNASKED;
+        quiet.then_some(self.quiet_since + config.read_idle_ping?)
+    }
+
+    /// Returns when `due` has something to say; `busy` is whether streams are open.
+    pub(super) fn deadline(&self, config: &Config, busy: bool) -> Option<Instant> {
+        let deadlines = [self.death(config), self.settings_deadline(config), self.idle_deadline(config, busy)];
+        deadlines.into_iter().flatten().min()
+    }
+
+    /// Returns what a deadline that has passed calls for.
+    pub(super) fn due(&self, config: &Config, busy: bool, now: Instant) -> Option<Due> {
+        let passed = |deadline: Option<Instant>| deadline.is_some_and(|at| at <= now);
+        if passed(self.death(config)) {
+            return Some(Due::Dead(now.saturating_duration_since(self.outstanding()?.max(self.last_in))));
+        }
+        if passed(self.settings_deadline(config)) {
+            return Some(Due::Settings(now.saturating_duration_since(self.settings_sent?)));
+        }
+        passed(self.idle_deadline(config, busy)).then_some(Due::Ping)
+    }
+}
