@@ -8,6 +8,7 @@ use super::{
     retry::Retry,
     settings::{H2Settings, Network, PoolLimits, Protocol, Settings},
     timeouts::Timeouts,
+    upkeep::Keeper,
     url::Base,
 };
 #[cfg(feature = "tls")]
@@ -50,6 +51,8 @@ pub struct ClientBuilder {
     pool: Option<Arc<Pool>>,
     /// Something about how connections are made was said.
     network_changed: bool,
+    /// A thread calls `upkeep`.
+    keeper: bool,
     /// The first mistake made.
     mistake: Option<String>,
 }
@@ -87,6 +90,7 @@ impl ClientBuilder {
             tls: None,
             pool: None,
             network_changed: false,
+            keeper: false,
             mistake: None,
         }
     }
@@ -120,7 +124,12 @@ impl ClientBuilder {
             settings.network.id = next_id();
         }
         let pool = self.pool.unwrap_or_else(|| Arc::new(Pool::new()));
-        Ok(Client { inner: Arc::new(Inner { settings: Arc::new(settings), pool }) })
+        if !settings.hooks.is_empty() {
+            pool.record.want_events();
+        }
+        let settings = Arc::new(settings);
+        let keeper = if self.keeper { Some(Keeper::start(settings.clone(), &pool)?) } else { None };
+        Ok(Client { inner: Arc::new(Inner { settings, pool, keeper }) })
     }
 
     fn set(mut self, f: impl FnOnce(&mut Settings)) -> Self {
@@ -263,6 +272,18 @@ impl ClientBuilder {
     /// Sets the silence after which a connection carries a PING with the next request (default 10 s).
     pub fn probe_after_idle(self, d: Duration) -> Self {
         self.set(|s| s.h2.probe_after_idle = d)
+    }
+
+    /// Calls [`upkeep`](Client::upkeep) when it is due, from a thread that ends with the last handle of the client: the only one the
+    /// library ever keeps, and only where it is asked for here.
+    pub fn keep_alive_thread(mut self) -> Self {
+        self.keeper = true;
+        self
+    }
+
+    /// Sets the silence after which an HTTP/2 connection with open exchanges is pinged (default 30 s).
+    pub fn read_idle_ping(self, d: Duration) -> Self {
+        self.set(|s| s.h2.read_idle_ping = d)
     }
 
     /// Opens another HTTP/2 connection when the streams of one are used up, instead of waiting for a slot.

@@ -755,6 +755,7 @@ impl Call {
             retry::decide(Attempted { fault, progress, reused, version, idempotent })
         });
         let phase = self.phase();
+        self.inner.announce();
         let e = failed.into_error(phase, self.began.elapsed(), self.attempts, idempotent);
         match self.verdict(Err(&e)) {
             Verdict::Deliver => return Some(e),
@@ -809,7 +810,8 @@ impl Call {
     /// The peer agreed to HTTP/2: the request is stream 1 of a connection on the same wire.
     fn to_h2(&mut self, exchange: Box<Exchange>, cx: &mut Cx<'_>) -> Poll<Result<Option<Box<Response>>, Failed>> {
         let old = exchange.stream.carrier().clone();
-        let stream = match to_h2(&old, connect::h2_config(&self.inner.settings), cx.now) {
+        let config = connect::h2_config(&self.inner.settings);
+        let stream = match to_h2(&old, config, self.inner.pool.record.clone(), cx.now) {
             None => {
                 // Another thread looks at the wire; that takes no time to speak of.
                 cx.wait_until(Deadline::at(cx.now + Duration::from_millis(1)));

@@ -6,7 +6,7 @@ use super::{
     url::{Origin, Scheme},
 };
 use crate::{
-    drive::{Carrier, H1, H2, Setup, Shared, next_id, random},
+    drive::{Carrier, H1, H2, Record, Setup, Shared, next_id, random},
     error::{Error, ErrorKind, Phase, Result},
     net::{Cx, Dial, DialPlan, Dialled, NoAlpn, Route, Took, Via, Wire},
     proto::{Role, h1, h2},
@@ -146,7 +146,7 @@ impl Connecting {
     pub(crate) fn finish(self, settings: &Settings, dialled: Dialled, version: Version, now: Instant) -> Connected {
         let (took, addresses) = (dialled.took, dialled.addresses.clone());
         let origin = self.dialling.origin.to_string();
-        let conn = carrier(settings, dialled.wire.clone(), Some(dialled), version, origin, now);
+        let conn = carrier(settings, self.permit.record(), dialled.wire.clone(), Some(dialled), version, origin, now);
         Connected { lease: self.permit.use_for(conn, version), took, addresses }
     }
 }
@@ -187,6 +187,7 @@ fn negotiated(protocol: Protocol, scheme: Scheme, dialled: &Dialled) -> Result<V
 /// Makes a connection of a wire: what comes in front of the first request is ready to go out with it.
 pub(crate) fn carrier(
     settings: &Settings,
+    record: &Arc<Record>,
     wire: Arc<dyn Wire>,
     dialled: Option<Dialled>,
     version: Version,
@@ -200,6 +201,7 @@ pub(crate) fn carrier(
     let write_stall = if version == Version::HTTP_2 { H2_WRITE_STALL } else { H1_WRITE_STALL };
     let mut setup = Setup::new(wire, tls.map(Box::new), out, leftover, origin, next_id(), now);
     setup.write_stall = write_stall;
+    setup.record = Some(record.clone());
     if version == Version::HTTP_2 {
         let engine = h2::Connection::new(Role::Client, h2_config(settings), now, setup.out());
         Arc::new(Shared::new(setup, H2::new(engine, Role::Client)))
@@ -216,11 +218,14 @@ fn h1_config(settings: &Settings) -> h1::Config {
 
 /// What the HTTP/2 engine is made with.
 pub(super) fn h2_config(settings: &Settings) -> h2::Config {
-    let H2Settings { ping_ack_timeout, probe_after_idle, stream_window, connection_window, .. } = settings.h2;
+    let H2Settings { read_idle_ping, ping_ack_timeout, probe_after_idle, stream_window, connection_window, .. } =
+        settings.h2;
     let mut config = h2::Config::new(Role::Client);
     config.seed = random();
     config.header_list = u32::try_from(settings.max_header_bytes).unwrap_or(u32::MAX);
     (config.stream_window, config.connection_window) = (stream_window, connection_window);
     (config.ping_ack_timeout, config.probe_after_idle) = (ping_ack_timeout, Some(probe_after_idle));
+    config.probe_timeout = config.probe_timeout.min(ping_ack_timeout);
+    config.read_idle_ping = Some(read_idle_ping);
     config
 }

@@ -43,6 +43,10 @@ impl Connection {
         Connection { client, conn, origin }
     }
 
+    pub(super) fn carrier(&self) -> &Arc<dyn Carrier> {
+        &self.conn
+    }
+
     /// Puts HTTP on a wire the caller made: any byte stream, the in-memory pair included. The client's settings apply: HTTP/2
     /// where its protocol is [`Http2`](super::Protocol::Http2), else HTTP/1.1. TLS is the caller's affair.
     ///
@@ -55,7 +59,15 @@ impl Connection {
         let settings = &client.inner.settings;
         let version =
             if matches!(settings.protocol, Http2 | Http2WithoutAlpn) { Version::HTTP_2 } else { Version::HTTP_11 };
-        let conn = carrier(settings, Arc::new(wire), None, version, origin.to_string(), Instant::now());
+        let conn = carrier(
+            settings,
+            &client.inner.pool.record,
+            Arc::new(wire),
+            None,
+            version,
+            origin.to_string(),
+            Instant::now(),
+        );
         client.inner.pool.enter(&conn);
         Ok(Self::new(client.clone(), conn, origin))
     }

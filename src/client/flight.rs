@@ -13,8 +13,7 @@ pub(crate) struct Flight {
 
 impl Flight {
     pub(super) fn begin(pool: &Arc<Pool>) -> Self {
-        pool.counters.requests.fetch_add(1, Ordering::Relaxed);
-        pool.counters.in_flight.fetch_add(1, Ordering::Relaxed);
+        pool.counters.take_off();
         Flight { pool: Some(pool.clone()), id: next_id() }
     }
 
@@ -34,19 +33,12 @@ impl Flight {
     pub(super) fn hand_over(&mut self) -> Flight {
         Flight { pool: self.pool.take(), id: self.id }
     }
-
-    /// Takes the counting back: the request goes on after an answer.
-    pub(super) fn take_back(&mut self, other: &mut Flight) {
-        if self.pool.is_none() {
-            self.pool = other.pool.take();
-        }
-    }
 }
 
 impl Drop for Flight {
     fn drop(&mut self) {
         if let Some(pool) = &self.pool {
-            pool.counters.in_flight.fetch_sub(1, Ordering::Relaxed);
+            pool.counters.land();
         }
     }
 }

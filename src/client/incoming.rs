@@ -107,11 +107,6 @@ impl Incoming {
         }))
     }
 
-    /// Takes the counting of the request back, for an answer that is not delivered.
-    pub(super) fn flight(&mut self) -> &mut Flight {
-        &mut self.flight
-    }
-
     fn fail(&mut self, e: Error) -> Error {
         self.state = State::Failed(e.kind(), e.to_string());
         self.flight.failed();

@@ -33,6 +33,7 @@ mod response;
 mod retry;
 mod settings;
 mod timeouts;
+mod upkeep;
 mod url;
 
 pub use builder::ClientBuilder;
@@ -105,6 +106,8 @@ pub struct Client {
 pub(super) struct Inner {
     pub(super) settings: Arc<Settings>,
     pub(super) pool: Arc<Pool>,
+    /// The thread of `keep_alive_thread`, which ends with the last handle.
+    pub(super) keeper: Option<upkeep::Keeper>,
 }
 
 impl Inner {
@@ -143,13 +146,13 @@ pub struct Stats {
     pub reused: u64,
     /// Connections closed.
     pub closed: u64,
-    /// Bytes received on the connections that are alive.
+    /// Bytes received.
     pub bytes_in: u64,
-    /// Bytes sent on the connections that are alive.
+    /// Bytes sent.
     pub bytes_out: u64,
-    /// PINGs sent on the connections that are alive.
+    /// PINGs sent.
     pub pings: u64,
-    /// Of these, not answered.
+    /// Of these, not answered (yet).
     pub pings_lost: u64,
 }
 
@@ -230,7 +233,7 @@ impl Client {
         // The proxy itself is reached directly.
         let mut settings = (*self.inner.settings).clone();
         (settings.network.proxy, settings.network.id) = (None, next_id());
-        let inner = Inner { settings: Arc::new(settings), pool: self.inner.pool.clone() };
+        let inner = Inner { settings: Arc::new(settings), pool: self.inner.pool.clone(), keeper: None };
         let mut request = RequestBuilder::to(Arc::new(inner), Method::CONNECT, Ok(proxy));
         if let Some(value) = authorization {
             request = request.headers([(http::header::PROXY_AUTHORIZATION, value)].into_iter().collect());
@@ -262,7 +265,15 @@ impl Client {
             .unwrap_or_else(|| Err(Error::new(ErrorKind::TimedOut)))
             .map_err(|e| e.with_elapsed(began.elapsed()))?;
         let wire = dialled.wire.clone();
-        let conn = connect::carrier(&settings, wire, Some(dialled), version, origin.to_string(), Instant::now());
+        let conn = connect::carrier(
+            &settings,
+            &self.inner.pool.record,
+            wire,
+            Some(dialled),
+            version,
+            origin.to_string(),
+            Instant::now(),
+        );
         self.inner.pool.enter(&conn);
         self.inner.trace(|| Trace::Connected { connection: conn.info(), took: began.elapsed() });
         Ok(Connection::new(self.clone(), conn, origin))
@@ -275,23 +286,24 @@ impl Client {
 
     /// Returns the counters since the client was built.
     pub fn stats(&self) -> Stats {
-        let c = &self.inner.pool.counters;
+        let (c, gone) = (&self.inner.pool.counters, &self.inner.pool.record);
         let table = self.connections();
         let sum = |f: fn(&ConnectionInfo) -> u64| table.iter().map(f).sum::<u64>();
-        let opened = c.opened.load(Ordering::Relaxed);
+        let count = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
+        let pings = count(&gone.pings) + sum(|i| i.pings_sent);
         Stats {
-            requests: c.requests.load(Ordering::Relaxed),
-            in_flight: c.in_flight.load(Ordering::Relaxed),
-            retries: c.retries.load(Ordering::Relaxed),
-            redirects: c.redirects.load(Ordering::Relaxed),
-            errors: c.errors.load(Ordering::Relaxed),
-            opened,
-            reused: c.reused.load(Ordering::Relaxed),
-            closed: opened.saturating_sub(table.len() as u64),
-            bytes_in: sum(|i| i.bytes_in),
-            bytes_out: sum(|i| i.bytes_out),
-            pings: sum(|i| i.pings_sent),
-            pings_lost: sum(|i| i.pings_sent - i.pings_acked),
+            requests: count(&c.requests),
+            in_flight: c.in_flight(),
+            retries: count(&c.retries),
+            redirects: count(&c.redirects),
+            errors: count(&c.errors),
+            opened: count(&c.opened),
+            reused: count(&c.reused),
+            closed: count(&gone.closed),
+            bytes_in: count(&gone.bytes_in) + sum(|i| i.bytes_in),
+            bytes_out: count(&gone.bytes_out) + sum(|i| i.bytes_out),
+            pings,
+            pings_lost: pings.saturating_sub(count(&gone.acks) + sum(|i| i.pings_acked)),
         }
     }
 

@@ -76,6 +76,7 @@ impl Default for PoolLimits {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct H2Settings {
     pub(crate) upkeep_interval: Duration,
+    pub(crate) read_idle_ping: Duration,
     pub(crate) ping_ack_timeout: Duration,
     pub(crate) probe_after_idle: Duration,
     pub(crate) stream_window: u32,
@@ -86,6 +87,7 @@ impl Default for H2Settings {
     fn default() -> Self {
         H2Settings {
             upkeep_interval: Duration::from_secs(60),
+            read_idle_ping: Duration::from_secs(30),
             ping_ack_timeout: Duration::from_secs(15),
             probe_after_idle: Duration::from_secs(10),
             stream_window: 1024 * 1024,

@@ -237,6 +237,19 @@ impl Protocol for H2 {
         self.engine.unsent(bytes, out).map_err(|v| Self::violation(&v))
     }
 
+    fn rtt(&self) -> Option<Duration> {
+        self.engine.rtt()
+    }
+
+    fn take_kept(&mut self) -> bool {
+        // With an answer outstanding it is not kept yet.
+        self.engine.ping_outstanding().is_none() && std::mem::take(&mut self.kept)
+    }
+
+    fn pings(&self) -> (u64, u64) {
+        (self.engine.pings_sent(), self.engine.pings_acked())
+    }
+
     fn goodbye(&mut self, out: &mut Vec<u8>) {
         self.engine.close(out);
     }

@@ -31,6 +31,7 @@ mod h2;
 #[cfg(feature = "gzip")]
 mod inflate;
 mod info;
+mod record;
 mod shared;
 mod slot;
 mod stream;
@@ -43,17 +44,18 @@ mod writer;
 
 pub use body::{Body, IntoBody};
 pub use cancel::{Cancel, Flow};
-pub use info::{CloseReason, ConnectionInfo, ConnectionState, GoAway};
+pub use info::{CloseReason, ConnectionInfo, ConnectionState, GoAway, Upkeep, UpkeepAction};
 pub use tunnel::{Tunnel, TunnelReader, TunnelWriter};
 pub use writer::BodyWriter;
 
 pub(crate) use body::{Source, WHOLE};
 pub(crate) use cancel::{Interrupt, Limits};
-pub(crate) use fault::{CANCEL, Cause, Fault, HTTP_1_1_REQUIRED, REFUSED_STREAM};
+pub(crate) use fault::{CANCEL, Cause, ENHANCE_YOUR_CALM, Fault, HTTP_1_1_REQUIRED, REFUSED_STREAM};
 pub(crate) use h1::H1;
 pub(crate) use h2::H2;
 #[cfg(feature = "gzip")]
 pub(crate) use inflate::Inflate;
+pub(crate) use record::{Happened, Record};
 pub(crate) use shared::{Setup, Shared};
 pub(crate) use stream::{Answer, Begun, Carrier, Opening, Progress, Stream, given_up};
 pub(crate) use upgrade::to_h2;

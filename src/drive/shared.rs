@@ -8,6 +8,7 @@ use super::{
     duplex::Duplex,
     fault::Cause,
     info::{CloseReason, ConnectionInfo},
+    record::{Happened, Record},
     slot::Wakes,
     turn::{Post, Turn},
 };
@@ -19,7 +20,7 @@ use crate::{
 };
 use std::{
     io,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::Ordering},
     time::{Duration, Instant},
 };
 
@@ -57,6 +58,18 @@ pub(crate) trait Protocol: Send + 'static {
     fn unsent(&mut self, bytes: usize, out: &mut Vec<u8>) -> Result<(), Cause>;
     /// The connection is given up in peace: what the peer should be told.
     fn goodbye(&mut self, out: &mut Vec<u8>);
+    /// How many PINGs were sent and answered.
+    fn pings(&self) -> (u64, u64) {
+        (0, 0)
+    }
+    /// The last round trip time.
+    fn rtt(&self) -> Option<Duration> {
+        None
+    }
+    /// Whether a PING of upkeep was answered since this was asked last.
+    fn take_kept(&mut self) -> bool {
+        false
+    }
     /// Adds what it knows to a row of the connection table.
     fn describe(&self, info: &mut ConnectionInfo);
 }
@@ -94,6 +107,8 @@ pub(crate) struct Core<P> {
     pub(super) bytes_in: u64,
     /// Since when nobody uses it.
     pub(super) unused_since: Stamp,
+    /// When the peer last answered a PING of upkeep.
+    kept_at: Option<Stamp>,
     pub(super) last_in: Instant,
     pub(super) last_out: Instant,
 }
@@ -129,6 +144,8 @@ pub(crate) struct Setup {
     pub(crate) origin: String,
     pub(crate) id: u64,
     pub(crate) now: Instant,
+    /// Where to note what happens to it.
+    pub(crate) record: Option<Arc<Record>>,
 }
 
 impl Setup {
@@ -143,7 +160,7 @@ impl Setup {
         now: Instant,
     ) -> Self {
         let write_stall = Duration::from_secs(60);
-        Setup { wire, duplex: Duplex::new(tls, out), leftover, write_stall, origin, id, now }
+        Setup { wire, duplex: Duplex::new(tls, out), leftover, write_stall, origin, id, now, record: None }
     }
 
     /// Where the protocol puts its first bytes.
@@ -157,6 +174,7 @@ pub(crate) struct Shared<P: Protocol> {
     wire: Arc<dyn Wire>,
     core: Mutex<Core<P>>,
     write_stall: Duration,
+    record: Option<Arc<Record>>,
     pub(super) id: u64,
     pub(super) origin: String,
     pub(super) created: Stamp,
@@ -171,7 +189,7 @@ impl<P: Protocol> std::fmt::Debug for Shared<P> {
 impl<P: Protocol> Shared<P> {
     /// Joins a wire and a protocol whose first bytes are already in `setup.duplex`.
     pub(crate) fn new(setup: Setup, proto: P) -> Self {
-        let Setup { wire, duplex, leftover, write_stall, origin, id, now } = setup;
+        let Setup { wire, duplex, leftover, write_stall, origin, id, now, record } = setup;
         let core = Core {
             proto,
             duplex,
@@ -190,10 +208,11 @@ impl<P: Protocol> Shared<P> {
             flushing: Vec::new(),
             bytes_in: 0,
             unused_since: Stamp::now(),
+            kept_at: None,
             last_in: now,
             last_out: now,
         };
-        Shared { wire, core: Mutex::new(core), write_stall, id, origin, created: Stamp::now() }
+        Shared { wire, core: Mutex::new(core), write_stall, record, id, origin, created: Stamp::now() }
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, Core<P>> {
@@ -363,12 +382,23 @@ impl<P: Protocol> Shared<P> {
                     break;
                 }
             }
+            let acked = core.proto.pings().1;
             core.ingest(now, wakes);
+            if core.proto.pings().1 > acked {
+                self.on_ping_answered(&mut core);
+            }
             if !full && core.broken.is_none() {
                 break;
             }
         }
         (core, arrived)
+    }
+
+    fn on_ping_answered(&self, core: &mut Core<P>) {
+        if core.proto.take_kept() {
+            core.kept_at = Some(Stamp::now());
+        }
+        self.record(Happened::Pinged { connection: self.id, rtt: core.proto.rtt() });
     }
 
     /// Looks at what has arrived, without waiting and without a role: before a connection is handed out, and in upkeep.
@@ -386,13 +416,32 @@ impl<P: Protocol> Shared<P> {
         }
     }
 
+    /// Notes what happened, if anybody wants to know.
+    pub(super) fn record(&self, event: Happened) {
+        if let Some(record) = &self.record {
+            record.note(event);
+        }
+    }
+
     /// Returns the wire, for those who poll it themselves.
     pub(super) fn wire_ref(&self) -> &Arc<dyn Wire> {
         &self.wire
     }
 }
 
+/// For how long upkeep keeps a connection after its last request: servers rarely keep one longer, and NATs forget it.
+const KEEP_IDLE: Duration = Duration::from_secs(3600);
+
 impl<P: Protocol> Core<P> {
+    /// For how long nobody has used it. An answered PING of upkeep counts as use, up to an hour after the last request.
+    pub(super) fn unused_for(&self) -> Duration {
+        let unused = self.unused_since.age();
+        match self.kept_at {
+            Some(kept) if unused < KEEP_IDLE => unused.min(kept.age()),
+            _ => unused,
+        }
+    }
+
     /// Gives the wire away with what is unsent; `None` while another thread is reading or writing.
     pub(super) fn detach(&mut self) -> Option<Vec<u8>> {
         if self.receiving || self.over.is_some() {
@@ -568,9 +617,24 @@ impl<P: Protocol> Drop for Shared<P> {
             core = self.flush(core, now, &mut wakes);
         }
         let detached = core.detached;
+        let reason = core.over.as_ref().map_or(CloseReason::Idle, |cause| cause.reason);
+        let (pings, acks) = core.proto.pings();
+        let bytes = (core.bytes_in, core.duplex.touched());
         drop(core);
         if !detached {
             self.wire.shutdown();
+        }
+        if let Some(record) = &self.record {
+            for (counter, n) in [
+                (&record.closed, 1),
+                (&record.bytes_in, bytes.0),
+                (&record.bytes_out, bytes.1),
+                (&record.pings, pings),
+                (&record.acks, acks),
+            ] {
+                counter.fetch_add(n, Ordering::Relaxed);
+            }
+            record.note(Happened::Closed { connection: self.id, reason });
         }
     }
 }

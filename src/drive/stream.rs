@@ -4,6 +4,7 @@ use super::{
     duplex::Position,
     fault::{Cause, Fault},
     info::{CloseReason, ConnectionInfo, ConnectionState, UpkeepAction},
+    record::Happened,
     shared::{Core, Protocol, Shared},
     slot::{Receiving, Sending, Slot, Wakes},
 };
@@ -241,6 +242,8 @@ pub(crate) trait Carrier: Send + Sync {
     fn detach(&self) -> Option<Detached>;
     /// The number of the connection.
     fn id(&self) -> u64;
+    /// Where it leads.
+    fn origin(&self) -> &str;
 }
 
 impl<P: Exchanges> Shared<P> {
@@ -610,7 +613,7 @@ impl<P: Exchanges> Carrier for Shared<P> {
 
     fn unused_for(&self) -> Option<Duration> {
         let core = self.lock();
-        core.proto.is_idle().then(|| core.unused_since.age())
+        core.proto.is_idle().then(|| core.unused_for())
     }
 
     fn last_used(&self) -> Instant {
@@ -698,7 +701,14 @@ impl<P: Exchanges> Carrier for Shared<P> {
         });
         // What the socket did not take, or another thread is just writing, goes out first thing.
         match action {
-            UpkeepAction::Pinged if self.lock().duplex.unsent() > 0 => UpkeepAction::Blocked,
+            UpkeepAction::Pinged if self.lock().duplex.unsent() > 0 => {
+                self.record(Happened::Pinged { connection: self.id, rtt: None });
+                UpkeepAction::Blocked
+            }
+            UpkeepAction::Pinged => {
+                self.record(Happened::Pinged { connection: self.id, rtt: None });
+                action
+            }
             action => action,
         }
     }
@@ -745,6 +755,10 @@ impl<P: Exchanges> Carrier for Shared<P> {
 
     fn id(&self) -> u64 {
         self.id
+    }
+
+    fn origin(&self) -> &str {
+        &self.origin
     }
 }
 

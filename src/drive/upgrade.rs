@@ -3,6 +3,7 @@
 use super::{
     h2::H2,
     next_id,
+    record::Record,
     shared::{Setup, Shared},
     slot::{Sending, Slot},
     stream::{Carrier, Stream},
@@ -16,9 +17,15 @@ use std::{sync::Arc, time::Instant};
 /// Takes the wire of a client's HTTP/1 connection whose request was answered with 101, and makes that request stream 1.
 ///
 /// `None` while another thread is reading or writing; poll again.
-pub(crate) fn to_h2(old: &Arc<dyn Carrier>, config: h2::Config, now: Instant) -> Option<Result<Stream, h2::Violation>> {
+pub(crate) fn to_h2(
+    old: &Arc<dyn Carrier>,
+    config: h2::Config,
+    record: Arc<Record>,
+    now: Instant,
+) -> Option<Result<Stream, h2::Violation>> {
     let detached = old.detach()?;
     let mut setup = Setup::new(detached.wire, None, detached.out, detached.input, detached.origin, next_id(), now);
+    setup.record = Some(record);
     let engine = match Connection::upgraded(Role::Client, config, &[], now, setup.out()) {
         Ok(engine) => engine,
         Err(violation) => return Some(Err(violation)),

@@ -2,7 +2,10 @@
 
 use super::{Key, Pool};
 use crate::client::settings::PoolLimits;
-use crate::{drive::Carrier, net::Waker};
+use crate::{
+    drive::{Carrier, Record},
+    net::Waker,
+};
 use http::Version;
 use std::{
     fmt,
@@ -55,6 +58,11 @@ impl fmt::Debug for Permit {
 }
 
 impl Permit {
+    /// Where the connection is to be recorded.
+    pub(crate) fn record(&self) -> &Arc<Record> {
+        &self.pool.record
+    }
+
     /// The connection was made: others may share it, if it is of that kind.
     pub(crate) fn use_for(self, conn: Arc<dyn Carrier>, version: Version) -> Lease {
         let shared = version == Version::HTTP_2;

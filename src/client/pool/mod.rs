@@ -13,7 +13,7 @@ use super::{
     url::Origin,
 };
 use crate::{
-    drive::{Carrier, CloseReason, ConnectionInfo},
+    drive::{Carrier, CloseReason, ConnectionInfo, ENHANCE_YOUR_CALM, Record},
     net::{Cx, Waker},
 };
 use http::Version;
@@ -31,6 +31,9 @@ use std::{
 /// cost a system call per request and could hardly find anything; an end that it misses is found by sending.
 const FRESH: Duration = Duration::from_millis(1);
 
+/// For how many origins a wish for calm is remembered.
+const CALM_KEPT: usize = 1000;
+
 /// What connections must have in common to serve each other's requests.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Key {
@@ -44,22 +47,47 @@ pub(crate) struct Key {
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
     pub(crate) requests: AtomicU64,
-    pub(crate) in_flight: AtomicU64,
+    in_flight: AtomicU64,
     pub(crate) retries: AtomicU64,
     pub(crate) redirects: AtomicU64,
     pub(crate) errors: AtomicU64,
     pub(crate) opened: AtomicU64,
     pub(crate) reused: AtomicU64,
-    pub(crate) closed: AtomicU64,
-    /// Of connections that are gone.
-    pub(crate) bytes_in: AtomicU64,
-    pub(crate) bytes_out: AtomicU64,
+    /// Who waits until nothing is in flight.
+    landing: Mutex<Vec<Waker>>,
+}
+
+impl Counters {
+    pub(crate) fn in_flight(&self) -> u64 {
+        self.in_flight.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn take_off(&self) {
+        self.requests.fetch_add(1, Ordering::Relaxed);
+        self.in_flight.fetch_add(1, Ordering::SeqCst);
+    }
+
+    pub(crate) fn land(&self) {
+        if self.in_flight.fetch_sub(1, Ordering::SeqCst) == 1 {
+            let wakers = std::mem::take(&mut *self.landing.lock().unwrap_or_else(PoisonError::into_inner));
+            wakers.iter().for_each(Waker::wake);
+        }
+    }
+
+    /// Wakes `waker` once nothing is in flight; look again after this.
+    pub(crate) fn wait_landed(&self, waker: &Waker) {
+        let mut landing = self.landing.lock().unwrap_or_else(PoisonError::into_inner);
+        if !landing.iter().any(|w| w.same(waker)) {
+            landing.push(waker.clone());
+        }
+    }
 }
 
 /// The connections of a client and those derived from it.
 pub(crate) struct Pool {
     state: Mutex<State>,
     pub(crate) counters: Counters,
+    pub(crate) record: Arc<Record>,
 }
 
 /// The answer of a pool that is asked for a connection.
@@ -81,7 +109,7 @@ impl fmt::Debug for Pool {
 
 impl Pool {
     pub(crate) fn new() -> Self {
-        Pool { state: Mutex::default(), counters: Counters::default() }
+        Pool { state: Mutex::default(), counters: Counters::default(), record: Arc::default() }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -127,10 +155,10 @@ impl Pool {
         let full = shelf.shared.len() > 1 || wish.limits.more_when_full;
         let shared = match full {
             // The newest that has room; if none has, the newest.
-            true => shelf.shared.iter().rev().find(|kept| kept.conn.has_room()),
-            false => shelf.shared.last(),
+            true => shelf.shared.iter().rev().find(|kept| kept.conn.has_room() && !kept.conn.is_suspect()),
+            false => shelf.shared.last().filter(|kept| !kept.conn.is_suspect()),
         };
-        let queue = if wish.limits.more_when_full { None } else { shelf.shared.last() };
+        let queue = shelf.shared.iter().rev().find(|kept| !wish.limits.more_when_full && !kept.conn.is_suspect());
         if let Some(kept) = shared.or(queue) {
             return (Checkout::Ready(lease(kept.conn.clone(), true)), past);
         }
@@ -154,6 +182,43 @@ impl Pool {
         (Checkout::Dial(permit), past)
     }
 
+    /// Retires everything that is past its time.
+    pub(crate) fn purge_past(&self) {
+        let past = self.lock().purge_all();
+        retire(past);
+    }
+
+    /// Takes out what is over.
+    pub(crate) fn forget_over(&self) {
+        let kept = self.lock().kept();
+        let over: Vec<_> = kept.iter().filter(|conn| !conn.is_usable()).collect();
+        over.iter().for_each(|conn| self.heed_calm(conn));
+        let over: Vec<u64> = over.iter().map(|conn| conn.id()).collect();
+        if !over.is_empty() {
+            self.lock().forget(&over);
+        }
+    }
+
+    /// When the next connection is past its time.
+    pub(crate) fn next_expiry(&self) -> Option<Instant> {
+        self.lock().next_expiry()
+    }
+
+    /// The interval of upkeep for an origin: longer where the peer asked for calm.
+    pub(crate) fn interval(&self, origin: &str, interval: Duration) -> Duration {
+        let doublings = self.lock().calm.get(origin).copied().unwrap_or(0);
+        interval.saturating_mul(1 << doublings.min(10))
+    }
+
+    /// Where the peer said ENHANCE_YOUR_CALM, PINGs are spaced out.
+    fn heed_calm(&self, conn: &Arc<dyn Carrier>) {
+        let asked = conn.info().goaway.is_some_and(|g| g.code == ENHANCE_YOUR_CALM || g.debug == b"too_many_pings");
+        let mut state = self.lock();
+        if asked && (state.calm.len() < CALM_KEPT || state.calm.contains_key(conn.origin())) {
+            *state.calm.entry(conn.origin().to_owned()).or_default() += 1;
+        }
+    }
+
     /// Once a second: looks at everything that is kept, so that nothing lingers that its peer has ended.
     fn sweep(&self, now: Instant) {
         let mut state = self.lock();
@@ -172,6 +237,7 @@ impl Pool {
 
     /// Takes a connection out that must not serve anybody any more.
     fn forget(&self, key: &Key, conn: &Arc<dyn Carrier>) {
+        self.heed_calm(conn);
         let mut state = self.lock();
         state.forget(&[conn.id()]);
         let wakers = state.shelves.get_mut(key).map(|shelf| std::mem::take(&mut shelf.waiters)).unwrap_or_default();

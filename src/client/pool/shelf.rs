@@ -26,6 +26,8 @@ pub(super) struct State {
     pub(super) idle: usize,
     pub(super) stopped: bool,
     swept: Option<Instant>,
+    /// How often the upkeep interval of an origin was doubled.
+    pub(super) calm: HashMap<String, u32>,
 }
 
 /// What is known of one key.
@@ -67,6 +69,12 @@ impl Kept {
         self.conn.unused_for().filter(|unused| *unused >= self.unused).map(|_| CloseReason::Idle)
     }
 
+    /// For how long it is not past its time, if nobody uses it.
+    fn left(&self) -> Duration {
+        let age = self.lifetime.saturating_sub(self.conn.age());
+        self.conn.unused_for().map_or(age, |unused| age.min(self.unused.saturating_sub(unused)))
+    }
+
     /// Ends it: at once if nobody uses it, else once nobody does.
     pub(super) fn retire(&self, reason: CloseReason) {
         if self.conn.is_idle() {
@@ -101,6 +109,13 @@ impl State {
         // What an origin was learned to speak is kept; only what is empty in every respect goes.
         shelves.retain(|_, shelf| !shelf.is_blank());
         past
+    }
+
+    /// When the next connection is past its time.
+    pub(super) fn next_expiry(&self) -> Option<Instant> {
+        let now = Instant::now();
+        let kept = self.shelves.values().flat_map(|shelf| shelf.idle.iter().chain(&shelf.shared));
+        kept.filter_map(|kept| now.checked_add(kept.left())).min()
     }
 
     /// Everything that may be looked at: idle, or shared.

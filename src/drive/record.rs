@@ -1,0 +1,62 @@
+//! What happens to connections, kept for those who ask later: the dispatching thread must not call anybody.
+
+use super::info::CloseReason;
+use std::{
+    collections::VecDeque,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+/// How many events wait for somebody to take them; the oldest go first.
+const KEPT: usize = 4096;
+
+/// Something that happened to a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Happened {
+    /// It ended.
+    Closed { connection: u64, reason: CloseReason },
+    /// A PING was sent, or answered after so long.
+    Pinged { connection: u64, rtt: Option<Duration> },
+}
+
+/// The record of the connections of one pool: totals of those that are gone, and events for the hooks.
+#[derive(Debug, Default)]
+pub(crate) struct Record {
+    /// Whether anybody wants the events.
+    wanted: AtomicBool,
+    events: Mutex<VecDeque<Happened>>,
+    pub(crate) closed: AtomicU64,
+    pub(crate) bytes_in: AtomicU64,
+    pub(crate) bytes_out: AtomicU64,
+    pub(crate) pings: AtomicU64,
+    pub(crate) acks: AtomicU64,
+}
+
+impl Record {
+    /// From now on events are kept.
+    pub(crate) fn want_events(&self) {
+        self.wanted.store(true, Ordering::Relaxed);
+    }
+
+    /// Notes an event, if anybody wants it.
+    pub(super) fn note(&self, event: Happened) {
+        if self.wanted.load(Ordering::Relaxed) {
+            let mut events = self.events.lock().unwrap_or_else(PoisonError::into_inner);
+            if events.len() == KEPT {
+                events.pop_front();
+            }
+            events.push_back(event);
+        }
+    }
+
+    /// Takes the events noted so far.
+    pub(crate) fn take_events(&self) -> VecDeque<Happened> {
+        if !self.wanted.load(Ordering::Relaxed) {
+            return VecDeque::new();
+        }
+        std::mem::take(&mut *self.events.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
