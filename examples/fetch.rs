@@ -34,6 +34,9 @@ use words::Usage;
 /// How often connections that nobody waits on are looked at while the program lingers.
 const LOOK: Duration = Duration::from_millis(20);
 
+/// How long what is still to be sent may take in the end.
+const GOODBYE: Duration = Duration::from_secs(1);
+
 fn main() -> ExitCode {
     let run = Fetch::parse(std::env::args().skip(1)).and_then(Run::new);
     match run {
@@ -87,8 +90,8 @@ impl Run {
             threads.into_iter().all(|thread| thread.join().unwrap_or(false))
         });
         linger(&self.client, self.options.linger);
-        // Says goodbye to the peers, with everything that is still to be sent.
-        self.client.close_idle();
+        // Says goodbye to the peers (GOAWAY), behind everything else that is still to be sent.
+        self.client.drain(GOODBYE);
         fine
     }
 
@@ -281,7 +284,7 @@ fn client(options: &Fetch) -> Result<Client> {
 fn linger(client: &Client, time: Duration) {
     let began = Instant::now();
     while let Some(left) = time.checked_sub(began.elapsed()).filter(|left| !left.is_zero()) {
-        client.connections();
+        client.upkeep();
         thread::sleep(left.min(LOOK));
     }
 }
