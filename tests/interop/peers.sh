@@ -3,14 +3,18 @@
 # try NAME URL ROUND VERSION FLAG...: the checks of one way to reach a server. ROUND sends `big` by a command and prints what
 # came of it; `none`: there is no upload.
 try() {
-  local name=$1 url=$2 round=$3 version=$4
+  local name=$1 url=$2 round=$3 version=$4 one=1
   shift 4
   local client=("$fetch" --timeout 60 --cacert "$work/ca.pem" "$@")
   check "$name get" same "$work/root/small" "${client[@]}" "$url/small"
   check "$name download" same "$work/root/big" "${client[@]}" "$url/big"
   [ "$round" = none ] || check "$name upload" same "$work/root/big" "$round" "$url" "${client[@]}"
   check "$name 1000 in a row" reported "$url/small" 1000 "$version" 1 '' "$@" --repeat 1000
-  [ "$version" != HTTP/2.0 ] || check "$name 1000, 50 at a time" reported "$url/small" 1000 "$version" 1 '' "$@" --repeat 1000 --in-flight 50
+  if [ "$version" = HTTP/2.0 ]; then
+    # Several upgrades may be on their way before the first is answered.
+    [[ $name = *upgrade ]] && one=
+    check "$name 1000, 50 at a time" reported "$url/small" 1000 "$version" "$one" '' "$@" --repeat 1000 --in-flight 50
+  fi
   check "$name 8 threads" reported "$url/small" 400 "$version" '' '' "$@" --threads 8 --repeat 50
 }
 
