@@ -1,10 +1,5 @@
 //! Received bytes that nobody has understood yet.
 
-/// How much room a fresh buffer makes for one read.
-///
-/// Big enough for the head and small body of most messages and for a whole TLS record of the usual size; bulk reads grow it.
-const FIRST_READ: usize = 16 * 1024;
-
 /// The largest buffer kept once it is empty; what bulk reads grew beyond this is given back.
 const KEPT: usize = 64 * 1024;
 
@@ -79,8 +74,7 @@ impl RecvBuf {
             }
             let needed = self.end + min;
             if self.store.len() < needed {
-                let len = needed.max(self.store.len() * 2).max(if min > 1024 { 0 } else { FIRST_READ });
-                self.store.resize(len, 0);
+                self.store.resize(needed.max(self.store.len() * 2), 0);
             }
         }
         &mut self.store[self.end..]
