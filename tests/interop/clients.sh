@@ -3,6 +3,7 @@
 clients() {
   local clear tls old
   read -r clear tls old <<<"$(ports 3)"
+  [ -x "$serve" ] || { skipped serve "there is no example of that name"; return 0; }
   start serve-clear "$clear" -- "$serve" --listen "127.0.0.1:$clear" --root "$work/root" || return 0
   start serve-tls "$tls" -- "$serve" --listen "127.0.0.1:$tls" --root "$work/root" --tls "$work/server.pem" "$work/server.key" || return 0
   check "serve says where it listens" grep -qx "listening on https://127.0.0.1:$tls" "$work/serve-tls.log"
