@@ -1,4 +1,6 @@
 //! What fuzz targets share.
+pub mod h1;
+pub mod h2;
 
 /// What happens next on a connection that is fuzzed below its frames.
 #[derive(Debug)]

@@ -136,7 +136,7 @@ pub(crate) struct Exchange {
     pub(super) stream: Stream,
     pub(super) upload: Option<Upload>,
     /// Until when the body waits for a 100.
-    expect: Option<Instant>,
+    expect: Option<Deadline>,
     /// When the last byte of the request was framed.
     sent: Option<Instant>,
     opened: Instant,
@@ -495,7 +495,7 @@ impl Call {
                 self.state = State::Exchanging(Box::new(Exchange {
                     stream,
                     upload,
-                    expect: expect.and_then(|d| cx.now.checked_add(d)),
+                    expect: expect.map(|d| Deadline::from(cx.now.checked_add(d))),
                     sent: None,
                     opened: cx.now,
                     reused: served > 0,
@@ -514,7 +514,7 @@ impl Call {
         cx: &mut Cx<'_>,
     ) -> Poll<Result<Option<Box<Response>>, Failed>> {
         let mut body_failed = None;
-        let holds_back = exchange.expect.is_some_and(|until| until > cx.now);
+        let holds_back = exchange.expect.is_some_and(|until| !until.has_passed(cx.now));
         if !holds_back {
             exchange.expect = None;
             if let Some(Poll::Ready(Err(Stopped::Body(e)))) =
@@ -572,7 +572,7 @@ impl Call {
     fn overdue(&self, exchange: &mut Exchange, cx: &mut Cx<'_>) -> Option<Error> {
         let timeouts = &self.options.timeouts;
         if let Some(until) = exchange.expect {
-            cx.wait_until(Deadline::at(until));
+            cx.wait_until(until);
             return None;
         }
         if let Some(upload) = exchange.upload.as_mut().filter(|upload| !upload.is_done()) {
@@ -604,12 +604,16 @@ impl Call {
 
     fn on_answer(
         &mut self,
-        exchange: Box<Exchange>,
+        mut exchange: Box<Exchange>,
         head: ResponseHead,
         now: Instant,
     ) -> Poll<Result<Option<Box<Response>>, Failed>> {
         if let Some(keep) = &exchange.keep {
             note_keep_alive(&head, keep);
+        }
+        if exchange.expect.is_some() {
+            // The answer came instead of a 100: the body is not wanted (RFC 9110, section 10.1.1).
+            exchange.upload = None;
         }
         let began = self.attempt.began.unwrap_or(self.began);
         self.timings.first_byte = now.saturating_duration_since(exchange.sent.unwrap_or(exchange.opened));

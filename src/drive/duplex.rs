@@ -33,8 +33,8 @@ pub(super) struct Duplex {
     sent: Position,
     /// Plaintext of which the wire may have taken something: a record is taken as a whole.
     touched: Position,
-    /// The write role: somebody is writing `out`.
-    writing: bool,
+    /// The write role: somebody has `out` and is writing so many bytes of it.
+    writing: Option<usize>,
     /// Since when the wire takes nothing.
     pub(super) stalled: Option<Instant>,
     finish: Finish,
@@ -62,7 +62,7 @@ impl Duplex {
             sealed: 0,
             sent: 0,
             touched: 0,
-            writing: false,
+            writing: None,
             stalled: None,
             finish: Finish::Open,
         }
@@ -83,14 +83,14 @@ impl Duplex {
         self.touched
     }
 
-    /// Returns how many bytes wait to be sent.
+    /// Returns how many bytes wait to be sent, those that are just being written included.
     pub(super) fn unsent(&self) -> usize {
-        self.pending.len() + self.out.len() - self.at
+        self.pending.len() + self.writing.unwrap_or_else(|| self.out.len() - self.at)
     }
 
     /// Returns whether there is something to write that nobody is writing.
     pub(super) fn has_work(&self) -> bool {
-        !self.writing && (self.unsent() > 0 || self.finish == Finish::Wanted || self.tls_wants_write())
+        self.writing.is_none() && (self.unsent() > 0 || self.finish == Finish::Wanted || self.tls_wants_write())
     }
 
     fn tls_wants_write(&self) -> bool {
@@ -106,7 +106,7 @@ impl Duplex {
 
     /// Takes the write role with the next bytes to write, from the returned index on; `None` if somebody has it or nothing waits.
     pub(super) fn begin_write(&mut self) -> Option<(Vec<u8>, usize)> {
-        if self.writing {
+        if self.writing.is_some() {
             return None;
         }
         if self.at == self.out.len() {
@@ -115,7 +115,7 @@ impl Duplex {
         if self.at == self.out.len() {
             return None;
         }
-        self.writing = true;
+        self.writing = Some(self.out.len() - self.at);
         Some((std::mem::take(&mut self.out), self.at))
     }
 
@@ -142,7 +142,7 @@ impl Duplex {
 
     /// Gives the write role back: the wire took `n` bytes.
     pub(super) fn end_write(&mut self, out: Vec<u8>, n: usize, now: Instant) {
-        self.writing = false;
+        self.writing = None;
         self.out = out;
         self.at += n;
         if self.at == self.out.len() {
@@ -174,7 +174,7 @@ impl Duplex {
 
     /// Returns whether the wire's direction is to be ended now: once, when everything was sent.
     pub(super) fn take_finish(&mut self) -> bool {
-        let now = self.finish == Finish::Wanted && self.unsent() == 0 && !self.writing && !self.tls_wants_write();
+        let now = self.finish == Finish::Wanted && self.unsent() == 0 && self.writing.is_none() && !self.tls_wants_write();
         if now {
             self.finish = Finish::Done;
         }
@@ -183,7 +183,7 @@ impl Duplex {
 
     /// Takes what was not sent, unless somebody is writing; only without TLS.
     pub(super) fn take_unsent(&mut self) -> Option<Vec<u8>> {
-        if self.writing || self.tls.is_some() {
+        if self.writing.is_some() || self.tls.is_some() {
             return None;
         }
         let mut unsent = self.out.split_off(self.at.min(self.out.len()));

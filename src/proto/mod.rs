@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | [`h1`] | RFC 9112 | one exchange after the other |
 //! | [`h2`] | RFC 9113, RFC 7541 (`hpack`) | many streams on one connection |
+//! | [`ws`] | RFC 6455, RFC 7692 | messages both ways |
 //!
 //! # The contract
 //!
@@ -31,6 +32,7 @@
 
 pub mod h1;
 pub mod h2;
+pub mod ws;
 
 pub use crate::buf::RecvBuf;
 pub use crate::fields::Fields;

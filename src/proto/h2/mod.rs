@@ -5,9 +5,10 @@
 //!
 //! | file | what it holds |
 //! |---|---|
-//! | `connection` | the state, its beginning and end, time, the getters |
+//! | `connection` | the state, its beginning and end, time |
+//! | `view` | the getters |
 //! | `command` | what the caller asks for: opening, answering, sending, releasing, resetting |
-//! | `receive` | frames as they arrive, one after the other |
+//! | `receive` | frames as they arrive, one after the other; `data` and `control` are its kinds of frames |
 //! | `block` | header blocks once they are complete: whose they are, and what they change |
 //! | `stream` | the two halves of a stream, and the table of streams |
 //! | `flow` | windows |
@@ -45,6 +46,8 @@ mod command;
 mod compose;
 mod config;
 mod connection;
+mod control;
+mod data;
 mod event;
 mod flow;
 mod frame;
@@ -58,6 +61,7 @@ mod settings;
 mod stream;
 #[cfg(test)]
 mod tests;
+mod view;
 mod violation;
 
 pub use config::Config;

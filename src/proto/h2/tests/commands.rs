@@ -38,8 +38,9 @@ fn what_a_request_is_made_into() {
         list.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect()
     };
     let usual = [(":method", "GET"), (":scheme", "https"), (":authority", "a:1"), (":path", "/p?q")];
+    type Row<'a> = (&'a str, Request<()>, Vec<(&'a str, &'a str)>);
     #[rustfmt::skip]
-    let table: [(&str, Request<()>, Vec<(&str, &str)>); 8] = [
+    let table: [Row<'_>; 8] = [
         ("the usual", request("GET", "https://a:1/p?q", &[("x", "y")]), [&usual[..], &[("x", "y")]].concat()),
         ("Host gives way", request("GET", "https://a:1/p?q", &[("host", "b")]), usual.to_vec()),
         ("user information stays here", request("GET", "https://u:p@a:1/p?q", &[]), usual.to_vec()),
@@ -57,7 +58,8 @@ fn what_a_request_is_made_into() {
     extended.extensions_mut().insert(Protocol("websocket".into()));
     let expected = [(":method", "CONNECT"), usual[1], usual[2], usual[3], (":protocol", "websocket")];
     assert_eq!(opened(&extended, &[(8, 1)]), pairs(&expected));
-    let target = |path: &'static str| Uri::builder().scheme("http").authority("a").path_and_query(path).build().unwrap();
+    let target =
+        |path: &'static str| Uri::builder().scheme("http").authority("a").path_and_query(path).build().unwrap();
     let mut options = request("OPTIONS", "http://a/", &[]);
     *options.uri_mut() = target("*");
     assert_eq!(opened(&options, &[])[3].1, "*");
@@ -99,7 +101,10 @@ fn a_response_from_its_first_word_to_its_trailers() {
     server.feed(&get(1, END_STREAM)).unwrap();
     server.out.clear();
     server.engine.inform(1, &response(103, &[("link", "x")]), &mut server.out).unwrap();
-    server.engine.respond(1, &response(200, &[("connection", "close"), ("a", "b")]), End::More, &mut server.out).unwrap();
+    server
+        .engine
+        .respond(1, &response(200, &[("connection", "close"), ("a", "b")]), End::More, &mut server.out)
+        .unwrap();
     assert_eq!(server.engine.send_data(1, b"body", End::More, &mut server.out), Ok(4));
     let trailers: HeaderMap = [("t".parse().unwrap(), HeaderValue::from_static("u"))].into_iter().collect();
     server.engine.send_trailers(1, &trailers, &mut server.out).unwrap();
@@ -108,7 +113,9 @@ fn a_response_from_its_first_word_to_its_trailers() {
     let mut client = Bench::greeted(Role::Client, Config::new(Role::Client), &[]);
     client.open("GET", End::Last);
     client.input.extend(&server.said());
-    let mut next = || client.engine.poll_event(client.now, &mut client.input, &mut client.out).map(|e| e.map(|e| format!("{e:?}")));
+    let mut next = || {
+        client.engine.poll_event(client.now, &mut client.input, &mut client.out).map(|e| e.map(|e| format!("{e:?}")))
+    };
     let mut events = Vec::new();
     while let Some(event) = next().unwrap() {
         events.push(event.split(' ').next().unwrap().to_string());

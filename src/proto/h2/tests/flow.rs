@@ -127,8 +127,7 @@ fn too_much_unread_stops_the_credit_of_the_connection() {
 /// What is unread of streams that are over still counts, until it is released or reset.
 #[test]
 fn a_stream_that_is_over_takes_what_is_released() {
-    let ends: [(&str, Vec<u8>); 2] =
-        [("ended", data(1, END_STREAM, b"")), ("failed", rst(1, ErrorCode::CANCEL))];
+    let ends: [(&str, Vec<u8>); 2] = [("ended", data(1, END_STREAM, b"")), ("failed", rst(1, ErrorCode::CANCEL))];
     for (name, end) in ends {
         let mut bench = answered(small(1 << 20, 1 << 20), 1);
         bench.feed(&[data(1, 0, b"abc"), end.clone()].concat()).unwrap();

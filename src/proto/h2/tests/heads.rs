@@ -22,7 +22,7 @@ fn pseudo_header_fields_of_requests() {
     let connect = (":method", "CONNECT");
     let ws = (":protocol", "websocket");
     #[rustfmt::skip]
-    let table: [(&str, &str, &[(&str, &str)], Option<Malformed>); 47] = [
+    let table: [(&str, &str, Fields<'_>, Option<Malformed>); 47] = [
         ("8.3.1", "the usual", &[m, s, a, p], None),
         ("8.3.1", "any order", &[p, a, s, m], None),
         ("8.3.1", "without authority", &[m, s, p], None),
@@ -93,7 +93,7 @@ fn pseudo_header_fields_of_requests() {
 fn pseudo_header_fields_of_responses() {
     let s = (":status", "200");
     #[rustfmt::skip]
-    let table: [(&str, &str, &[(&str, &str)], Option<Malformed>); 13] = [
+    let table: [(&str, &str, Fields<'_>, Option<Malformed>); 13] = [
         ("8.3.2", "the usual", &[s], None),
         ("8.3.2", "any number", &[(":status", "799")], None),
         ("8.3.2", "none", &[("x", "y")], Some(M::PseudoMissing)),
@@ -118,8 +118,9 @@ fn pseudo_header_fields_of_responses() {
 
 #[test]
 fn fields() {
+    type Row<'a> = (&'a str, &'a str, &'a [u8], &'a [u8], Option<Malformed>);
     #[rustfmt::skip]
-    let table: [(&str, &str, &[u8], &[u8], Option<Malformed>); 35] = [
+    let table: [Row<'_>; 35] = [
         ("8.2.1", "a token", b"x-!#$%&'*+.^_`|~09az", b"v", None),
         ("8.2.1", "an empty name", b"", b"v", Some(M::FieldName)),
         ("8.2.1", "upper case", b"Accept", b"v", Some(M::FieldName)),
@@ -188,16 +189,46 @@ fn lengths_of_bodies_and_trailers() {
         let trailers = |flags| headers(s, flags, &[("a", "b")]);
         let with_padding = frame(Kind::Data, PADDED | END_STREAM, s, b"\x03abcdepad");
         let rows = [
-            row("8.1.1", "as long as said", role, [five(s, 0), data(s, END_STREAM, b"abcde")].concat(), Answered(vec![])),
-            row("8.1.1", "in pieces", role, [five(s, 0), data(s, 0, b"abc"), data(s, 1, b"de")].concat(), Answered(vec![])),
+            row(
+                "8.1.1",
+                "as long as said",
+                role,
+                [five(s, 0), data(s, END_STREAM, b"abcde")].concat(),
+                Answered(vec![]),
+            ),
+            row(
+                "8.1.1",
+                "in pieces",
+                role,
+                [five(s, 0), data(s, 0, b"abc"), data(s, 1, b"de")].concat(),
+                Answered(vec![]),
+            ),
             row("8.1.1", "padding does not count", role, [five(s, 0), with_padding].concat(), Answered(vec![])),
-            row("8.1.1", "the end by itself", role, [five(s, 0), data(s, 0, b"abcde"), data(s, 1, b"")].concat(), Answered(vec![])),
+            row(
+                "8.1.1",
+                "the end by itself",
+                role,
+                [five(s, 0), data(s, 0, b"abcde"), data(s, 1, b"")].concat(),
+                Answered(vec![]),
+            ),
             row("8.1.1", "one more", role, [five(s, 0), data(s, 0, b"abcdef")].concat(), off(s, 1)),
-            row("8.1.1", "one more, later", role, [five(s, 0), data(s, 0, b"abcde"), data(s, 0, b"f")].concat(), off(s, 1)),
+            row(
+                "8.1.1",
+                "one more, later",
+                role,
+                [five(s, 0), data(s, 0, b"abcde"), data(s, 0, b"f")].concat(),
+                off(s, 1),
+            ),
             row("8.1.1", "one fewer", role, [five(s, 0), data(s, END_STREAM, b"abcd")].concat(), off(s, -1)),
             row("8.1.1", "no body", role, five(s, END_STREAM), off(s, -5)),
             row("8.1.1", "fewer, and trailers", role, [five(s, 0), trailers(END_STREAM)].concat(), off(s, -5)),
-            row("8.1", "trailers", role, [five(s, 0), data(s, 0, b"abcde"), trailers(END_STREAM)].concat(), Answered(vec![])),
+            row(
+                "8.1",
+                "trailers",
+                role,
+                [five(s, 0), data(s, 0, b"abcde"), trailers(END_STREAM)].concat(),
+                Answered(vec![]),
+            ),
             row(
                 "8.1",
                 "trailers without END_STREAM",
@@ -216,20 +247,39 @@ fn lengths_of_bodies_and_trailers() {
                 "8.1.1",
                 "two lengths that differ",
                 role,
-                headers(s, 0, &[&(if s == 1 { OK.to_vec() } else { GET.to_vec() })[..], &[("content-length", "5"), ("content-length", "6")]].concat()),
+                headers(
+                    s,
+                    0,
+                    &[
+                        &(if s == 1 { OK.to_vec() } else { GET.to_vec() })[..],
+                        &[("content-length", "5"), ("content-length", "6")],
+                    ]
+                    .concat(),
+                ),
                 malformed(s, M::ContentLength),
             ),
             row(
                 "8.1.1",
                 "two that do not",
                 role,
-                headers(s, 0, &[&(if s == 1 { OK.to_vec() } else { GET.to_vec() })[..], &[("content-length", "5"), ("content-length", "5")]].concat()),
+                headers(
+                    s,
+                    0,
+                    &[
+                        &(if s == 1 { OK.to_vec() } else { GET.to_vec() })[..],
+                        &[("content-length", "5"), ("content-length", "5")],
+                    ]
+                    .concat(),
+                ),
                 Answered(vec![]),
             ),
         ];
         rows.iter().for_each(|row| check(row, stage));
     }
-    check(&row("8.1", "DATA before the head", Client, data(1, 0, b"x"), Lost(1, Violation::DataBeforeHead { stream: 1 })), stage);
+    check(
+        &row("8.1", "DATA before the head", Client, data(1, 0, b"x"), Lost(1, Violation::DataBeforeHead { stream: 1 })),
+        stage,
+    );
 }
 
 /// Answers that have no body whatever Content-Length says (RFC 9113, section 8.1.1).

@@ -44,7 +44,7 @@ fn header_lists_that_a_server_takes() {
                 assert_eq!(events[1], Seen::Ended(stream));
                 let stop = (flags == 0).then(|| other(&Event::StopSending { stream }));
                 assert_eq!(events.get(2), stop.as_ref());
-                assert_eq!(bench.feed(&data(1, END_STREAM, b"x")).is_ok(), true, "the rest is discarded");
+                assert!(bench.feed(&data(1, END_STREAM, b"x")).is_ok(), "the rest is discarded");
             }
             // The tables are in step: what follows is understood.
             assert_eq!(bench.feed(&get(3, END_STREAM)).unwrap().len(), 2);
@@ -158,8 +158,8 @@ fn rapid_resets() {
     let cancelled = |stream| [get(stream, END_STREAM), rst(stream, ErrorCode::CANCEL)].concat();
     let malformed = |stream| headers(stream, END_STREAM, &[("x", "y")]);
     let provoked = |stream| [get(stream, END_STREAM), update(stream, 0)].concat();
-    let kinds: [(&str, &dyn Fn(u32) -> Vec<u8>); 3] =
-        [("cancelled", &cancelled), ("malformed", &malformed), ("provoked", &provoked)];
+    type Kind<'a> = (&'a str, &'a dyn Fn(u32) -> Vec<u8>);
+    let kinds: [Kind<'_>; 3] = [("cancelled", &cancelled), ("malformed", &malformed), ("provoked", &provoked)];
     for (name, bytes) in kinds {
         let mut bench = Bench::greeted(Server, Config::new(Server), &[]);
         for n in 0..200 {

@@ -19,12 +19,7 @@ fn both_ends_announce_themselves() {
 
 #[test]
 fn values_out_of_range_are_brought_into_it() {
-    let config = Config {
-        stream_window: u32::MAX,
-        connection_window: 0,
-        max_frame: 0,
-        ..Config::new(Role::Client)
-    };
+    let config = Config { stream_window: u32::MAX, connection_window: 0, max_frame: 0, ..Config::new(Role::Client) };
     let client = Bench::new(Role::Client, config);
     assert_eq!(client.out[24..], settings(&[(2, 0), (4, (1 << 31) - 1), (6, 64 << 10)]));
 }
@@ -202,7 +197,11 @@ fn a_server_drains() {
     assert_eq!(bench.said(), b"");
     assert_eq!(bench.feed(&data(1, END_STREAM, b"x")).unwrap().len(), 2, "what is open goes on");
     let violation = over(&mut bench, &data(0, 0, b""));
-    assert_eq!(bench.said(), goaway(3, ErrorCode::PROTOCOL_ERROR, &violation.to_string()), "and never names a later one");
+    assert_eq!(
+        bench.said(),
+        goaway(3, ErrorCode::PROTOCOL_ERROR, &violation.to_string()),
+        "and never names a later one"
+    );
 }
 
 #[test]

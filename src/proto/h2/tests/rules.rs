@@ -63,7 +63,11 @@ pub(super) fn check(row: &Row, start: impl Fn(Role) -> Bench) {
             assert_eq!(out, rst(*stream, expected.code()), "{name}");
         }
         Answered(answer) => {
-            assert_eq!((violation.as_ref(), out.escape_ascii().to_string()), (None, answer.escape_ascii().to_string()), "{name}");
+            assert_eq!(
+                (violation.as_ref(), out.escape_ascii().to_string()),
+                (None, answer.escape_ascii().to_string()),
+                "{name}"
+            );
         }
     }
     // Long ones are long because of their data: not every place in it.
@@ -190,7 +194,13 @@ fn frames_and_blocks() {
                 [head.clone(), frame(Kind::Continuation, END_HEADERS, stream, b"")].concat(),
                 Over(Violation::ContinuationUnexpected { stream }),
             ),
-            row("6.10", "CONTINUATION on stream 0", role, frame(Kind::Continuation, 0, 0, b""), zero(Kind::Continuation)),
+            row(
+                "6.10",
+                "CONTINUATION on stream 0",
+                role,
+                frame(Kind::Continuation, 0, 0, b""),
+                zero(Kind::Continuation),
+            ),
             row(
                 "10.5",
                 "CONTINUATION without end",
@@ -225,7 +235,13 @@ fn data_headers_priority_and_reset() {
             row("6.1", "DATA after the end", role, data(half, 0, b"x"), Lost(half, end.clone())),
             row("5.1", "HEADERS after the end", role, headers(half, END_STREAM, &[("a", "b")]), Lost(half, end)),
             row("5.1", "DATA on a stream that we reset", role, data(5, 0, b"x"), nothing()),
-            row("5.1", "DATA on a stream that is over", role, data(7, 0, b"x"), Answered(rst(7, ErrorCode::STREAM_CLOSED))),
+            row(
+                "5.1",
+                "DATA on a stream that is over",
+                role,
+                data(7, 0, b"x"),
+                Answered(rst(7, ErrorCode::STREAM_CLOSED)),
+            ),
             row(
                 "5.1",
                 "the second is ignored",
@@ -265,13 +281,37 @@ fn data_headers_priority_and_reset() {
                 frame(Kind::Priority, 0, 1, &[0; 4]),
                 Lost(1, Violation::FrameLength { kind: 2, length: 4 }),
             ),
-            row("6.3", "the same on an idle stream", role, frame(Kind::Priority, 0, 13, &[0; 6]), length(Kind::Priority, 6)),
+            row(
+                "6.3",
+                "the same on an idle stream",
+                role,
+                frame(Kind::Priority, 0, 13, &[0; 6]),
+                length(Kind::Priority, 6),
+            ),
             row("6.3", "the same on a stream that is over", role, frame(Kind::Priority, 0, 7, &[0; 6]), nothing()),
             row("6.4", "RST_STREAM on stream 0", role, rst(0, ErrorCode::CANCEL), zero(Kind::RstStream)),
             row("6.4", "RST_STREAM on an idle stream", role, rst(13, ErrorCode::CANCEL), idle(Kind::RstStream, 13)),
-            row("6.4", "RST_STREAM on a stream of the server", role, rst(2, ErrorCode::CANCEL), idle(Kind::RstStream, 2)),
-            row("6.4", "RST_STREAM of 3 bytes", role, frame(Kind::RstStream, 0, 1, &[0; 3]), length(Kind::RstStream, 3)),
-            row("6.4", "RST_STREAM of 5 bytes", role, frame(Kind::RstStream, 0, 1, &[0; 5]), length(Kind::RstStream, 5)),
+            row(
+                "6.4",
+                "RST_STREAM on a stream of the server",
+                role,
+                rst(2, ErrorCode::CANCEL),
+                idle(Kind::RstStream, 2),
+            ),
+            row(
+                "6.4",
+                "RST_STREAM of 3 bytes",
+                role,
+                frame(Kind::RstStream, 0, 1, &[0; 3]),
+                length(Kind::RstStream, 3),
+            ),
+            row(
+                "6.4",
+                "RST_STREAM of 5 bytes",
+                role,
+                frame(Kind::RstStream, 0, 1, &[0; 5]),
+                length(Kind::RstStream, 5),
+            ),
             row("5.1", "RST_STREAM on a stream that is over", role, rst(7, ErrorCode::CANCEL), nothing()),
             row("5.1", "RST_STREAM on a stream that we reset", role, rst(5, ErrorCode::CANCEL), nothing()),
         ];
@@ -290,14 +330,50 @@ fn frames_of_the_connection() {
         let rows = [
             row("6.5", "SETTINGS on a stream", role, frame(Kind::Settings, 0, 1, b""), on_stream(Kind::Settings, 1)),
             row("6.5", "SETTINGS of 5 bytes", role, frame(Kind::Settings, 0, 0, &[0; 5]), length(Kind::Settings, 5)),
-            row("6.5", "an acknowledgement of 6 bytes", role, frame(Kind::Settings, ACK, 0, &[0; 6]), length(Kind::Settings, 6)),
-            row("6.5", "an acknowledgement on a stream", role, frame(Kind::Settings, ACK, 1, b""), on_stream(Kind::Settings, 1)),
+            row(
+                "6.5",
+                "an acknowledgement of 6 bytes",
+                role,
+                frame(Kind::Settings, ACK, 0, &[0; 6]),
+                length(Kind::Settings, 6),
+            ),
+            row(
+                "6.5",
+                "an acknowledgement on a stream",
+                role,
+                frame(Kind::Settings, ACK, 1, b""),
+                on_stream(Kind::Settings, 1),
+            ),
             row("6.5.3", "an acknowledgement of nothing", role, ack.clone(), Over(Violation::SettingsAckUnexpected)),
             row("6.5.2", "ENABLE_PUSH of 2", role, settings(&[(2, 2)]), Over(Violation::EnablePushValue(2))),
-            row("6.5.2", "INITIAL_WINDOW_SIZE of 2^31", role, settings(&[(4, 1 << 31)]), Over(Violation::InitialWindowValue(1 << 31))),
-            row("6.5.2", "MAX_FRAME_SIZE of 16383", role, settings(&[(5, 16_383)]), Over(Violation::MaxFrameValue(16_383))),
-            row("6.5.2", "MAX_FRAME_SIZE of 2^24", role, settings(&[(5, 1 << 24)]), Over(Violation::MaxFrameValue(1 << 24))),
-            row("8441 3", "ENABLE_CONNECT_PROTOCOL of 2", role, settings(&[(8, 2)]), Over(Violation::ConnectProtocolValue(2))),
+            row(
+                "6.5.2",
+                "INITIAL_WINDOW_SIZE of 2^31",
+                role,
+                settings(&[(4, 1 << 31)]),
+                Over(Violation::InitialWindowValue(1 << 31)),
+            ),
+            row(
+                "6.5.2",
+                "MAX_FRAME_SIZE of 16383",
+                role,
+                settings(&[(5, 16_383)]),
+                Over(Violation::MaxFrameValue(16_383)),
+            ),
+            row(
+                "6.5.2",
+                "MAX_FRAME_SIZE of 2^24",
+                role,
+                settings(&[(5, 1 << 24)]),
+                Over(Violation::MaxFrameValue(1 << 24)),
+            ),
+            row(
+                "8441 3",
+                "ENABLE_CONNECT_PROTOCOL of 2",
+                role,
+                settings(&[(8, 2)]),
+                Over(Violation::ConnectProtocolValue(2)),
+            ),
             row(
                 "8441 3",
                 "ENABLE_CONNECT_PROTOCOL withdrawn",
@@ -305,8 +381,20 @@ fn frames_of_the_connection() {
                 [settings(&[(8, 1)]), settings(&[(8, 0)])].concat(),
                 Over(Violation::ConnectProtocolWithdrawn),
             ),
-            row("6.5.3", "each SETTINGS is acknowledged", role, [settings(&[(3, 1)]), settings(&[])].concat(), Answered(ack.repeat(2))),
-            row("6.6", "PUSH_PROMISE", role, frame(Kind::PushPromise, END_HEADERS, 1, &[0, 0, 0, 2]), Over(Violation::PushPromise)),
+            row(
+                "6.5.3",
+                "each SETTINGS is acknowledged",
+                role,
+                [settings(&[(3, 1)]), settings(&[])].concat(),
+                Answered(ack.repeat(2)),
+            ),
+            row(
+                "6.6",
+                "PUSH_PROMISE",
+                role,
+                frame(Kind::PushPromise, END_HEADERS, 1, &[0, 0, 0, 2]),
+                Over(Violation::PushPromise),
+            ),
             row("6.7", "PING is answered", role, ping(0, 0, 8), Answered(ping(ACK, 0, 8))),
             row("6.7", "an answer to nothing is ignored", role, ping(ACK, 0, 8), nothing()),
             row("6.7", "PING on a stream", role, ping(0, 1, 8), on_stream(Kind::Ping, 1)),
@@ -326,16 +414,46 @@ fn frames_of_the_connection() {
             row("6.8", "SETTINGS after GOAWAY", role, [away(0, 50, 4), settings(&[])].concat(), Answered(ack)),
             row("6.9", "WINDOW_UPDATE by 0", role, update(0, 0), Over(Violation::IncrementZero { stream: 0 })),
             row("6.9", "the same on a stream", role, update(1, 0), Lost(1, Violation::IncrementZero { stream: 1 })),
-            row("6.9", "the reserved bit is ignored", role, update(0, 1 << 31), Over(Violation::IncrementZero { stream: 0 })),
-            row("6.9", "WINDOW_UPDATE of 3 bytes", role, frame(Kind::WindowUpdate, 0, 1, &[0; 3]), length(Kind::WindowUpdate, 3)),
-            row("6.9", "WINDOW_UPDATE of 5 bytes", role, frame(Kind::WindowUpdate, 0, 0, &[0; 5]), length(Kind::WindowUpdate, 5)),
+            row(
+                "6.9",
+                "the reserved bit is ignored",
+                role,
+                update(0, 1 << 31),
+                Over(Violation::IncrementZero { stream: 0 }),
+            ),
+            row(
+                "6.9",
+                "WINDOW_UPDATE of 3 bytes",
+                role,
+                frame(Kind::WindowUpdate, 0, 1, &[0; 3]),
+                length(Kind::WindowUpdate, 3),
+            ),
+            row(
+                "6.9",
+                "WINDOW_UPDATE of 5 bytes",
+                role,
+                frame(Kind::WindowUpdate, 0, 0, &[0; 5]),
+                length(Kind::WindowUpdate, 5),
+            ),
             row("5.1", "WINDOW_UPDATE on an idle stream", role, update(13, 1), idle(Kind::WindowUpdate, 13)),
             row("5.1", "WINDOW_UPDATE on a stream that is over", role, update(7, 0), nothing()),
             row("5.1", "WINDOW_UPDATE on a stream that we reset", role, update(5, 1), nothing()),
             row("6.9.1", "a window at the maximum", role, update(0, (1 << 31) - 65_536), nothing()),
-            row("6.9.1", "one above", role, update(0, (1 << 31) - 65_535), Over(Violation::WindowOverflow { stream: 0 })),
+            row(
+                "6.9.1",
+                "one above",
+                role,
+                update(0, (1 << 31) - 65_535),
+                Over(Violation::WindowOverflow { stream: 0 }),
+            ),
             row("6.9.1", "a stream at the maximum", role, update(1, (1 << 31) - 65_536), nothing()),
-            row("6.9.1", "one above", role, update(1, (1 << 31) - 65_535), Lost(1, Violation::WindowOverflow { stream: 1 })),
+            row(
+                "6.9.1",
+                "one above",
+                role,
+                update(1, (1 << 31) - 65_535),
+                Lost(1, Violation::WindowOverflow { stream: 1 }),
+            ),
             row(
                 "6.9.2",
                 "SETTINGS that take a window above the maximum",
@@ -346,8 +464,20 @@ fn frames_of_the_connection() {
         ];
         rows.iter().for_each(|row| check(row, stage));
     }
-    check(&row("6.5.2", "a server may not push", Client, settings(&[(2, 1)]), Over(Violation::EnablePushValue(1))), stage);
-    check(&row("6.5.2", "a client may allow it", Server, settings(&[(2, 1)]), Answered(frame(Kind::Settings, ACK, 0, b""))), stage);
+    check(
+        &row("6.5.2", "a server may not push", Client, settings(&[(2, 1)]), Over(Violation::EnablePushValue(1))),
+        stage,
+    );
+    check(
+        &row(
+            "6.5.2",
+            "a client may allow it",
+            Server,
+            settings(&[(2, 1)]),
+            Answered(frame(Kind::Settings, ACK, 0, b"")),
+        ),
+        stage,
+    );
 }
 
 #[test]
@@ -362,13 +492,7 @@ fn ids_of_streams() {
             Over(Violation::StreamIdNotNew { stream: 13, last: 15 }),
         ),
         row("5.1.1", "ids may be skipped", Server, get(99, 0), nothing()),
-        row(
-            "5.1",
-            "DATA after RST_STREAM",
-            Server,
-            data(9, 0, b"x"),
-            Answered(rst(9, ErrorCode::STREAM_CLOSED)),
-        ),
+        row("5.1", "DATA after RST_STREAM", Server, data(9, 0, b"x"), Answered(rst(9, ErrorCode::STREAM_CLOSED))),
         row("5.1", "HEADERS on an idle stream", Client, ok(13, 0), idle(Kind::Headers, 13)),
         row("5.1.1", "HEADERS on an even stream", Client, ok(2, 0), idle(Kind::Headers, 2)),
     ];
@@ -379,5 +503,8 @@ fn ids_of_streams() {
     };
     let refused = Answered(rst(5, ErrorCode::REFUSED_STREAM));
     check(&row("5.1.2", "at the limit", Server, [get(1, 0), get(3, 0)].concat(), nothing()), two);
-    check(&row("5.1.2", "one above", Server, [get(1, 0), get(3, 0), get(5, 0), data(5, 1, b"x")].concat(), refused), two);
+    check(
+        &row("5.1.2", "one above", Server, [get(1, 0), get(3, 0), get(5, 0), data(5, 1, b"x")].concat(), refused),
+        two,
+    );
 }

@@ -10,8 +10,9 @@ use crate::proto::h2::{
 fn every_receiving_state_meets_everything_that_arrives() {
     use {Arrival::*, RecvHalf::*, Violation as V};
     let stream = 1;
+    type Row = (RecvHalf, Arrival, Result<(RecvHalf, Section), Violation>);
     #[rustfmt::skip]
-    let table: [(RecvHalf, Arrival, Result<(RecvHalf, Section), Violation>); 18] = [
+    let table: [Row; 18] = [
         (Head,  Informational(More), Ok((Head, Section::Informational))),
         (Head,  Informational(Last), Err(V::InformationalEndsStream { stream })),
         (Head,  Headers(More),       Ok((Body, Section::Head))),

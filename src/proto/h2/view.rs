@@ -1,0 +1,100 @@
+//! What can be asked about a connection; nothing of it changes anything.
+
+use super::{Connection, Role, frame, receive::Reading};
+use std::time::{Duration, Instant};
+
+impl Connection {
+    /// Returns how many streams are open.
+    pub fn open_streams(&self) -> usize {
+        self.active as usize
+    }
+
+    /// Returns the peer's SETTINGS_MAX_CONCURRENT_STREAMS.
+    pub fn peer_max_streams(&self) -> Option<u32> {
+        self.peer.max_streams
+    }
+
+    /// Returns what may be sent on all streams together.
+    pub fn send_window(&self) -> i64 {
+        self.window.get()
+    }
+
+    /// Returns what the peer may send on all streams together.
+    pub fn recv_window(&self) -> i64 {
+        self.inlet.window()
+    }
+
+    /// Returns how long the last answered PING took.
+    pub fn rtt(&self) -> Option<Duration> {
+        self.liveness.rtt
+    }
+
+    /// Returns whether `open` cannot succeed any more: GOAWAY either way, ids used up, or a violation.
+    pub fn is_draining(&self) -> bool {
+        self.is_broken()
+            || self.goaway_in.is_some()
+            || self.goaway_out.is_some()
+            || (self.role == Role::Client && self.next_id > frame::MAX_31)
+    }
+
+    /// Returns whether the peer's SETTINGS enable the extended CONNECT (RFC 8441).
+    pub fn extended_connect(&self) -> bool {
+        self.role == Role::Client && self.peer.extended_connect
+    }
+
+    /// Returns whether the peer's first SETTINGS arrived.
+    pub fn is_confirmed(&self) -> bool {
+        self.confirmed
+    }
+
+    /// Returns whether `poll_event` has an event to give without further input, as after a `reset` that made room for another
+    /// stream.
+    pub fn has_event(&self) -> bool {
+        !self.is_broken()
+            && (matches!(self.reading, Reading::Ended { .. })
+                || self.refusing.is_some()
+                || (self.wants_slot && self.has_slot())
+                || (self.window.available() > 0 && !self.blocked.is_empty()))
+    }
+
+    /// Returns whether a stream was cancelled before the peer said anything, and nothing came in since: better not to be used for
+    /// another request.
+    pub fn is_suspect(&self) -> bool {
+        self.suspect
+    }
+
+    /// Returns how many PINGs were sent.
+    pub fn pings_sent(&self) -> u64 {
+        self.liveness.sent
+    }
+
+    /// Returns how many of them were answered.
+    pub fn pings_acked(&self) -> u64 {
+        self.liveness.acked
+    }
+
+    /// Returns when the last PING was sent.
+    pub fn last_ping(&self) -> Option<Instant> {
+        self.liveness.last_sent
+    }
+
+    /// Returns since when a PING is without an answer.
+    pub fn ping_outstanding(&self) -> Option<Instant> {
+        self.liveness.outstanding()
+    }
+
+    /// Returns when something was last received.
+    pub fn last_inbound(&self) -> Instant {
+        self.liveness.last_in
+    }
+
+    /// Returns when something was last appended to `out`, by the calls that know the time.
+    pub fn last_outbound(&self) -> Instant {
+        self.liveness.last_out
+    }
+
+    /// Returns a payload for [`ping`](Self::ping), unpredictable as far as the seed is, and not in flight.
+    pub fn ping_payload(&mut self) -> [u8; 8] {
+        self.liveness.payload()
+    }
+}
