@@ -9,6 +9,18 @@ const KEPT_SCRATCH: usize = 4096;
 
 /// Decompresses header blocks; keeps the dynamic table of one direction.
 ///
+/// # Examples
+///
+/// ```
+/// use bowline::proto::h2::hpack::{Decoder, Violation};
+///
+/// let mut decoder = Decoder::new(4096);
+/// decoder.decode(b"\x82", |field| assert_eq!((field.name, field.value), (&b":method"[..], &b"GET"[..])))?;
+/// let violation = decoder.decode(b"\x80", |_| {}).unwrap_err();
+/// assert_eq!(violation, Violation::IndexZero);
+/// # Ok::<(), Violation>(())
+/// ```
+///
 /// # Invariants
 ///
 /// `lowest <= limit`.
@@ -51,9 +63,9 @@ impl Decoder {
     /// Decodes a whole block (HEADERS and its CONTINUATIONs joined), and calls `field` for each field in it.
     ///
     /// `field` may ignore what it is given: the table stays in step. The time is linear in the block, with a constant
-    /// factor of the size of the table, because an octet can name an entry that is as large.
-    /// The memory is at most four times the size of the table, and one name and one value of at most 8/5 of the block or
-    /// the size of the table.
+    /// factor of the size of the table, because an octet can name an entry that is as large. The memory is at most
+    /// four times the size of the table, and a name and a value of at most twice the block or the size of the
+    /// table.
     ///
     /// # Errors
     ///

@@ -22,12 +22,30 @@ const OTHER_NAMES: usize = 64;
 /// another value, the values change, and a field becomes an entry only when it is sent again soon: so `:path`, `date`,
 /// `content-length` or an id that is new in each request do not push out what is sent every time, and a path that is
 /// asked for over and over takes one octet all the same. A field that would fill more than half of the table never
-/// becomes an entry.
+/// becomes an entry. (If all others did too, requests with nine fields and always a new path would take 41 bytes and
+/// not 37, and 13 % more instructions; a server's responses, of which each ten have the same date, 47 bytes and not
+/// 49.)
 ///
-/// `authorization`, `proxy-authorization` and cookies of less than 20 octets are sent as "never indexed", like fields that
-/// are [`sensitive`](Field::sensitive): the length of a block would tell whether a guess was right (section 7.1.3).
+/// `authorization`, `proxy-authorization` and cookies of less than 20 octets are sent as "never indexed", like fields
+/// that are [`sensitive`](Field::sensitive): the length of a block would tell whether a guess was right (section
+/// 7.1.3).
 ///
 /// Strings are sent in the Huffman code if that is shorter.
+///
+/// # Examples
+///
+/// ```
+/// use bowline::proto::h2::hpack::{Encoder, Field};
+///
+/// let (mut encoder, mut lengths) = (Encoder::new(), Vec::new());
+/// for _ in 0..2 {
+///     let mut block = Vec::new();
+///     encoder.begin(&mut block);
+///     encoder.field(Field::new(b"user-agent", b"example/1.0"), &mut block);
+///     lengths.push(block.len());
+/// }
+/// assert_eq!(lengths, [10, 1]);
+/// ```
 pub struct Encoder {
     pub(super) table: Table<Link>,
     pending: Option<Resize>,
@@ -109,6 +127,17 @@ impl Encoder {
     /// Sets the size of the table: the peer's SETTINGS_HEADER_TABLE_SIZE, or less if we do not want that much.
     ///
     /// The next block says so (section 4.2).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bowline::proto::h2::hpack::Encoder;
+    ///
+    /// let (mut encoder, mut block) = (Encoder::new(), Vec::new());
+    /// encoder.set_max_table(0);
+    /// encoder.begin(&mut block);
+    /// assert_eq!(block, [0x20]);
+    /// ```
     pub fn set_max_table(&mut self, bytes: usize) {
         let last = bytes.min(LARGEST);
         if last != self.table.max() || self.pending.is_some() {
@@ -119,6 +148,9 @@ impl Encoder {
     }
 
     /// Begins a block: appends the size updates that are due, the smallest and the last size (section 4.2).
+    ///
+    /// What [`field`](Self::field) appends next belongs to this block, and the peer has to get it, or the tables are
+    /// out of step.
     pub fn begin(&mut self, out: &mut Vec<u8>) {
         if let Some(Resize { smallest, last }) = self.pending.take() {
             if smallest < last {
@@ -277,6 +309,6 @@ fn hash(octets: &[u8]) -> u32 {
     let Some(last) = octets.last_chunk() else {
         return mix(octets.iter().fold(1, |hash, octet| hash << 8 | u64::from(*octet)), 0) as u32;
     };
-    let words = octets.chunks_exact(8).map(|octets| octets.try_into().map_or(0, |octets| word(octets)));
+    let words = octets.chunks_exact(8).map(|octets| octets.try_into().map_or(0, word));
     mix(words.fold(octets.len() as u64, mix), word(last)) as u32
 }

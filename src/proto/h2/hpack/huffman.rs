@@ -1,8 +1,10 @@
 //! Strings in the Huffman code of HPACK (RFC 7541, section 5.2 and appendix B).
 //!
 //! The code is canonical: symbols are numbered by length and then by value, so the lengths say everything, and every
-//! table here is computed from them when the crate is built. Short codes, of 5 to 8 bits, are nearly all of
-//! what is sent: they are looked up. Long ones, of 10 to 30 bits, are found by comparing with the last code of each length.
+//! table here is computed from them when the crate is built. Short codes, of 5 to 8 bits, are nearly all of what is
+//! sent: they are looked up, seven in a row without a branch. Long ones, of 10 to 30 bits, are found by comparing
+//! with the last code of each length. (Lookups by 11 bits that often give two symbols save 3 % of the instructions
+//! and need ten times the tables.)
 
 use super::Violation;
 

@@ -1,6 +1,7 @@
 //! Whole blocks: the examples of the RFC, every violation, round trips, hostile blocks.
 
 mod appendix_c;
+mod encoding;
 mod round_trip;
 mod violations;
 
