@@ -3,6 +3,7 @@
 
 pub use http;
 
+mod b64;
 mod buf;
 mod client;
 mod drive;
@@ -22,7 +23,7 @@ pub use client::{
 };
 pub use drive::{
     Body, BodyWriter, Cancel, CloseReason, ConnectionInfo, ConnectionState, Flow, GoAway, IntoBody, Tunnel,
-    TunnelReader, TunnelWriter,
+    TunnelReader, TunnelWriter, Upkeep, UpkeepAction,
 };
 pub use error::{Error, ErrorKind, Phase, Processed, Result};
 pub use net::Proxy;

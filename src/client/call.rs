@@ -9,7 +9,7 @@
 //! Every state is polled; none of them waits.
 
 use super::{
-    Inner, auth,
+    Inner,
     connect::{self, Connecting},
     failure::{self, Failed},
     flight::Flight,
@@ -24,6 +24,7 @@ use super::{
     url::{Origin, Scheme},
 };
 use crate::{
+    b64,
     drive::{Answer, Begun, Body, CANCEL, Carrier, Fault, Limits, Opening, Stopped, Stream, Upload, random, to_h2},
     error::{Error, ErrorKind, Phase, Processed, Result},
     net::{Cx, Route},
@@ -803,7 +804,7 @@ impl Call {
             return None;
         }
         let settings = connect::h2_config(&self.inner.settings).upgrade_payload();
-        let settings = HeaderValue::from_str(&auth::base64url(&settings)).ok()?;
+        let settings = HeaderValue::from_str(&b64::encode_url(settings)).ok()?;
         let mut head = self.head().clone();
         head.headers_mut().insert(header::UPGRADE, HeaderValue::from_static("h2c"));
         head.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("Upgrade, HTTP2-Settings"));

@@ -174,7 +174,8 @@ impl Duplex {
 
     /// Returns whether the wire's direction is to be ended now: once, when everything was sent.
     pub(super) fn take_finish(&mut self) -> bool {
-        let now = self.finish == Finish::Wanted && self.unsent() == 0 && self.writing.is_none() && !self.tls_wants_write();
+        let now =
+            self.finish == Finish::Wanted && self.unsent() == 0 && self.writing.is_none() && !self.tls_wants_write();
         if now {
             self.finish = Finish::Done;
         }

@@ -95,7 +95,10 @@ impl H1 {
     fn dispatch(slot: Option<&mut Box<Slot>>, event: Event<'_>, role: Role, wakes: &mut Wakes) {
         let Some(slot) = slot else { return };
         match event {
-            Event::Informational(head) => slot.informational.push_back(head),
+            Event::Informational(head) => {
+                slot.informational.push_back(head);
+                slot.begun = false;
+            }
             Event::Answer(head) => slot.answer = Some(head),
             Event::Data(data) => slot.body.extend(data),
             Event::Trailers(trailers) => {
@@ -116,7 +119,7 @@ impl H1 {
 impl Protocol for H1 {
     fn ingest(&mut self, input: &mut RecvBuf, out: &mut Vec<u8>, now: Instant, wakes: &mut Wakes) -> Result<(), Cause> {
         if let (Some(slot), false) = (&mut self.slot, input.is_empty()) {
-            slot.answered = true;
+            (slot.answered, slot.begun) = (true, true);
         }
         while self.mode == Mode::Messages && self.read_ahead() < READ_AHEAD {
             // The next request waits in `input` until this exchange is over; a client never has one waiting.
@@ -142,6 +145,9 @@ impl Protocol for H1 {
                 }
                 Some(event) => Self::dispatch(self.slot.as_mut(), event, self.role, wakes),
             }
+        }
+        if let (Some(slot), false) = (&mut self.slot, input.is_empty()) {
+            slot.begun = true;
         }
         if self.mode == Mode::Tunnel {
             self.tunnel(input, wakes);

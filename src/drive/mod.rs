@@ -57,7 +57,7 @@ pub(crate) use h2::H2;
 pub(crate) use inflate::Inflate;
 pub(crate) use record::{Happened, Record};
 pub(crate) use shared::{Setup, Shared};
-pub(crate) use stream::{Answer, Begun, Carrier, Opening, Progress, Stream, given_up};
+pub(crate) use stream::{Answer, Begun, Carrier, Missing, Opening, Progress, Stream, given_up};
 pub(crate) use upgrade::to_h2;
 pub(crate) use upload::{Stopped, Upload};
 pub(crate) use wait::{block_on, step_once};

@@ -37,6 +37,8 @@ pub(crate) struct Slot {
     pub(super) sending: Sending,
     /// At least one byte of the answer arrived.
     pub(super) answered: bool,
+    /// A part of a head arrived, and the rest of it did not (HTTP/1).
+    pub(super) begun: bool,
     /// Where our message begins in what was framed on the connection.
     pub(super) head_at: Position,
     /// Behind the last byte of our message framed so far.
@@ -70,6 +72,7 @@ impl Slot {
             receiving: Receiving::Open,
             sending: Sending::Open,
             answered: false,
+            begun: false,
             head_at,
             end_at: head_at,
             reader: None,

@@ -138,6 +138,17 @@ pub(crate) struct Progress {
     pub(crate) answered: bool,
 }
 
+/// What has to happen before an answer can be complete.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Missing {
+    /// The wire has to take what was framed for the exchange; it has taken nothing since then.
+    Room(Instant),
+    /// The answer has to begin.
+    Answer,
+    /// The head of the answer has to go on; its last byte came then.
+    Rest(Instant),
+}
+
 /// How far our message is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Sent {
@@ -197,6 +208,8 @@ pub(crate) trait Carrier: Send + Sync {
     fn wants_continue(&self, id: u32) -> bool;
     /// Whether our half of the exchange may still be sent.
     fn is_sending(&self, id: u32) -> bool;
+    /// What is missing before the answer.
+    fn missing(&self, id: u32) -> Missing;
     /// Looks at what arrived, without waiting; returns whether an exchange may begin on it now or later.
     fn look(&self, now: Instant) -> bool;
     /// Whether an exchange may begin on it now or later, without looking.
@@ -433,7 +446,7 @@ impl<P: Exchanges> Carrier for Shared<P> {
 
     fn poll_send(self: Arc<Self>, id: u32, data: &[u8], end: End, cx: &mut Cx<'_>) -> Poll<Result<Sent, Fault>> {
         let waker = cx.waker;
-        let sent = self.with(cx.now, |core, _| {
+        let sent = self.with(cx.now, |core, wakes| {
             let failed = Self::on_slot(core, id, |slot| match (&slot.receiving, slot.sending) {
                 (Receiving::Failed(fault), _) => Some(Err(fault.clone())),
                 (_, Sending::Stopped) => Some(Ok(Sent::Stopped)),
@@ -444,10 +457,16 @@ impl<P: Exchanges> Carrier for Shared<P> {
                 return result.map(Poll::Ready);
             }
             if core.duplex.unsent() >= ROOM {
-                core.room.push(waker.clone());
+                once(&mut core.room, waker);
                 return Ok(Poll::Pending);
             }
             let n = Self::frame(core, id, data, end)?;
+            // Whoever waits for the answer counts from here.
+            Self::on_slot(core, id, |slot| {
+                if slot.sending == Sending::Ended {
+                    slot.notify_reader(wakes);
+                }
+            })?;
             if n > 0 || data.is_empty() {
                 return Ok(Poll::Ready(Sent::Some(n)));
             }
@@ -476,7 +495,7 @@ impl<P: Exchanges> Carrier for Shared<P> {
                 (false, _, None) => Poll::Pending,
             });
             if let Ok(Poll::Pending) = flushed {
-                core.flushing.push(waker.clone());
+                once(&mut core.flushing, waker);
             }
             flushed
         });
@@ -491,10 +510,13 @@ impl<P: Exchanges> Carrier for Shared<P> {
     }
 
     fn send_trailers(&self, id: u32, trailers: &HeaderMap) -> Result<(), Fault> {
-        self.with(Instant::now(), |core, _| {
+        self.with(Instant::now(), |core, wakes| {
             core.proto.send_trailers(id, trailers, &mut core.duplex.pending)?;
             let end_at = core.duplex.framed();
-            Self::on_slot(core, id, |slot| slot.end_at = end_at)
+            Self::on_slot(core, id, |slot| {
+                slot.end_at = end_at;
+                slot.notify_reader(wakes);
+            })
         })
     }
 
@@ -586,6 +608,16 @@ impl<P: Exchanges> Carrier for Shared<P> {
 
     fn is_sending(&self, id: u32) -> bool {
         self.lock().proto.slot(id).is_some_and(|slot| slot.sending == Sending::Open)
+    }
+
+    fn missing(&self, id: u32) -> Missing {
+        let mut core = self.lock();
+        let (sent, stalled, last_in) = (core.duplex.sent(), core.duplex.stalled, core.last_in);
+        match (core.proto.slot(id), stalled) {
+            (Some(slot), Some(since)) if slot.end_at > sent => Missing::Room(since),
+            (Some(slot), _) if slot.begun => Missing::Rest(last_in),
+            _ => Missing::Answer,
+        }
     }
 
     fn look(&self, now: Instant) -> bool {
@@ -875,6 +907,18 @@ impl Stream {
     /// Whether our half may still be sent.
     pub(crate) fn is_sending(&self) -> bool {
         self.inner.conn.is_sending(self.inner.id)
+    }
+
+    /// What is missing before the answer.
+    pub(crate) fn missing(&self) -> Missing {
+        self.inner.conn.missing(self.inner.id)
+    }
+}
+
+/// Adds a waker that is not there yet: a thread that looks again and again waits only once.
+fn once(waiting: &mut Vec<Waker>, waker: &Waker) {
+    if !waiting.iter().any(|w| w.same(waker)) {
+        waiting.push(waker.clone());
     }
 }
 

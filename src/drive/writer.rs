@@ -3,11 +3,11 @@
 use super::{
     cancel::Limits,
     fault::{CANCEL, Fault},
-    stream::{Sent, Stream},
+    stream::{Missing, Progress, Sent, Stream},
     wait::block_on,
 };
 use crate::{
-    error::{Error, ErrorKind, Phase, Result},
+    error::{Error, ErrorKind, Phase, Processed, Result},
     net::Cx,
     proto::End,
     time::Deadline,
@@ -31,6 +31,8 @@ pub struct BodyWriter {
     limits: Mutex<Limits>,
     /// The longest standstill.
     stall: Option<Duration>,
+    /// Since when there is no room for more.
+    waiting: Option<Instant>,
     /// When the whole exchange has to be over.
     deadline: Deadline,
     finished: bool,
@@ -38,7 +40,7 @@ pub struct BodyWriter {
 
 impl BodyWriter {
     pub(crate) fn new(stream: Stream, limits: Limits, stall: Option<Duration>, deadline: Deadline) -> Self {
-        BodyWriter { stream, limits: Mutex::new(limits), stall, deadline, finished: false }
+        BodyWriter { stream, limits: Mutex::new(limits), stall, waiting: None, deadline, finished: false }
     }
 
     fn run<T>(
@@ -46,23 +48,40 @@ impl BodyWriter {
         until: Deadline,
         mut step: impl FnMut(&Stream, &mut Cx<'_>) -> Poll<Result<T, Fault>>,
     ) -> Result<Option<T>> {
-        let (stream, deadline, stall) = (&self.stream, self.deadline, self.stall);
-        let limits = self.limits.get_mut().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let configured = deadline.earlier(Deadline::from(stall.and_then(|d| Instant::now().checked_add(d))));
-        block_on(until, |cx| {
+        let BodyWriter { stream, limits, stall, waiting, deadline, .. } = self;
+        let limits = limits.get_mut().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let result = block_on(until, |cx| {
             if let Err(e) = limits.check(cx) {
-                return Poll::Ready(Err(e.in_phase(Phase::Send)));
+                return Poll::Ready(Err(e));
             }
-            match step(stream, cx) {
-                Poll::Ready(result) => Poll::Ready(result.map_err(|fault| fault.to_error().in_phase(Phase::Send))),
-                Poll::Pending if configured.has_passed(cx.now) => Poll::Ready(Err(stalled(stall))),
-                Poll::Pending => {
-                    cx.wait_until(configured);
-                    Poll::Pending
-                }
+            if let Poll::Ready(result) = step(stream, cx) {
+                *waiting = None;
+                return Poll::Ready(result.map_err(|fault| fault.to_error()));
             }
-        })
-        .transpose()
+            // A wire that takes a little at a time does not stand still, however long it takes to make room.
+            let since = match stream.missing() {
+                Missing::Room(since) => since,
+                Missing::Answer | Missing::Rest(_) => *waiting.get_or_insert(cx.now),
+            };
+            let standstill = Deadline::from(stall.and_then(|d| since.checked_add(d)));
+            if deadline.has_passed(cx.now) || standstill.has_passed(cx.now) {
+                return Poll::Ready(Err(stalled(stall.filter(|_| standstill.has_passed(cx.now)))));
+            }
+            cx.wait_until(deadline.earlier(standstill));
+            Poll::Pending
+        });
+        result.transpose().map_err(|e| self.explain(e))
+    }
+
+    /// Adds to an error what is known of the exchange.
+    fn explain(&self, e: Error) -> Error {
+        let Progress { written, answered } = self.stream.progress();
+        let processed = match (answered, written) {
+            (true, _) => Processed::Yes,
+            (false, 0) => Processed::No,
+            (false, _) => Processed::Maybe,
+        };
+        e.in_phase(Phase::Send).with_processed(processed).with_bytes_written(written).with_attempts(1)
     }
 
     /// Takes what fits within `timeout` and returns how much: zero if nothing did.
@@ -104,22 +123,23 @@ impl BodyWriter {
     ///
     /// As [`finish`](Self::finish); and [`ErrorKind::Misuse`] where the message cannot carry trailers.
     pub fn finish_with_trailers(mut self, trailers: HeaderMap) -> Result<()> {
-        self.stream.send_trailers(&trailers).map_err(|fault| fault.to_error().in_phase(Phase::Send))?;
+        self.stream.send_trailers(&trailers).map_err(|fault| self.explain(fault.to_error()))?;
         self.finished = true;
         Ok(())
     }
 }
 
 fn stopped() -> Error {
-    Error::with(ErrorKind::Closed, "the peer has answered and wants no more of the body").in_phase(Phase::Send)
+    let text = "the peer has answered and wants no more of the body";
+    Error::with(ErrorKind::Closed, text).in_phase(Phase::Send).with_processed(Processed::Yes).with_attempts(1)
 }
 
 fn stalled(stall: Option<Duration>) -> Error {
     let text = match stall {
-        Some(d) => format!("the peer took nothing of the body for {d:?}, or the time for all was up"),
+        Some(d) => format!("the peer took nothing of the body for {d:?}"),
         None => "the time for the whole exchange was up while the body was sent".to_owned(),
     };
-    Error::with(ErrorKind::TimedOut, text).in_phase(Phase::Send)
+    Error::with(ErrorKind::TimedOut, text)
 }
 
 impl Write for BodyWriter {
