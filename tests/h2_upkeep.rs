@@ -388,9 +388,10 @@ fn without_upkeep_an_idle_connection_is_closed_at_the_limit() {
     let head = second.request();
     second.answer(head.stream, 200, b"");
     assert_ne!(asked.join().unwrap().connection().id, id);
-    assert_eq!(link.rest().iter().map(|f| f.kind).filter(|k| *k != WINDOW_UPDATE && *k != SETTINGS).collect::<Vec<_>>(), [
-        GOAWAY
-    ]);
+    assert_eq!(
+        link.rest().iter().map(|f| f.kind).filter(|k| *k != WINDOW_UPDATE && *k != SETTINGS).collect::<Vec<_>>(),
+        [GOAWAY]
+    );
 }
 
 /// Those tests that look at the threads of the process run one at a time.
@@ -489,10 +490,7 @@ fn the_next_upkeep_is_when_something_is_due() {
 #[test]
 fn calm_doubles_the_interval_of_its_origin() {
     let interval = Duration::from_secs(100);
-    let farewells = [
-        Frame::goaway(1, ENHANCE_YOUR_CALM, b""),
-        Frame::goaway(1, NO_ERROR, b"too_many_pings"),
-    ];
+    let farewells = [Frame::goaway(1, ENHANCE_YOUR_CALM, b""), Frame::goaway(1, NO_ERROR, b"too_many_pings")];
     type Notice = fn(&Client, &Peer);
     let notices: [(&str, Notice); 2] = [("upkeep", |client, _| _ = client.upkeep()), ("checkout", |_, _| {})];
     for farewell in farewells {
