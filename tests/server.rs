@@ -5,12 +5,12 @@ mod raw;
 
 #[path = "server/basics.rs"]
 mod basics;
+#[path = "server/files.rs"]
+mod files;
 #[path = "server/limits.rs"]
 mod limits;
 #[path = "server/ours.rs"]
 mod ours;
-#[path = "server/files.rs"]
-mod files;
 #[cfg(feature = "tls")]
 #[path = "server/tls.rs"]
 mod tls;

@@ -33,11 +33,9 @@ fn client(authority: &Authority, protocol: Protocol) -> Client {
 fn alpn_decides() {
     let authority = Authority::new("server test");
     let server = server(&authority, ServerTimeouts::default());
-    for (protocol, version) in [
-        (Protocol::Auto, Version::HTTP_2),
-        (Protocol::Http1, Version::HTTP_11),
-        (Protocol::Http2, Version::HTTP_2),
-    ] {
+    for (protocol, version) in
+        [(Protocol::Auto, Version::HTTP_2), (Protocol::Http1, Version::HTTP_11), (Protocol::Http2, Version::HTTP_2)]
+    {
         let client = client(&authority, protocol);
         for len in [0, 1, 100_000, 8 << 20] {
             let answer = client.post(server.url("/")).body(vec![7; len]).send().unwrap();
