@@ -220,6 +220,8 @@ impl Call {
                 Err(e) => Poll::Ready(Err(self.give_up(e))),
             };
             match step {
+                // A connection that ends wakes those who are on it; who waits for something else has to be told of a shutdown.
+                Poll::Pending if !self.is_open() && self.inner.pool.stopped.register(cx.waker) => {}
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(Ok(None)) => {}
                 Poll::Ready(Ok(Some(response))) => {
@@ -237,10 +239,14 @@ impl Call {
         }
     }
 
+    fn is_open(&self) -> bool {
+        matches!(self.state, State::Exchanging(_) | State::Upgrading(_))
+    }
+
     /// Looks whether the call has to end whatever its state.
     fn check(&mut self, cx: &mut Cx<'_>) -> Result<()> {
         self.limits.check(cx)?;
-        if self.inner.pool.is_stopped() && !matches!(self.state, State::Exchanging(_)) {
+        if self.inner.pool.is_stopped() {
             return Err(Error::with(ErrorKind::Cancelled, "the client was shut down"));
         }
         let deadline = self.deadline();

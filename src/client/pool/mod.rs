@@ -13,7 +13,7 @@ use super::{
     url::Origin,
 };
 use crate::{
-    drive::{Carrier, CloseReason, ConnectionInfo, ENHANCE_YOUR_CALM, Record},
+    drive::{Cancel, Carrier, CloseReason, ConnectionInfo, ENHANCE_YOUR_CALM, Record},
     net::{Cx, Waker},
 };
 use http::Version;
@@ -88,6 +88,8 @@ pub(crate) struct Pool {
     state: Mutex<State>,
     pub(crate) counters: Counters,
     pub(crate) record: Arc<Record>,
+    /// Cancelled once nothing new is taken any more.
+    pub(crate) stopped: Cancel,
 }
 
 /// The answer of a pool that is asked for a connection.
@@ -109,7 +111,7 @@ impl fmt::Debug for Pool {
 
 impl Pool {
     pub(crate) fn new() -> Self {
-        Pool { state: Mutex::default(), counters: Counters::default(), record: Arc::default() }
+        Pool { state: Mutex::default(), counters: Counters::default(), record: Arc::default(), stopped: Cancel::new() }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -302,16 +304,12 @@ impl Pool {
 
     /// Takes nothing new any more.
     pub(crate) fn stop(&self) {
-        let mut state = self.lock();
-        state.stopped = true;
-        let wakers: Vec<_> = state.shelves.values_mut().flat_map(|s| std::mem::take(&mut s.waiters)).collect();
-        drop(state);
-        wakers.iter().for_each(Waker::wake);
+        self.stopped.cancel();
     }
 
     /// Whether it takes nothing new.
     pub(crate) fn is_stopped(&self) -> bool {
-        self.lock().stopped
+        self.stopped.is_cancelled()
     }
 
     /// Takes an HTTP/1 connection back that served its exchange.
@@ -322,7 +320,7 @@ impl Pool {
         let mut oldest = None;
         let mut state = self.lock();
         let keep = usable
-            && !state.stopped
+            && !self.is_stopped()
             && state.idle < lease.limits.max_idle
             && unused > Duration::ZERO
             && lease.limits.max_idle_per_origin > 0;
