@@ -147,7 +147,7 @@ impl Pool {
     /// What `checkout` would hand out, not looked at yet; and what was past its time.
     fn choose(self: &Arc<Self>, key: &Key, wish: Wish<'_>, cx: &Cx<'_>) -> (Checkout, Past) {
         let mut state = self.lock();
-        let past = state.purge(key);
+        let mut past = state.purge(key);
         let State { shelves, idle, .. } = &mut *state;
         if !shelves.contains_key(key) {
             shelves.insert(key.clone(), Shelf::default());
@@ -163,6 +163,10 @@ impl Pool {
         let queue = shelf.shared.iter().rev().find(|kept| !wish.limits.more_when_full && !kept.conn.is_suspect());
         if let Some(kept) = shared.or(queue) {
             return (Checkout::Ready(lease(kept.conn.clone(), true)), past);
+        }
+        if wish.fresh {
+            *idle -= shelf.idle.len();
+            past.extend(shelf.idle.drain(..).map(|kept| (kept, CloseReason::Idle)));
         }
         if let Some(kept) = shelf.idle.pop() {
             shelf.used += 1;
@@ -364,4 +368,6 @@ pub(crate) struct Wish<'a> {
     pub(crate) cap: Option<usize>,
     /// A new connection may turn out to be HTTP/2.
     pub(crate) hopeful: bool,
+    /// HTTP/1 connections that were kept are suspect: one of them ended without an answer.
+    pub(crate) fresh: bool,
 }
