@@ -266,7 +266,7 @@ fn the_checker_sees_what_it_is_for() {
         ("src/net/dial.rs", "type R = crate::Recv<u8>;", &["src/net/dial.rs:1: crate::Recv: net may name b64, buf, error, time"]),
         ("src/buf.rs", "use crate::error::Error;", &["src/buf.rs:1: crate::error::Error: buf may name "]),
         ("src/server/mod.rs", "impl From<crate::client::Client> for X {}",
-            &["src/server/mod.rs:1: crate::client::Client: server may name buf, error, fields, recv, time, drive, net, proto, ws"]),
+            &["src/server/mod.rs:1: crate::client::Client: server may name b64, buf, error, fields, recv, time, drive, net, proto, ws"]),
         // What is allowed.
         ("src/net/dial.rs", "use crate::{buf::RecvBuf, error::Error, time::Deadline}; use super::tcp; use crate::Error;", &[]),
         ("src/net/dial/race.rs", "use super::super::tcp;", &[]),
@@ -302,7 +302,7 @@ fn the_checker_sees_what_it_is_for() {
         ("src/net/tls.rs", "use rustls::ClientConfig;", &[]),
         ("src/net/tls/verify.rs", "use rustls::ClientConfig;", &[]),
         ("src/net/tls_x.rs", "use rustls::ClientConfig;", &["src/net/tls_x.rs:1: rustls::ClientConfig: only net::tls may"]),
-        ("src/proto/h1/mod.rs", "fn f() -> httparse::Status<u8> {}", &["src/proto/h1/mod.rs:1: httparse::Status: only proto::h1::parse may"]),
+        ("src/proto/h1/mod.rs", "fn f() -> sha1_smol::Digest {}", &["src/proto/h1/mod.rs:1: sha1_smol::Digest: only proto::ws::handshake may"]),
     ];
     let engines = ["h1", "h2"].map(str::to_owned).into();
     let root = root_items("pub use http;\npub use error::{Error, Result};\npub use recv::Recv;");

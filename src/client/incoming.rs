@@ -101,6 +101,7 @@ impl Incoming {
             history: call.history.clone(),
             conn,
             reused,
+            attempts: call.attempts,
             timings: call.timings,
             body,
         }))
