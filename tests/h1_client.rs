@@ -41,7 +41,10 @@ fn every_framing_gives_the_same_body() {
         let peer = says(answer);
         let response = client().get(peer.url("/")).send().unwrap();
         assert_eq!(response.status(), 200, "{name}");
-        assert_eq!(response.content_length(), name.starts_with("length").then_some(11).or((name == "no reason").then_some(11)));
+        assert_eq!(
+            response.content_length(),
+            name.starts_with("length").then_some(11).or((name == "no reason").then_some(11))
+        );
         assert_eq!(whole(response).unwrap(), b"hello world", "{name}");
     }
 }
@@ -155,7 +158,9 @@ fn answers_without_a_body_keep_the_connection() {
     });
     let client = client();
     for (n, (method, path)) in
-        [("HEAD", "/x"), ("GET", "/204"), ("GET", "/304"), ("GET", "/0"), ("HEAD", "/x"), ("GET", "/")].into_iter().enumerate()
+        [("HEAD", "/x"), ("GET", "/204"), ("GET", "/304"), ("GET", "/0"), ("HEAD", "/x"), ("GET", "/")]
+            .into_iter()
+            .enumerate()
     {
         let response = client.request(method.parse().unwrap(), peer.url(path)).send().unwrap();
         assert_eq!(response.reused(), n > 0, "{method} {path}");
@@ -238,7 +243,10 @@ fn the_body_goes_out_after_100() {
 
 #[test]
 fn no_body_follows_a_refusal() {
-    for answer in ["HTTP/1.1 417 Expectation Failed\r\nContent-Length: 6\r\n\r\n", "HTTP/1.1 401 Unauthorized\r\nContent-Length: 6\r\n\r\n"] {
+    for answer in [
+        "HTTP/1.1 417 Expectation Failed\r\nContent-Length: 6\r\n\r\n",
+        "HTTP/1.1 401 Unauthorized\r\nContent-Length: 6\r\n\r\n",
+    ] {
         let (next, go) = mpsc::channel::<()>();
         let (done, came) = mpsc::channel();
         let script = Mutex::new((go, done));
@@ -255,7 +263,8 @@ fn no_body_follows_a_refusal() {
             done.send(conn.rest()).unwrap();
         });
         let client = client();
-        let mut response = client.post(peer.url("/")).expect_continue(ms(20_000)).body(vec![b'x'; 1000]).send().unwrap();
+        let mut response =
+            client.post(peer.url("/")).expect_continue(ms(20_000)).body(vec![b'x'; 1000]).send().unwrap();
         assert!(response.status().is_client_error());
         let mut three = [0; 3];
         response.body().read_exact(&mut three).unwrap();
@@ -491,7 +500,10 @@ fn bodies_of_every_kind_arrive_whole() {
     for n in [0, 1, 4096, 65_535, 65_536, 65_537, 1_000_000] {
         let kinds = [
             (client.put(peer.url("/")).body(bytes(n)), n.to_string()),
-            (client.put(peer.url("/")).body(Body::from_reader(Pattern::new(n as u64)).with_len(n as u64)), n.to_string()),
+            (
+                client.put(peer.url("/")).body(Body::from_reader(Pattern::new(n as u64)).with_len(n as u64)),
+                n.to_string(),
+            ),
             (client.put(peer.url("/")).body(Body::from_reader(Pattern::new(n as u64))), "chunked".to_owned()),
             (client.put(peer.url("/")).body(Body::from_fn(move || Ok(Pattern::new(n as u64)))), "chunked".to_owned()),
         ];
@@ -508,7 +520,11 @@ fn a_body_of_the_wrong_length_is_the_callers_mistake() {
         let peer = peer(|_, mut conn| assert!(conn.request().is_none(), "a part was taken for the whole"));
         let body = Body::from_reader(Pattern::new(given)).with_len(declared);
         let error = client().put(peer.url("/")).body(body).send().unwrap_err();
-        assert_eq!((error.kind(), error.phase()), (ErrorKind::InvalidInput, Phase::Send), "{declared}, {given}: {error}");
+        assert_eq!(
+            (error.kind(), error.phase()),
+            (ErrorKind::InvalidInput, Phase::Send),
+            "{declared}, {given}: {error}"
+        );
     }
 }
 
@@ -517,7 +533,11 @@ fn an_error_of_the_body_is_the_error_of_the_request() {
     struct Fails(bool);
     impl Read for Fails {
         fn read(&mut self, buf: &mut [u8]) -> std::io::Result<usize> {
-            if std::mem::replace(&mut self.0, true) { Err(std::io::Error::other("disk")) } else { Ok(buf.len().min(10)) }
+            if std::mem::replace(&mut self.0, true) {
+                Err(std::io::Error::other("disk"))
+            } else {
+                Ok(buf.len().min(10))
+            }
         }
     }
     let peer = peer(|_, mut conn| assert!(conn.request().is_none()));
