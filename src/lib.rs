@@ -1,19 +1,61 @@
-//! HTTP/1.1, HTTP/2 and WebSocket for programs that block.
+//! HTTP/1.1 and HTTP/2 for programs that block: command-line tools, GUI and game loops, agents, package managers, extensions of
+//! other languages. No async runtime, no hidden thread, no `unsafe` of its own.
+//!
+//! ```no_run
+//! # fn main() -> bowline::Result<()> {
+//! println!("{}", bowline::get("https://example.org").send()?.text()?);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! | to | use |
+//! |---|---|
+//! | make requests | [`Client`], [`RequestBuilder`], [`Response`] |
+//! | have many under way in one thread | [`RequestBuilder::start`], [`Pending`], [`Batch`] |
+//! | write a body while its answer is read | [`RequestBuilder::duplex`], [`BodyWriter`] |
+//! | own a connection | [`Client::connect`], [`Connection`] |
+//! | keep connections alive and watch them | [`Client::upkeep`], [`Client::connections`] |
+//! | end a wait from elsewhere | [`Cancel`], [`ClientBuilder::interrupt`] |
+//! | sign, retry, trace | [`Hook`] |
+//! | bring sockets, names or wires of your own | [`net`] |
+//!
+//! The [`guide`] answers the questions that go beyond one type: time limits, keep-alive, HTTP versions, retries, waiting.
+//!
+//! # No hidden thread
+//!
+//! The calling thread does all the work. The exceptions are said here: a name lookup under a deadline, which `getaddrinfo` makes in a
+//! short-lived helper thread, and what the program asks for by name ([`ClientBuilder::keep_alive_thread`]).
+//!
+//! # Features
+//!
+//! | feature | adds |
+//! |---|---|
+//! | `tls` (default) | https: rustls with ring, webpki-roots |
+//! | `gzip` (default) | gzip and deflate decoding of bodies |
+//! | `aws-lc` | aws-lc-rs instead of ring |
+//! | `deflate` | permessage-deflate for WebSocket |
+//! | `json` | JSON bodies (serde) |
+//! | `socks` | `socks5://` proxies |
+//! | `rustls-api` | rustls types in signatures; outside the semver promise |
+//! | `unstable-proto` | the engines, as `proto`; outside the semver promise |
 #![forbid(unsafe_code)]
 
 pub use http;
 
+mod b64;
 mod buf;
 mod client;
 mod drive;
 mod error;
 mod fields;
+pub mod guide;
 pub mod net;
 #[cfg(feature = "unstable-proto")]
 pub mod proto;
 #[cfg(not(feature = "unstable-proto"))]
 mod proto;
 mod recv;
+mod server;
 mod time;
 
 pub use client::{
@@ -30,4 +72,5 @@ pub use net::Proxy;
 pub use net::Tls;
 pub use proto::Role;
 pub use recv::Recv;
+pub use server::{Exchange, Handler, Server, ServerHandle, ServerTimeouts, resolve as server_path};
 pub use time::Deadline;

@@ -1,7 +1,11 @@
-//! The command lines of the examples.
+//! What the examples share: their command lines, JSON, filler.
 
 #[path = "../examples/support/fetch_args.rs"]
 mod fetch_args;
+#[path = "../examples/support/filler.rs"]
+mod filler;
+#[path = "../examples/support/json.rs"]
+mod json;
 #[path = "../examples/support/serve_args.rs"]
 mod serve_args;
 #[path = "../examples/support/words.rs"]
@@ -9,7 +13,7 @@ mod words;
 
 use fetch_args::{Body, FETCH_USAGE, Fetch, Version};
 use serve_args::{Only, SERVE_USAGE, Serve, ServeTls};
-use std::time::Duration;
+use std::{io::Read, time::Duration};
 use words::Usage;
 
 /// The words of a line; quotes are not needed here.
@@ -169,5 +173,32 @@ fn the_usage_names_every_option() {
         for option in split(options) {
             assert!(text.split([' ', ',', '\n']).any(|w| w == option), "{option}");
         }
+    }
+}
+
+#[test]
+fn json_is_escaped() {
+    let object = json::Object::new()
+        .string("plain", "a/b é \u{1F600}")
+        .string("q\"uote", "\\ \" \n\r\t\0\u{1b}\u{7f}\u{2028}")
+        .raw("number", 7)
+        .raw("nested", json::Object::new().end());
+    let expected = "{\"plain\":\"a/b é \u{1F600}\",\"q\\\"uote\":\"\\\\ \\\" \\n\\r\\t\\u0000\\u001b\\u007f\\u2028\",\"number\":7,\"nested\":{}}";
+    assert_eq!(object.end(), expected);
+}
+
+#[test]
+fn filler_is_the_same_however_it_is_read() {
+    let expected: Vec<u8> = (0..1000u32).map(|n| (n % 251) as u8).collect();
+    for piece in [1, 7, 250, 251, 252, 999, 1000, 1001] {
+        let (mut all, mut filler, mut buf) = (Vec::new(), filler::Filler::new(1000), vec![0; piece]);
+        loop {
+            let n = filler.read(&mut buf).unwrap();
+            if n == 0 {
+                break;
+            }
+            all.extend_from_slice(&buf[..n]);
+        }
+        assert!(all == expected, "in pieces of {piece}");
     }
 }

@@ -63,11 +63,11 @@ usage: fetch [options] URL...
   --gap-ms N                          pause between repetitions
   --threads N                         from so many threads (default 1)
   --in-flight N                       at most so many at a time from each thread (default 1)
-  --linger-ms N                       keep the connections so long at the end
+  --linger-ms N                       serve the connections so long before the end
   -i                                  show the head of the response
-  -o PATH                             write the body to a file
-  -v                                  say what happens
-  --report                            print a summary at the end";
+  -o PATH                             write the bodies to a file
+  -v                                  say what happens, on standard error
+  --report                            print a JSON object for each request instead of its body";
 
 impl Fetch {
     /// Takes the words behind the program's name.

@@ -1,9 +1,8 @@
 //! The values of Authorization: basic and bearer.
 
-use crate::error::{Error, Result};
-use base64::{
-    Engine,
-    prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD},
+use crate::{
+    b64,
+    error::{Error, Result},
 };
 use http::HeaderValue;
 
@@ -20,7 +19,7 @@ pub(crate) fn basic(user: &str, password: &str) -> Result<HeaderValue> {
     if [user, password].into_iter().any(|text| text.chars().any(char::is_control)) {
         return Err(Error::invalid("the user name or password has a control character"));
     }
-    let encoded = BASE64_STANDARD.encode([user, ":", password].concat());
+    let encoded = b64::encode([user, ":", password].concat());
     sensitive(format!("Basic {encoded}"))
 }
 
@@ -39,11 +38,6 @@ pub(crate) fn bearer(token: &str) -> Result<HeaderValue> {
         return Err(Error::invalid(format!("byte {at} of the bearer token is not a visible ASCII character")));
     }
     sensitive(format!("Bearer {token}"))
-}
-
-/// Returns bytes in the alphabet for URLs, without padding: the value of HTTP2-Settings (RFC 7540, section 3.2.1).
-pub(crate) fn base64url(bytes: &[u8]) -> String {
-    BASE64_URL_SAFE_NO_PAD.encode(bytes)
 }
 
 fn sensitive(value: String) -> Result<HeaderValue> {

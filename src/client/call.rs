@@ -9,7 +9,7 @@
 //! Every state is polled; none of them waits.
 
 use super::{
-    Inner, auth,
+    Inner,
     connect::{self, Connecting},
     failure::{self, Failed},
     flight::Flight,
@@ -24,7 +24,10 @@ use super::{
     url::{Origin, Scheme},
 };
 use crate::{
-    drive::{Answer, Begun, Body, CANCEL, Carrier, Fault, Limits, Opening, Stopped, Stream, Upload, random, to_h2},
+    b64,
+    drive::{
+        Answer, Begun, Body, CANCEL, Carrier, Fault, Limits, Missing, Opening, Stopped, Stream, Upload, random, to_h2,
+    },
     error::{Error, ErrorKind, Phase, Processed, Result},
     net::{Cx, Route},
     proto::{
@@ -103,7 +106,7 @@ enum State {
     /// Was answered with a 101 to HTTP/2 and waits for the wire.
     Upgrading(Box<Exchange>),
     /// Waits before the next attempt.
-    Sleeping { until: Instant },
+    Sleeping { until: Deadline },
     /// Was answered, or failed.
     Over,
 }
@@ -214,7 +217,7 @@ impl Call {
         loop {
             let step = match self.check(cx) {
                 Ok(()) => self.step(cx),
-                Err(e) => Poll::Ready(Err(Failed::error(e))),
+                Err(e) => Poll::Ready(Err(self.give_up(e))),
             };
             match step {
                 Poll::Pending => return Poll::Pending,
@@ -249,23 +252,38 @@ impl Call {
         Ok(())
     }
 
+    /// Ends what is under way with an error that is no fault of it.
+    fn give_up(&mut self, e: Error) -> Failed {
+        let e = e.in_phase(self.phase());
+        match std::mem::replace(&mut self.state, State::Over) {
+            State::Exchanging(exchange) | State::Upgrading(exchange) => {
+                let progress = exchange.stream.progress();
+                exchange.stream.reset(CANCEL);
+                Failed::own(e, progress, exchange)
+            }
+            _ => Failed::error(e),
+        }
+    }
+
     fn step(&mut self, cx: &mut Cx<'_>) -> Poll<Result<Option<Box<Response>>, Failed>> {
         match std::mem::replace(&mut self.state, State::Over) {
             State::Begin => {
+                self.state = State::Begin;
+                self.begin(cx.now).map_err(Failed::error)?;
                 self.state = State::Slot { since: cx.now };
-                Poll::Ready(self.begin(cx.now).map(|()| None).map_err(Failed::error))
+                Poll::Ready(Ok(None))
             }
             State::Slot { since } => self.on_slot(since, cx),
             State::Dialling { connecting, since } => self.on_dialling(connecting, since, cx),
             State::Opening { place, since } => self.on_opening(place, since, cx),
             State::Exchanging(exchange) => self.on_exchanging(exchange, cx),
             State::Upgrading(exchange) => self.to_h2(exchange, cx),
-            State::Sleeping { until } if until <= cx.now => {
+            State::Sleeping { until } if until.has_passed(cx.now) => {
                 self.state = State::Begin;
                 Poll::Ready(Ok(None))
             }
             State::Sleeping { until } => {
-                cx.wait_until(Deadline::at(until));
+                cx.wait_until(until);
                 self.state = State::Sleeping { until };
                 Poll::Pending
             }
@@ -388,8 +406,8 @@ impl Call {
                 };
                 let timeouts = &self.options.timeouts;
                 let (resolve_by, connect_by) = (limit(timeouts.resolve_limit()), limit(timeouts.connect_limit()));
-                let connecting =
-                    Connecting::new(&settings, &key, permit, resolve_by, connect_by).map_err(Failed::error)?;
+                let connecting = Connecting::new(&settings, &key, permit, resolve_by, connect_by)
+                    .map_err(|e| Failed::error(e.in_phase(Phase::Connect)))?;
                 self.timings.slot = cx.now.saturating_duration_since(since);
                 self.state = State::Dialling { connecting: Box::new(connecting), since: cx.now };
                 Poll::Ready(Ok(None))
@@ -534,6 +552,8 @@ impl Call {
                 if head.status == StatusCode::CONTINUE {
                     exchange.expect = None;
                 }
+                // It shows that the peer is at it: the wait for an answer begins again.
+                exchange.sent = exchange.sent.map(|_| cx.now);
                 let request_id = self.flight.id();
                 self.inner.trace(|| Trace::Informational {
                     request_id,
@@ -575,28 +595,33 @@ impl Call {
             cx.wait_until(until);
             return None;
         }
-        if let Some(upload) = exchange.upload.as_mut().filter(|upload| !upload.is_done()) {
-            let limit = timeouts.write_limit()?;
-            let until = Deadline::from(upload.stalls_at(limit, cx.now));
-            if until.has_passed(cx.now) {
-                return Some(
-                    Error::with(ErrorKind::TimedOut, format!("the peer took nothing of the body for {limit:?}"))
-                        .in_phase(Phase::Send),
-                );
-            }
-            cx.wait_until(until);
-            return None;
-        }
         if self.external && exchange.stream.is_sending() {
             return None;
         }
-        let sent = *exchange.sent.get_or_insert(if exchange.upload.is_some() { exchange.opened } else { cx.now });
-        let limit = timeouts.first_byte_limit()?;
-        let until = Deadline::from(sent.checked_add(limit));
+        let mut missing = exchange.stream.missing();
+        if let Missing::Room(_) = missing {
+            // Another thread may write the rest: this one is told, and counts from there.
+            if exchange.stream.poll_flushed(cx).is_ready() {
+                missing = Missing::Answer;
+            }
+        }
+        let uploading = exchange.upload.as_mut().filter(|upload| !upload.is_done());
+        let (phase, limit, since, what) = match (missing, uploading) {
+            (Missing::Room(since), _) => (Phase::Send, timeouts.write_limit(), since, "the peer took nothing"),
+            (_, Some(upload)) => (Phase::Send, timeouts.write_limit(), upload.moved(cx.now), "the body did not move"),
+            (Missing::Rest(since), None) => {
+                exchange.sent.get_or_insert(cx.now);
+                (Phase::FirstByte, timeouts.read_limit(), since, "the head of the answer stopped")
+            }
+            (Missing::Answer, None) => {
+                let sent = *exchange.sent.get_or_insert(cx.now);
+                (Phase::FirstByte, timeouts.first_byte_limit(), sent, "no answer came")
+            }
+        };
+        let limit = limit?;
+        let until = Deadline::from(since.checked_add(limit));
         if until.has_passed(cx.now) {
-            return Some(
-                Error::with(ErrorKind::TimedOut, format!("no answer came within {limit:?}")).in_phase(Phase::FirstByte),
-            );
+            return Some(Error::with(ErrorKind::TimedOut, format!("{what} for {limit:?}")).in_phase(phase));
         }
         cx.wait_until(until);
         None
@@ -636,7 +661,7 @@ impl Call {
             Err(failed) => return Poll::Ready(Err(failed)),
         };
         match self.verdict(Ok(&response)) {
-            Verdict::RetryAfter(pause) if self.can_repeat() => {
+            Verdict::RetryAfter(pause) if self.can_repeat() && self.has_time(now, pause) => {
                 self.sleep(now, pause);
                 return Poll::Ready(Ok(None));
             }
@@ -714,7 +739,7 @@ impl Call {
 
     fn sleep(&mut self, now: Instant, pause: Duration) {
         self.inner.pool.counters.retries.fetch_add(1, Ordering::Relaxed);
-        self.state = State::Sleeping { until: now.checked_add(pause).unwrap_or(now) };
+        self.state = State::Sleeping { until: Deadline::from(now.checked_add(pause)) };
     }
 
     fn repeat(&mut self, again: Again, now: Instant) {
@@ -787,7 +812,7 @@ impl Call {
         match &self.state {
             State::Begin => Phase::Build,
             State::Slot { .. } | State::Opening { .. } | State::Sleeping { .. } => Phase::Slot,
-            State::Dialling { .. } => Phase::Connect,
+            State::Dialling { connecting, .. } => connecting.phase(),
             State::Exchanging(exchange) if exchange.upload.as_ref().is_some_and(|u| !u.is_done()) => Phase::Send,
             State::Exchanging(_) | State::Upgrading(_) | State::Over => Phase::FirstByte,
         }
@@ -803,7 +828,7 @@ impl Call {
             return None;
         }
         let settings = connect::h2_config(&self.inner.settings).upgrade_payload();
-        let settings = HeaderValue::from_str(&auth::base64url(&settings)).ok()?;
+        let settings = HeaderValue::from_str(&b64::encode_url(settings)).ok()?;
         let mut head = self.head().clone();
         head.headers_mut().insert(header::UPGRADE, HeaderValue::from_static("h2c"));
         head.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("Upgrade, HTTP2-Settings"));

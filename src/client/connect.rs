@@ -142,6 +142,11 @@ impl Connecting {
         self.dialling.poll(cx)
     }
 
+    /// What is going on.
+    pub(crate) fn phase(&self) -> Phase {
+        self.dialling.dial.phase()
+    }
+
     /// Puts the protocol on what was dialled and lets others share it.
     pub(crate) fn finish(self, settings: &Settings, dialled: Dialled, version: Version, now: Instant) -> Connected {
         let (took, addresses) = (dialled.took, dialled.addresses.clone());

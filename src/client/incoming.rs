@@ -101,6 +101,7 @@ impl Incoming {
             history: call.history.clone(),
             conn,
             reused,
+            attempts: call.attempts,
             timings: call.timings,
             body,
         }))
@@ -127,16 +128,17 @@ impl Incoming {
     fn overdue(&mut self, cx: &mut Cx<'_>) -> Option<Error> {
         let since = *self.silent.get_or_insert(cx.now);
         let silence = Deadline::from(self.read_limit.and_then(|d| since.checked_add(d)));
-        let text = if self.deadline.has_passed(cx.now) {
-            "the time for the whole request was up while the body was read".to_owned()
-        } else if silence.has_passed(cx.now) {
-            format!("no byte of the body came for {:?}", self.read_limit.unwrap_or_default())
-        } else {
-            cx.wait_until(self.deadline.earlier(silence));
-            return None;
-        };
-        Some(Error::with(ErrorKind::TimedOut, text))
+        if silence.has_passed(cx.now) {
+            let text = format!("no byte of the body came for {:?}", self.read_limit.unwrap_or_default());
+            return Some(Error::with(ErrorKind::TimedOut, text));
+        }
+        cx.wait_until(self.deadline.earlier(silence));
+        None
     }
+}
+
+fn overran() -> Error {
+    Error::with(ErrorKind::TimedOut, "the time for the whole request was up while the body was read")
 }
 
 #[cfg(feature = "gzip")]
@@ -184,6 +186,10 @@ impl Source for Incoming {
         };
         if let Err(e) = self.limits.check(cx) {
             return Poll::Ready(Err(self.fail(e)));
+        }
+        // Looked at before what is there: a body that never pauses would outrun it.
+        if self.deadline.has_passed(cx.now) {
+            return Poll::Ready(Err(self.fail(overran())));
         }
         // What is left of the request goes out meanwhile; if it cannot, the answer tells more than the upload could.
         if upload.as_mut().is_some_and(|upload| upload.poll(stream, cx).is_ready()) {

@@ -58,6 +58,7 @@ pub(super) struct Parts {
     pub(super) history: Vec<(StatusCode, Uri)>,
     pub(super) conn: Arc<dyn Carrier>,
     pub(super) reused: bool,
+    pub(super) attempts: u32,
     pub(super) timings: Timings,
     pub(super) body: Body,
 }
@@ -123,6 +124,11 @@ impl Response {
     /// Returns whether the connection had served before.
     pub fn reused(&self) -> bool {
         self.parts.reused
+    }
+
+    /// Returns how many attempts it took, the automatic ones and those after redirects included.
+    pub fn attempts(&self) -> u32 {
+        self.parts.attempts
     }
 
     /// Returns where the time went.

@@ -70,7 +70,7 @@ impl Cancel {
     }
 
     /// Leaves the waker of a thread that is about to wait; returns whether the token is cancelled already.
-    fn register(&self, waker: &Waker) -> bool {
+    pub(crate) fn register(&self, waker: &Waker) -> bool {
         let mut wakers = self.shared.wakers.lock().unwrap_or_else(PoisonError::into_inner);
         if !wakers.iter().any(|w| w.same(waker)) {
             // Threads that ended leave a waker behind, which nobody else holds any more.
@@ -108,7 +108,7 @@ pub(crate) struct Limits {
     pub(crate) cancels: Vec<Cancel>,
     pub(crate) interrupt: Option<Interrupt>,
     /// When `interrupt` is to be asked next.
-    next_check: Option<Instant>,
+    next_check: Option<Deadline>,
 }
 
 impl Limits {
@@ -129,14 +129,15 @@ impl Limits {
             }
         }
         let Some(interrupt) = &self.interrupt else { return Ok(()) };
-        let due = *self.next_check.get_or_insert_with(|| cx.now + interrupt.every);
-        if due <= cx.now {
+        let next = Deadline::from(cx.now.checked_add(interrupt.every));
+        let due = self.next_check.get_or_insert(next);
+        if due.has_passed(cx.now) {
             if (interrupt.check)() == Flow::Stop {
                 return Err(cancelled());
             }
-            self.next_check = Some(cx.now + interrupt.every);
+            *due = next;
         }
-        cx.wait_until(Deadline::from(self.next_check));
+        cx.wait_until(*due);
         Ok(())
     }
 }

@@ -102,6 +102,8 @@ pub enum CloseReason {
     Violation,
     /// An error of the operating system.
     Error,
+    /// It served its last exchange, as either end had said.
+    Finished,
     /// The program shut it down.
     Shutdown,
 }
@@ -112,7 +114,7 @@ impl CloseReason {
         match self {
             Self::PingUnanswered | Self::WriteStalled => UpkeepAction::ClosedDead,
             Self::Idle | Self::TooOld | Self::Shutdown => UpkeepAction::ClosedIdle,
-            Self::ByPeer | Self::Violation | Self::Error => UpkeepAction::ClosedByPeer,
+            Self::ByPeer | Self::Violation | Self::Error | Self::Finished => UpkeepAction::ClosedByPeer,
         }
     }
 }

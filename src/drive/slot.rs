@@ -37,6 +37,8 @@ pub(crate) struct Slot {
     pub(super) sending: Sending,
     /// At least one byte of the answer arrived.
     pub(super) answered: bool,
+    /// A part of a head arrived, and the rest of it did not (HTTP/1).
+    pub(super) begun: bool,
     /// Where our message begins in what was framed on the connection.
     pub(super) head_at: Position,
     /// Behind the last byte of our message framed so far.
@@ -70,6 +72,7 @@ impl Slot {
             receiving: Receiving::Open,
             sending: Sending::Open,
             answered: false,
+            begun: false,
             head_at,
             end_at: head_at,
             reader: None,
@@ -117,6 +120,16 @@ impl Slot {
             self.notify_writer(wakes);
         }
         self.notify_reader(wakes);
+    }
+
+    /// Returns whether the exchange was over before its end.
+    pub(super) fn has_failed(&self) -> bool {
+        matches!(self.receiving, Receiving::Failed(_)) || self.sending == Sending::Stopped
+    }
+
+    /// Returns whether there is, or can be, more of the peer's message to take.
+    pub(super) fn has_more(&self) -> bool {
+        !matches!(self.receiving, Receiving::Ended) || !self.body.is_empty() || self.trailers.is_some()
     }
 
     /// Returns whether both messages are complete.

@@ -4,6 +4,7 @@ use super::{
     duplex::Position,
     fault::{Cause, Fault},
     info::{CloseReason, ConnectionInfo, ConnectionState, UpkeepAction},
+    keep::{Closing, Rule},
     record::Happened,
     shared::{Core, Protocol, Shared},
     slot::{Receiving, Sending, Slot, Wakes},
@@ -12,7 +13,7 @@ use crate::{
     buf::RecvBuf,
     error::ErrorKind,
     fields::Fields,
-    net::{Cx, Lead, Waker, Wire},
+    net::{Cx, Interest, Lead, Ready, Waker, Wire},
     proto::{
         End, RequestHead, ResponseHead,
         h1::{Length, TargetForm},
@@ -138,6 +139,17 @@ pub(crate) struct Progress {
     pub(crate) answered: bool,
 }
 
+/// What has to happen before an answer can be complete.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Missing {
+    /// The wire has to take what was framed for the exchange; it has taken nothing since then.
+    Room(Instant),
+    /// The answer has to begin.
+    Answer,
+    /// The head of the answer has to go on; its last byte came then.
+    Rest(Instant),
+}
+
 /// How far our message is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Sent {
@@ -167,6 +179,24 @@ pub(crate) trait Carrier: Send + Sync {
     ) -> Poll<Result<Begun, Fault>>;
     /// The next exchange the peer began; `None`: there will be no more.
     fn poll_accept(self: Arc<Self>, cx: &mut Cx<'_>) -> Poll<Option<(Stream, RequestHead)>>;
+    /// Server: the exchange the peer began next, if one waits.
+    fn accept(self: Arc<Self>, now: Instant) -> Option<(Stream, RequestHead)>;
+    /// Server: from now on this waker is woken when the connection needs its keeper, which then calls `accept`, `charge` and `closing`.
+    fn keep(&self, keeper: Waker);
+    /// Server: what the keeper has to watch the wire for from now on, since nobody else does.
+    fn charge(&self, rule: Rule) -> Option<Interest>;
+    /// Server: does for the keeper what the wire is ready for and what is due; returns whether anything arrived.
+    fn tend(&self, ready: Ready, now: Instant) -> bool;
+    /// Server: tells the peer which of its exchanges are the last that are served.
+    fn goodbye(&self);
+    /// Server: ends the connection after what is framed, and what the peer should be told.
+    fn finish(&self, cause: Cause);
+    /// Server: takes a step in ending the connection, if it is over.
+    fn closing(&self, now: Instant) -> Closing;
+    /// Server: looks whether the peer has given up the exchange.
+    fn has_gone(&self, id: u32, now: Instant) -> bool;
+    /// Server: whether anything follows the head of the request.
+    fn has_body(&self, id: u32) -> bool;
     /// The next head of the answer.
     fn poll_answer(self: Arc<Self>, id: u32, cx: &mut Cx<'_>) -> Poll<Result<Answer, Fault>>;
     /// The next bytes of the body; zero is its end.
@@ -197,6 +227,8 @@ pub(crate) trait Carrier: Send + Sync {
     fn wants_continue(&self, id: u32) -> bool;
     /// Whether our half of the exchange may still be sent.
     fn is_sending(&self, id: u32) -> bool;
+    /// What is missing before the answer.
+    fn missing(&self, id: u32) -> Missing;
     /// Looks at what arrived, without waiting; returns whether an exchange may begin on it now or later.
     fn look(&self, now: Instant) -> bool;
     /// Whether an exchange may begin on it now or later, without looking.
@@ -248,7 +280,7 @@ pub(crate) trait Carrier: Send + Sync {
 
 impl<P: Exchanges> Shared<P> {
     /// Runs `f` on the slot of an exchange; a fault if the exchange or the connection is over.
-    fn on_slot<R>(core: &mut Core<P>, id: u32, f: impl FnOnce(&mut Slot) -> R) -> Result<R, Fault> {
+    pub(super) fn on_slot<R>(core: &mut Core<P>, id: u32, f: impl FnOnce(&mut Slot) -> R) -> Result<R, Fault> {
         match (core.proto.slot(id), &core.over) {
             (Some(slot), _) => Ok(f(slot)),
             (None, Some(cause)) => Err(Fault::Over(cause.clone())),
@@ -338,29 +370,78 @@ impl<P: Exchanges> Carrier for Shared<P> {
     }
 
     fn poll_accept(self: Arc<Self>, cx: &mut Cx<'_>) -> Poll<Option<(Stream, RequestHead)>> {
+        if let Some(accepted) = self.clone().accept(cx.now) {
+            return Poll::Ready(Some(accepted));
+        }
         let waker = cx.waker.clone();
-        let accepted = self.with(cx.now, |core, wakes| {
+        let over = self.with(cx.now, |core, _| {
+            core.proto.wait_to_open(&waker);
+            // One that came in between wakes the thread only if it came behind the waker.
+            if core.proto.has_incoming() {
+                waker.wake();
+            }
+            core.over.is_some() || core.proto.is_over_for_new()
+        });
+        if over {
+            return Poll::Ready(None);
+        }
+        self.wait(cx);
+        Poll::Pending
+    }
+
+    fn accept(self: Arc<Self>, now: Instant) -> Option<(Stream, RequestHead)> {
+        let accepted = self.with(now, |core, wakes| {
             // A pipelined request may have been waiting for the end of the one before it.
-            core.ingest(cx.now, wakes);
-            if let Some(id) = core.proto.accept() {
-                if let Ok(Some(head)) = Self::on_slot(core, id, |slot| slot.request.take()) {
-                    return Poll::Ready(Some((id, head)));
+            core.ingest(now, wakes);
+            loop {
+                let id = core.proto.accept()?;
+                match Self::on_slot(core, id, |slot| (slot.has_failed(), slot.request.take())) {
+                    Ok((false, Some(head))) => {
+                        // What arrived behind the head.
+                        core.ingest(now, wakes);
+                        return Some((id, head));
+                    }
+                    // It was reset before anybody saw it. Only HTTP/2 has that, where no connection ends with its exchange.
+                    _ => drop(core.proto.drop_slot(id, now, &mut core.duplex.pending, wakes)),
                 }
             }
-            if core.over.is_some() || core.proto.is_over_for_new() {
-                return Poll::Ready(None);
-            }
-            core.proto.wait_to_open(&waker);
-            Poll::Pending
         });
-        match accepted {
-            Poll::Ready(Some((id, head))) => Poll::Ready(Some((Stream::new(self, id), head))),
-            Poll::Ready(None) => Poll::Ready(None),
-            Poll::Pending => {
-                self.wait(cx);
-                Poll::Pending
-            }
-        }
+        accepted.map(|(id, head)| (Stream::new(self, id), head))
+    }
+
+    fn keep(&self, keeper: Waker) {
+        self.set_keeper(keeper);
+    }
+
+    fn charge(&self, rule: Rule) -> Option<Interest> {
+        Shared::charge(self, rule)
+    }
+
+    fn tend(&self, ready: Ready, now: Instant) -> bool {
+        if self.is_led() { false } else { Lead::turn(self, ready, now) }
+    }
+
+    fn goodbye(&self) {
+        self.with(Instant::now(), |core, _| core.proto.goodbye(&mut core.duplex.pending));
+    }
+
+    fn finish(&self, cause: Cause) {
+        self.with(Instant::now(), |core, wakes| {
+            core.proto.goodbye(&mut core.duplex.pending);
+            core.end(cause, wakes);
+        });
+    }
+
+    fn closing(&self, now: Instant) -> Closing {
+        Shared::closing(self, now)
+    }
+
+    fn has_body(&self, id: u32) -> bool {
+        self.lock().proto.slot(id).is_some_and(|slot| slot.has_more())
+    }
+
+    fn has_gone(&self, id: u32, now: Instant) -> bool {
+        Shared::has_gone(self, id, now)
     }
 
     fn poll_answer(self: Arc<Self>, id: u32, cx: &mut Cx<'_>) -> Poll<Result<Answer, Fault>> {
@@ -433,7 +514,7 @@ impl<P: Exchanges> Carrier for Shared<P> {
 
     fn poll_send(self: Arc<Self>, id: u32, data: &[u8], end: End, cx: &mut Cx<'_>) -> Poll<Result<Sent, Fault>> {
         let waker = cx.waker;
-        let sent = self.with(cx.now, |core, _| {
+        let sent = self.with(cx.now, |core, wakes| {
             let failed = Self::on_slot(core, id, |slot| match (&slot.receiving, slot.sending) {
                 (Receiving::Failed(fault), _) => Some(Err(fault.clone())),
                 (_, Sending::Stopped) => Some(Ok(Sent::Stopped)),
@@ -444,10 +525,16 @@ impl<P: Exchanges> Carrier for Shared<P> {
                 return result.map(Poll::Ready);
             }
             if core.duplex.unsent() >= ROOM {
-                core.room.push(waker.clone());
+                once(&mut core.room, waker);
                 return Ok(Poll::Pending);
             }
             let n = Self::frame(core, id, data, end)?;
+            // Whoever waits for the answer counts from here.
+            Self::on_slot(core, id, |slot| {
+                if slot.sending == Sending::Ended {
+                    slot.notify_reader(wakes);
+                }
+            })?;
             if n > 0 || data.is_empty() {
                 return Ok(Poll::Ready(Sent::Some(n)));
             }
@@ -476,7 +563,7 @@ impl<P: Exchanges> Carrier for Shared<P> {
                 (false, _, None) => Poll::Pending,
             });
             if let Ok(Poll::Pending) = flushed {
-                core.flushing.push(waker.clone());
+                once(&mut core.flushing, waker);
             }
             flushed
         });
@@ -491,10 +578,13 @@ impl<P: Exchanges> Carrier for Shared<P> {
     }
 
     fn send_trailers(&self, id: u32, trailers: &HeaderMap) -> Result<(), Fault> {
-        self.with(Instant::now(), |core, _| {
+        self.with(Instant::now(), |core, wakes| {
             core.proto.send_trailers(id, trailers, &mut core.duplex.pending)?;
             let end_at = core.duplex.framed();
-            Self::on_slot(core, id, |slot| slot.end_at = end_at)
+            Self::on_slot(core, id, |slot| {
+                slot.end_at = end_at;
+                slot.notify_reader(wakes);
+            })
         })
     }
 
@@ -586,6 +676,16 @@ impl<P: Exchanges> Carrier for Shared<P> {
 
     fn is_sending(&self, id: u32) -> bool {
         self.lock().proto.slot(id).is_some_and(|slot| slot.sending == Sending::Open)
+    }
+
+    fn missing(&self, id: u32) -> Missing {
+        let mut core = self.lock();
+        let (sent, stalled, last_in) = (core.duplex.sent(), core.duplex.stalled, core.last_in);
+        match (core.proto.slot(id), stalled) {
+            (Some(slot), Some(since)) if slot.end_at > sent => Missing::Room(since),
+            (Some(slot), _) if slot.begun => Missing::Rest(last_in),
+            _ => Missing::Answer,
+        }
     }
 
     fn look(&self, now: Instant) -> bool {
@@ -869,9 +969,31 @@ impl Stream {
         self.inner.conn.wants_continue(self.inner.id)
     }
 
+    /// Server: whether anything follows the head of the request.
+    pub(crate) fn has_body(&self) -> bool {
+        self.inner.conn.has_body(self.inner.id)
+    }
+
+    /// Server: looks whether the peer has given the exchange up.
+    pub(crate) fn has_gone(&self) -> bool {
+        self.inner.conn.has_gone(self.inner.id, Instant::now())
+    }
+
     /// Whether our half may still be sent.
     pub(crate) fn is_sending(&self) -> bool {
         self.inner.conn.is_sending(self.inner.id)
+    }
+
+    /// What is missing before the answer.
+    pub(crate) fn missing(&self) -> Missing {
+        self.inner.conn.missing(self.inner.id)
+    }
+}
+
+/// Adds a waker that is not there yet: a thread that looks again and again waits only once.
+fn once(waiting: &mut Vec<Waker>, waker: &Waker) {
+    if !waiting.iter().any(|w| w.same(waker)) {
+        waiting.push(waker.clone());
     }
 }
 

@@ -92,9 +92,9 @@ impl Upload {
         self.stage == Stage::Done
     }
 
-    /// When the wire has stood still for too long, if it goes on like this.
-    pub(crate) fn stalls_at(&mut self, limit: Duration, now: Instant) -> Option<Instant> {
-        self.moved.get_or_insert(now).checked_add(limit)
+    /// When something of it was framed last, or this was asked first.
+    pub(crate) fn moved(&mut self, now: Instant) -> Instant {
+        *self.moved.get_or_insert(now)
     }
 
     /// Frames as much as there is room for. Ready when everything was framed or nothing more is wanted.
@@ -149,8 +149,9 @@ impl Upload {
             }
             Poll::Ready(Err(e)) => return Poll::Ready(Err(e)),
         };
-        // The time a caller's reader took is not the peer's.
-        self.moved = Some(Instant::now());
+        // The time a caller's reader took is not the peer's: everything that follows in this step counts from here.
+        cx.now = Instant::now();
+        self.moved = Some(cx.now);
         (self.at, _) = (0, self.piece.truncate(n));
         self.read += n as u64;
         match self.length {

@@ -2,12 +2,12 @@
 
 use super::{
     cancel::Limits,
-    fault::{CANCEL, Fault},
-    stream::{Sent, Stream},
+    fault::{CANCEL, Fault, INTERNAL_ERROR},
+    stream::{Missing, Progress, Sent, Stream},
     wait::block_on,
 };
 use crate::{
-    error::{Error, ErrorKind, Phase, Result},
+    error::{Error, ErrorKind, Phase, Processed, Result},
     net::Cx,
     proto::End,
     time::Deadline,
@@ -31,14 +31,24 @@ pub struct BodyWriter {
     limits: Mutex<Limits>,
     /// The longest standstill.
     stall: Option<Duration>,
+    /// Since when there is no room for more.
+    waiting: Option<Instant>,
     /// When the whole exchange has to be over.
     deadline: Deadline,
     finished: bool,
+    /// The message has no body, whatever is written.
+    sink: bool,
 }
 
 impl BodyWriter {
     pub(crate) fn new(stream: Stream, limits: Limits, stall: Option<Duration>, deadline: Deadline) -> Self {
-        BodyWriter { stream, limits: Mutex::new(limits), stall, deadline, finished: false }
+        BodyWriter { stream, limits: Mutex::new(limits), stall, waiting: None, deadline, finished: false, sink: false }
+    }
+
+    /// Returns a writer whose bytes go nowhere: of an answer that ended with its head, as to HEAD.
+    pub(crate) fn sink(stream: Stream) -> Self {
+        let limits = Mutex::new(Limits::default());
+        BodyWriter { stream, limits, stall: None, waiting: None, deadline: Deadline::NEVER, finished: true, sink: true }
     }
 
     fn run<T>(
@@ -46,23 +56,40 @@ impl BodyWriter {
         until: Deadline,
         mut step: impl FnMut(&Stream, &mut Cx<'_>) -> Poll<Result<T, Fault>>,
     ) -> Result<Option<T>> {
-        let (stream, deadline, stall) = (&self.stream, self.deadline, self.stall);
-        let limits = self.limits.get_mut().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let configured = deadline.earlier(Deadline::from(stall.and_then(|d| Instant::now().checked_add(d))));
-        block_on(until, |cx| {
+        let BodyWriter { stream, limits, stall, waiting, deadline, .. } = self;
+        let limits = limits.get_mut().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let result = block_on(until, |cx| {
             if let Err(e) = limits.check(cx) {
-                return Poll::Ready(Err(e.in_phase(Phase::Send)));
+                return Poll::Ready(Err(e));
             }
-            match step(stream, cx) {
-                Poll::Ready(result) => Poll::Ready(result.map_err(|fault| fault.to_error().in_phase(Phase::Send))),
-                Poll::Pending if configured.has_passed(cx.now) => Poll::Ready(Err(stalled(stall))),
-                Poll::Pending => {
-                    cx.wait_until(configured);
-                    Poll::Pending
-                }
+            if let Poll::Ready(result) = step(stream, cx) {
+                *waiting = None;
+                return Poll::Ready(result.map_err(|fault| fault.to_error()));
             }
-        })
-        .transpose()
+            // A wire that takes a little at a time does not stand still, however long it takes to make room.
+            let since = match stream.missing() {
+                Missing::Room(since) => since,
+                Missing::Answer | Missing::Rest(_) => *waiting.get_or_insert(cx.now),
+            };
+            let standstill = Deadline::from(stall.and_then(|d| since.checked_add(d)));
+            if deadline.has_passed(cx.now) || standstill.has_passed(cx.now) {
+                return Poll::Ready(Err(stalled(stall.filter(|_| standstill.has_passed(cx.now)))));
+            }
+            cx.wait_until(deadline.earlier(standstill));
+            Poll::Pending
+        });
+        result.transpose().map_err(|e| self.explain(e))
+    }
+
+    /// Adds to an error what is known of the exchange.
+    fn explain(&self, e: Error) -> Error {
+        let Progress { written, answered } = self.stream.progress();
+        let processed = match (answered, written) {
+            (true, _) => Processed::Yes,
+            (false, 0) => Processed::No,
+            (false, _) => Processed::Maybe,
+        };
+        e.in_phase(Phase::Send).with_processed(processed).with_bytes_written(written).with_attempts(1)
     }
 
     /// Takes what fits within `timeout` and returns how much: zero if nothing did.
@@ -71,8 +98,8 @@ impl BodyWriter {
     ///
     /// As writing.
     pub fn write_timeout(&mut self, bytes: &[u8], timeout: Duration) -> Result<usize> {
-        if bytes.is_empty() {
-            return Ok(0);
+        if bytes.is_empty() || self.sink {
+            return Ok(bytes.len());
         }
         match self.run(Deadline::after(timeout), |stream, cx| stream.poll_send(bytes, End::More, cx))? {
             None => Ok(0),
@@ -88,6 +115,9 @@ impl BodyWriter {
     /// If the exchange failed, or fewer bytes were written than were declared. That the peer had answered already and wants no more is
     /// not an error.
     pub fn finish(mut self) -> Result<()> {
+        if self.sink {
+            return Ok(());
+        }
         self.finished = true;
         match self.run(Deadline::NEVER, |stream, cx| stream.poll_send(&[], End::Last, cx)) {
             Err(e) => {
@@ -104,28 +134,32 @@ impl BodyWriter {
     ///
     /// As [`finish`](Self::finish); and [`ErrorKind::Misuse`] where the message cannot carry trailers.
     pub fn finish_with_trailers(mut self, trailers: HeaderMap) -> Result<()> {
-        self.stream.send_trailers(&trailers).map_err(|fault| fault.to_error().in_phase(Phase::Send))?;
+        if self.sink {
+            return Ok(());
+        }
+        self.stream.send_trailers(&trailers).map_err(|fault| self.explain(fault.to_error()))?;
         self.finished = true;
         Ok(())
     }
 }
 
 fn stopped() -> Error {
-    Error::with(ErrorKind::Closed, "the peer has answered and wants no more of the body").in_phase(Phase::Send)
+    let text = "the peer has answered and wants no more of the body";
+    Error::with(ErrorKind::Closed, text).in_phase(Phase::Send).with_processed(Processed::Yes).with_attempts(1)
 }
 
 fn stalled(stall: Option<Duration>) -> Error {
     let text = match stall {
-        Some(d) => format!("the peer took nothing of the body for {d:?}, or the time for all was up"),
+        Some(d) => format!("the peer took nothing of the body for {d:?}"),
         None => "the time for the whole exchange was up while the body was sent".to_owned(),
     };
-    Error::with(ErrorKind::TimedOut, text).in_phase(Phase::Send)
+    Error::with(ErrorKind::TimedOut, text)
 }
 
 impl Write for BodyWriter {
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
-        if buf.is_empty() {
-            return Ok(0);
+        if buf.is_empty() || self.sink {
+            return Ok(buf.len());
         }
         match self.run(Deadline::NEVER, |stream, cx| stream.poll_send(buf, End::More, cx))? {
             Some(Sent::Some(n)) => Ok(n),
@@ -143,7 +177,8 @@ impl Write for BodyWriter {
 impl Drop for BodyWriter {
     fn drop(&mut self) {
         if !self.finished && self.stream.is_sending() {
-            self.stream.reset(CANCEL);
+            // A handler that panics is our fault, one that gives up is a decision.
+            self.stream.reset(if std::thread::panicking() { INTERNAL_ERROR } else { CANCEL });
         }
     }
 }

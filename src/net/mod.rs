@@ -3,6 +3,7 @@
 mod dial;
 mod listen;
 mod pair;
+mod poller;
 mod proxy;
 mod sleep;
 mod sys;
@@ -20,6 +21,7 @@ mod wait;
 pub(crate) use dial::{Dial, DialPlan, Dialled, Took, Via};
 pub(crate) use listen::{Accepted, Listener};
 pub use pair::{PairEnd, pair};
+pub(crate) use poller::Poller;
 pub use proxy::Proxy;
 pub(crate) use proxy::{ProxyServer, Route};
 #[cfg(unix)]
@@ -27,6 +29,8 @@ pub(crate) use sys::connect_unix;
 pub(crate) use sys::{connect_result, start_connect};
 pub(crate) use task::{Cx, Lead, Part, Wants};
 pub use tcp::Tcp;
+#[cfg(feature = "rustls-api")]
+pub(crate) use tls::RustlsServerConfig;
 #[cfg(feature = "tls")]
 pub use tls::Tls;
 #[cfg(feature = "tls")]

@@ -258,6 +258,17 @@ impl Conn {
         let _ = self.stream.write_all(bytes.as_ref()).and_then(|()| self.stream.flush());
     }
 
+    /// Sends byte after byte, so far apart, until the client has gone or everything is sent.
+    pub fn drip(&mut self, bytes: impl AsRef<[u8]>, every: Duration) {
+        for byte in bytes.as_ref() {
+            if self.stream.write_all(&[*byte]).is_err() {
+                return;
+            }
+            // This is what the peer does, it waits for nothing.
+            thread::sleep(every);
+        }
+    }
+
     /// Answers 200 with this body.
     pub fn answer(&mut self, body: &str) {
         self.say(format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len()));

@@ -174,6 +174,11 @@ impl Dial {
         }
     }
 
+    /// Returns what is going on.
+    pub(crate) fn phase(&self) -> Phase {
+        self.stage.phase()
+    }
+
     fn step(&mut self, stage: Stage, cx: &mut Cx<'_>) -> Result<Turn, Failure> {
         match stage {
             Stage::Start => self.start(cx),

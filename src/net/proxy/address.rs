@@ -1,7 +1,9 @@
 //! Where a proxy is, and who we are to it.
 
-use crate::error::{Error, ErrorKind, Result};
-use base64::{Engine, engine::general_purpose::STANDARD};
+use crate::{
+    b64,
+    error::{Error, ErrorKind, Result},
+};
 use http::HeaderValue;
 use std::fmt;
 
@@ -98,7 +100,7 @@ impl ProxyServer {
         let credentials = self.credentials.as_ref()?;
         // RFC 7617, section 2: user-id and password with a colon between.
         let plain = [&credentials.user[..], b":", &credentials.password].concat();
-        let mut value = HeaderValue::try_from(format!("Basic {}", STANDARD.encode(plain))).ok()?;
+        let mut value = HeaderValue::try_from(format!("Basic {}", b64::encode(plain))).ok()?;
         value.set_sensitive(true);
         Some(value)
     }

@@ -176,7 +176,7 @@ impl Connection {
             live.recv_left = length;
         }
         self.await_end(stream, end);
-        Ok(Event::Head { stream, head }.into())
+        Ok(self.give(Event::Head { stream, head }))
     }
 
     /// The last event of the stream follows this one.
@@ -224,7 +224,7 @@ impl Connection {
                 return self.violate(now, stream, Violation::TooManyInformational { stream, limit }, out);
             }
             live.informational += 1;
-            return Ok(Event::Informational { stream, head }.into());
+            return Ok(self.give(Event::Informational { stream, head }));
         }
         let bodiless = matches!(head.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
         let left = match live.asked {
@@ -241,7 +241,7 @@ impl Connection {
         (live.recv, live.recv_left) = (recv, left);
         self.guard.useful += 1;
         self.await_end(stream, end);
-        Ok(Event::Answer { stream, head }.into())
+        Ok(self.give(Event::Answer { stream, head }))
     }
 
     fn too_large(&mut self, now: Instant, stream: u32, out: &mut Vec<u8>) -> Result<Progress, Violation> {
@@ -272,7 +272,7 @@ impl Connection {
             return self.violate(now, stream, missing(stream, left), out);
         }
         self.await_end(stream, end);
-        Ok(Event::Trailers { stream, trailers }.into())
+        Ok(self.give(Event::Trailers { stream, trailers }))
     }
 }
 

@@ -44,6 +44,8 @@ pub struct Connection {
     /// How much of the input was seen: more is a sign of life.
     seen: usize,
     broken: Option<Violation>,
+    /// The event that `poll_event` is about to return; `None` between calls.
+    pub(super) event: Option<Event<'static>>,
     pub(super) decoder: Decoder,
     pub(super) encoder: Encoder,
     pub(super) scratch: Scratch,
@@ -104,6 +106,7 @@ impl Connection {
             reading: if role == Role::Server { Reading::Preface } else { Reading::Header },
             seen: 0,
             broken: None,
+            event: None,
             // What we announced holds once it is acknowledged.
             decoder: Decoder::new(Settings::INITIAL.header_table as usize),
             encoder,
@@ -217,15 +220,18 @@ impl Connection {
         let taken = match &step {
             Some(Step::Data { n, .. }) => *n,
             Some(Step::GoAway { debug, .. }) => frame::HEADER + 8 + debug,
-            Some(Step::Event(_)) | None => 0,
+            Some(Step::Event) | None => 0,
         };
         self.seen = input.len() - taken;
         let payload: &'b [u8] = if taken > 0 { input.take(taken) } else { &[] };
-        Ok(step.map(|step| match step {
-            Step::Event(event) => event,
-            Step::Data { stream, .. } => Event::Data { stream, data: payload },
-            Step::GoAway { last_id, code, .. } => Event::GoAway { last_id, code, debug: &payload[frame::HEADER + 8..] },
-        }))
+        Ok(match step {
+            None => None,
+            Some(Step::Event) => self.event.take(),
+            Some(Step::Data { stream, .. }) => Some(Event::Data { stream, data: payload }),
+            Some(Step::GoAway { last_id, code, .. }) => {
+                Some(Event::GoAway { last_id, code, debug: &payload[frame::HEADER + 8..] })
+            }
+        })
     }
 
     pub(super) fn alive(&self) -> Result<(), Violation> {

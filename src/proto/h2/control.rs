@@ -36,10 +36,10 @@ impl Connection {
         let answered = self.role == Role::Client && live.recv == RecvHalf::Ended && live.send != SendHalf::Ended;
         self.finish(stream);
         if answered && code == ErrorCode::NO_ERROR {
-            return Ok(Event::StopSending { stream }.into());
+            return Ok(self.give(Event::StopSending { stream }));
         }
         self.count_reset(now)?;
-        Ok(Event::Failed { stream, failure: Failure::Reset(code) }.into())
+        Ok(self.give(Event::Failed { stream, failure: Failure::Reset(code) }))
     }
 
     /// SETTINGS (RFC 9113, section 6.5).
@@ -73,7 +73,7 @@ impl Connection {
         self.adopt(peer)?;
         self.confirmed = true;
         self.reply(out, frame::settings_ack);
-        Ok(Event::Settings.into())
+        Ok(self.give(Event::Settings))
     }
 
     /// Applies what the peer asked for (RFC 9113, sections 6.5.3 and 6.9.2).
@@ -115,7 +115,7 @@ impl Connection {
         }
         let Some(rtt) = self.liveness.answer(payload, now) else { return Ok(Progress::Moved) };
         self.held = 0;
-        Ok(Event::PingAcked { payload, rtt }.into())
+        Ok(self.give(Event::PingAcked { payload, rtt }))
     }
 
     /// GOAWAY (RFC 9113, section 6.8).

@@ -17,6 +17,46 @@
 //! | `settings`, `ping`, `guard` | SETTINGS; liveness; floods |
 //! | [`hpack`] | header compression (RFC 7541) |
 //!
+//! # Examples
+//!
+//! Two ends, joined by two buffers instead of a wire.
+//!
+//! ```
+//! use bowline::proto::{End, RecvBuf, Role, h2::{Config, Connection, Event, Opened}};
+//! use std::time::Instant;
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let now = Instant::now();
+//! let (mut asks, mut answers) = (Vec::new(), Vec::new());
+//! let mut client = Connection::new(Role::Client, Config::new(Role::Client), now, &mut asks);
+//! let mut server = Connection::new(Role::Server, Config::new(Role::Server), now, &mut answers);
+//!
+//! let request = http::Request::get("http://example.com/").body(())?;
+//! assert_eq!(client.open(&request, End::Last, now, &mut asks)?, Opened::Stream(1));
+//!
+//! let mut input = RecvBuf::new();
+//! input.extend(&asks);
+//! while let Some(event) = server.poll_event(now, &mut input, &mut answers)? {
+//!     if let Event::Head { stream, head } = event {
+//!         assert_eq!(head.uri.path(), "/");
+//!         server.respond(stream, &http::Response::new(()), End::More, &mut answers)?;
+//!         server.send_data(stream, b"hello", End::Last, &mut answers)?;
+//!     }
+//! }
+//!
+//! let (mut input, mut body) = (RecvBuf::new(), Vec::new());
+//! input.extend(&answers);
+//! while let Some(event) = client.poll_event(now, &mut input, &mut asks)? {
+//!     if let Event::Data { stream, data } = event {
+//!         body.extend_from_slice(data);
+//!         client.release(stream, data.len(), &mut asks)?;
+//!     }
+//! }
+//! assert_eq!(body, b"hello");
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! # Flow control
 //!
 //! The window of the connection is credited when data was delivered or discarded, that of a stream when the caller

@@ -156,17 +156,17 @@ impl Liveness {
 
     /// Returns when the peer is dead if nothing comes in.
     fn death(&self, config: &Config) -> Option<Instant> {
-        let death = |flight: &Flight| flight.at.max(self.last_in) + Self::patience(flight, config);
-        self.flights.iter().map(death).min()
+        let death = |flight: &Flight| flight.at.max(self.last_in).checked_add(Self::patience(flight, config));
+        self.flights.iter().filter_map(death).min()
     }
 
     fn settings_deadline(&self, config: &Config) -> Option<Instant> {
-        Some(self.settings_sent? + config.settings_timeout?)
+        self.settings_sent?.checked_add(config.settings_timeout?)
     }
 
     fn idle_deadline(&self, config: &Config, busy: bool) -> Option<Instant> {
         let quiet = busy && self.flights.is_empty() && self.unasked < MAX_UNASKED;
-        quiet.then_some(self.quiet_since + config.read_idle_ping?)
+        if quiet { self.quiet_since.checked_add(config.read_idle_ping?) } else { None }
     }
 
     /// Returns when `due` has something to say; `busy` is whether streams are open.

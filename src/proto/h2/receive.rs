@@ -39,8 +39,8 @@ impl Reading {
 /// An event whose payload is still in the input.
 #[derive(Debug)]
 pub(super) enum Step {
-    /// One that has none.
-    Event(Event<'static>),
+    /// One that has none; it waits in `Connection::event`.
+    Event,
     /// The next `n` bytes.
     Data { stream: u32, n: usize },
     /// The next frame, whose debug data is so long.
@@ -58,12 +58,6 @@ pub(super) enum Progress {
     Step(Step),
 }
 
-impl From<Event<'static>> for Progress {
-    fn from(event: Event<'static>) -> Self {
-        Progress::Step(Step::Event(event))
-    }
-}
-
 impl Connection {
     /// Goes on until there is an event, or the input is used up.
     pub(super) fn advance(
@@ -73,8 +67,8 @@ impl Connection {
         out: &mut Vec<u8>,
     ) -> Result<Option<Step>, Violation> {
         loop {
-            if let Some(event) = self.due() {
-                return Ok(Some(Step::Event(event)));
+            if self.due() {
+                return Ok(Some(Step::Event));
             }
             let progress = match self.reading {
                 Reading::Preface => self.preface(input)?,
@@ -94,12 +88,19 @@ impl Connection {
         }
     }
 
-    /// Returns an event that needs no input.
-    fn due(&mut self) -> Option<Event<'static>> {
+    /// Leaves an event where `poll_event` finds it: heads are large, and are not to be passed from hand to hand.
+    pub(super) fn give(&mut self, event: Event<'static>) -> Progress {
+        self.event = Some(event);
+        Progress::Step(Step::Event)
+    }
+
+    /// Looks for an event that needs no input.
+    fn due(&mut self) -> bool {
         if let Some(last) = self.refusing {
             if let Some(stream) = self.streams.first_live_above(last) {
                 self.finish(stream);
-                return Some(Event::Failed { stream, failure: Failure::Refused });
+                self.event = Some(Event::Failed { stream, failure: Failure::Refused });
+                return true;
             }
             self.refusing = None;
         }
@@ -108,16 +109,18 @@ impl Connection {
             let Some(stream) = self.streams.live(id).filter(|s| s.blocked == Blocked::Connection) else { continue };
             if stream.window.available() > 0 {
                 stream.blocked = Blocked::No;
-                return Some(Event::Writable { stream: id });
+                self.event = Some(Event::Writable { stream: id });
+                return true;
             }
             // SETTINGS made its own window smaller in the meantime.
             stream.blocked = Blocked::Stream;
         }
         if self.wants_slot && self.has_slot() {
             self.wants_slot = false;
-            return Some(Event::SlotFree);
+            self.event = Some(Event::SlotFree);
+            return true;
         }
-        None
+        false
     }
 
     fn preface(&mut self, input: &mut RecvBuf) -> Result<Progress, Violation> {
@@ -138,7 +141,7 @@ impl Connection {
         let Some(live) = self.streams.live(stream) else { return Progress::Moved };
         live.recv = RecvHalf::Ended;
         self.settle(stream);
-        Event::Ended { stream }.into()
+        self.give(Event::Ended { stream })
     }
 
     fn skip(&mut self, left: usize, input: &mut RecvBuf) -> Progress {
@@ -267,7 +270,7 @@ impl Connection {
         self.count_reset(now)?;
         self.send_reset(stream, violation.code(), out);
         self.finish(stream);
-        Ok(Event::Failed { stream, failure: Failure::Violated(violation) }.into())
+        Ok(self.give(Event::Failed { stream, failure: Failure::Violated(violation) }))
     }
 
     /// Counts a reset that a client caused: it costs the client a frame and us the work of a request (CVE-2023-44487). What a

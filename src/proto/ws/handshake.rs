@@ -1,13 +1,13 @@
 //! The request and the response that begin a WebSocket (RFC 6455, section 4; RFC 8441 over HTTP/2), for both roles.
 //!
-//! The only file that knows SHA-1 and base64. Sockets, redirects and bodies are the driver's.
+//! The only file that knows SHA-1. Sockets, redirects and bodies are the driver's.
 
 use super::{
     config::{Config, Deflate},
     extension::{self, Params, is_token},
     violation::Misuse,
 };
-use base64::{Engine as _, engine::general_purpose::STANDARD};
+use crate::b64;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, Version, header};
 use std::fmt;
 
@@ -61,7 +61,7 @@ impl Offer {
             }
         }
         let subprotocols = subprotocols.iter().map(|&name| name.to_owned()).collect();
-        Ok(Offer { key: STANDARD.encode(nonce), subprotocols, deflate: config.deflate })
+        Ok(Offer { key: b64::encode(nonce), subprotocols, deflate: config.deflate })
     }
 
     /// Returns the request over HTTP/1.1; other fields may be added.
@@ -159,7 +159,7 @@ pub fn accept(
             }
             check_upgrade(headers)?;
             let key = one(headers, &header::SEC_WEBSOCKET_KEY).ok_or(Refusal::KeyInvalid)?;
-            if STANDARD.decode(key).map_or(0, |nonce| nonce.len()) != 16 {
+            if b64::decode(key).map_or(0, |nonce| nonce.len()) != 16 {
                 return Err(Refusal::KeyInvalid);
             }
             check_version(headers)?;
@@ -239,7 +239,7 @@ fn accept_value(key: &[u8]) -> String {
     let mut hash = sha1_smol::Sha1::new();
     hash.update(key);
     hash.update(GUID);
-    STANDARD.encode(hash.digest().bytes())
+    b64::encode(hash.digest().bytes())
 }
 
 /// Returns a value made of tokens, base64 and what joins them.

@@ -314,3 +314,41 @@ fn settle_accounts(seed: u64, from: &Side, to: &Side) {
 fn any_order_is_fine() {
     (0..40).for_each(converse);
 }
+
+/// Bytes that are wrong in any place are a violation at worst, however they are cut.
+#[test]
+fn any_bytes_are_survived() {
+    let mut random = Random(1);
+    for role in [Role::Client, Role::Server] {
+        let head = if role == Role::Client { ok(1, 0) } else { get(13, 0) };
+        let stream = if role == Role::Client { 1 } else { 13 };
+        let good = [
+            head,
+            frame(Kind::Data, PADDED, stream, b"\x02some data\0\0"),
+            update(stream, 1000),
+            frame(Kind::Headers, PRIORITY, 3, &[0; 9]),
+            frame(Kind::Continuation, END_HEADERS, 3, b"\x82"),
+            settings(&[(1, 0), (3, 1), (4, 1), (5, 20_000), (8, 1)]),
+            frame(Kind::Ping, 0, 0, &[1; 8]),
+            headers(stream, END_STREAM, &[("a", "b")]),
+            rst(3, ErrorCode::CANCEL),
+            goaway(11, ErrorCode::NO_ERROR, "bye"),
+        ];
+        for _ in 0..3000 {
+            let mut bytes: Vec<u8> = (0..8).flat_map(|_| good[random.below(good.len())].clone()).collect();
+            for _ in 0..random.below(4) {
+                let place = random.below(bytes.len());
+                bytes[place] = random.next() as u8;
+            }
+            let cut = random.below(bytes.len());
+            let (mut whole, mut parts) = ((stage(role), Vec::new()), (stage(role), Vec::new()));
+            let result = whole.0.collect(&bytes, &mut whole.1);
+            let first = parts.0.collect(&bytes[..cut], &mut parts.1);
+            let again = first.and_then(|()| parts.0.collect(&bytes[cut..], &mut parts.1));
+            assert_eq!((&result, &whole.1), (&again, &parts.1), "{}, cut at {cut}", bytes.escape_ascii());
+            assert_eq!(whole.0.out, parts.0.out, "{}, cut at {cut}", bytes.escape_ascii());
+            let end = whole.0.engine.end_of_input(whole.0.now, &whole.0.input, &mut whole.0.out);
+            assert!(result.is_ok() || end == result);
+        }
+    }
+}

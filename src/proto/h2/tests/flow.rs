@@ -86,6 +86,15 @@ fn padding_is_credited_at_once() {
     let padded = frame(Kind::Data, PADDED, 1, &[&[199][..], b"a", &[0; 199]].concat());
     bench.feed(&padded).unwrap();
     assert_eq!(bench.said(), update(1, 200));
+
+    // The connection is credited for it as for data.
+    let mut bench = answered(small(1 << 20, 1 << 20), 1);
+    let padded = frame(Kind::Data, PADDED, 1, &[200; 16_384]);
+    bench.feed(&padded).unwrap();
+    assert_eq!(bench.said(), b"");
+    bench.feed(&padded).unwrap();
+    assert_eq!(bench.said(), update(0, 32_768));
+    assert_eq!(bench.engine.recv_window(), 65_535);
 }
 
 #[test]

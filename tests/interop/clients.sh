@@ -1,0 +1,137 @@
+# The clients that are tried on `serve`.
+
+clients() {
+  local clear tls old
+  read -r clear tls old <<<"$(ports 3)"
+  [ -x "$serve" ] || { skipped serve "there is no example of that name"; return 0; }
+  start serve-clear "$clear" -- "$serve" --listen "127.0.0.1:$clear" --root "$work/root" || return 0
+  start serve-tls "$tls" -- "$serve" --listen "127.0.0.1:$tls" --root "$work/root" --tls "$work/server.pem" "$work/server.key" || return 0
+  check "serve says where it listens" grep -qx "listening on https://127.0.0.1:$tls" "$work/serve-tls.log"
+  fetch_client "http://127.0.0.1:$clear" "https://127.0.0.1:$tls"
+  curl_client "http://127.0.0.1:$clear" "https://127.0.0.1:$tls"
+  nghttp_client "http://127.0.0.1:$clear" "https://127.0.0.1:$tls"
+  node_client "http://127.0.0.1:$clear" "https://127.0.0.1:$tls"
+  check "serve ends by SIGTERM" ends_by TERM serve-term
+  check "serve ends by SIGINT" ends_by INT serve-int
+}
+
+# ends_by SIGNAL NAME: whether a server of its own ends with status 0.
+ends_by() {
+  local port pid
+  port=$(ports 1)
+  # A process in the background of a script ignores SIGINT unless it is told otherwise.
+  python3 -c 'import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL); os.execv(sys.argv[1], sys.argv[1:])' \
+    "$serve" --self-signed --listen "127.0.0.1:$port" >"$work/$2.log" 2>&1 &
+  pid=$!
+  until grep -q listening "$work/$2.log"; do kill -0 $pid; sleep 0.05; done
+  "$fetch" --insecure --timeout 5 "https://127.0.0.1:$port/" >/dev/null
+  kill -"$1" $pid
+  timeout 10 tail --pid=$pid -f /dev/null
+  wait $pid
+}
+
+fetch_client() {
+  served "fetch serve h1 clear" "$1" HTTP/1.1 --http1
+  served "fetch serve h1 tls" "$2" HTTP/1.1 --http1
+  served "fetch serve h2 clear" "$1" HTTP/2.0 --http2
+  served "fetch serve h2 tls" "$2" HTTP/2.0
+}
+
+# served NAME URL VERSION FLAG...: our client and our server.
+served() {
+  local name=$1 url=$2 version=$3
+  shift 3
+  try "$name" "$url/files" none "$version" "$@"
+  check "$name echo" same "$work/root/big" echo_post "$url" "$fetch" --timeout 60 --cacert "$work/ca.pem" "$@"
+  check "$name gone" gone "$url" --cacert "$work/ca.pem" "$@"
+}
+
+# A request that ran out of time is reported as such.
+gone() {
+  local url=$1 line
+  shift
+  line=$("$fetch" --report --timeout 0.2 "$@" "$url/slow/10000") && return 1
+  case $line in
+    *'"kind":"TimedOut","phase":"FirstByte","processed":"Maybe","status":null'*) ;;
+    *) echo "$line"; return 1 ;;
+  esac
+}
+
+curl_client() {
+  have curl || { skipped curl "curl is not installed"; return 0; }
+  local name flags url
+  while read -r name url flags; do
+    # shellcheck disable=SC2206
+    local client=(curl -sS --fail --max-time 60 --cacert "$work/ca.pem" $flags)
+    check "curl $name get" same "$work/root/small" "${client[@]}" "$url/files/small"
+    check "curl $name download" same "$work/root/big" "${client[@]}" "$url/files/big"
+    check "curl $name upload" same "$work/root/big" "${client[@]}" --data-binary "@$work/root/big" "$url/echo"
+    check "curl $name upload, 100-continue" same "$work/root/big" "${client[@]}" -T "$work/root/big" -H 'Expect: 100-continue' "$url/echo"
+    check "curl $name upload, no length" same "$work/root/big" "${client[@]}" -T - "$url/echo" <"$work/root/big"
+    check "curl $name head" curl_head "${client[@]}" -I "$url/files/big"
+    check "curl $name 300 in a row" curl_many "${client[@]}" "$url/bytes/[1-300]"
+  done <<LIST
+h1-clear $1 --http1.1
+h1-tls $2 --http1.1
+h2-clear $1 --http2-prior-knowledge
+h2-tls $2 --http2
+upgrade-offered $1 --http2
+LIST
+}
+
+curl_head() {
+  "$@" | tr -d '\r' | grep -qix 'content-length: 10000000'
+}
+
+# 1 + 2 + ... + 300 bytes over one connection.
+curl_many() {
+  local bytes connects
+  bytes=$("$@" | wc -c)
+  [ "$bytes" = 45150 ] || { echo "$bytes bytes"; return 1; }
+  connects=$("$@" -o /dev/null -w '%{num_connects}\n' | grep -c '^1' || true)
+  [ "$connects" = 1 ] || { echo "$connects connections"; return 1; }
+}
+
+nghttp_client() {
+  have nghttp && have h2load || { skipped nghttp "nghttp and h2load are not installed"; return 0; }
+  local url name
+  for url in "$1" "$2"; do
+    name=${url%%:*}
+    check "nghttp $name get" same "$work/root/small" nghttp --no-verify-peer -t 60 "$url/files/small"
+    check "nghttp $name download" same "$work/root/big" nghttp --no-verify-peer -t 60 "$url/files/big"
+    check "nghttp $name upload" same "$work/root/big" nghttp --no-verify-peer -t 60 -d "$work/root/big" "$url/echo"
+    check "nghttp $name trailers" nghttp_trailers "$url/echo"
+    check "h2load $name 5000, 50 at a time" loaded 5000 -n 5000 -c 1 -m 50 "$url/bytes/1000"
+    check "h2load $name 5000, 10 connections" loaded 5000 -n 5000 -c 10 -m 10 "$url/bytes/1000"
+    check "h2load $name h1 2000" loaded 2000 --h1 -n 2000 -c 4 "$url/bytes/1000"
+  done
+}
+
+nghttp_trailers() {
+  nghttp --no-verify-peer -t 60 -v -d "$work/root/small" --trailer 'x-end: yes' "$1" >"$work/nghttp.log"
+  # Once sent, once received.
+  [ "$(grep -c 'x-end: yes' "$work/nghttp.log")" = 2 ] || { cat "$work/nghttp.log"; return 1; }
+}
+
+# loaded N FLAG...: whether h2load gets N good answers.
+loaded() {
+  local n=$1
+  shift
+  h2load "$@" >"$work/h2load.log"
+  grep -q "$n succeeded, 0 failed, 0 errored, 0 timeout" "$work/h2load.log" || { cat "$work/h2load.log"; return 1; }
+}
+
+node_client() {
+  have node || { skipped node "node is not installed"; return 0; }
+  local kind url
+  export NODE_EXTRA_CA_CERTS=$work/ca.pem
+  for kind in fetch http2; do
+    if [ $kind = fetch ] && ! node -e 'process.exit(typeof fetch === "function" ? 0 : 1)'; then
+      skipped "node fetch" "this node has no fetch"
+      continue
+    fi
+    for url in "$1" "$2"; do
+      check "node $kind ${url%%:*}" timeout 60 node "$here/client.mjs" $kind "$url" "$work/root/big"
+    done
+  done
+}
