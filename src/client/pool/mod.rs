@@ -140,7 +140,7 @@ impl Pool {
                 self.counters.reused.fetch_add(1, Ordering::Relaxed);
                 return Checkout::Ready(lease);
             }
-            self.forget(key, &lease.conn);
+            self.take_out(vec![lease.conn.id()]);
         }
     }
 
@@ -197,12 +197,17 @@ impl Pool {
     /// Takes out what is over.
     pub(crate) fn forget_over(&self) {
         let kept = self.lock().kept();
-        let over: Vec<_> = kept.iter().filter(|conn| !conn.is_usable()).collect();
-        over.iter().for_each(|conn| self.heed_calm(conn));
-        let over: Vec<u64> = over.iter().map(|conn| conn.id()).collect();
-        if !over.is_empty() {
-            self.lock().forget(&over);
+        self.take_out(kept.iter().filter(|conn| !conn.is_usable()).map(|conn| conn.id()).collect());
+    }
+
+    /// Takes these out, and heeds what their peers have asked for.
+    fn take_out(&self, over: Vec<u64>) {
+        if over.is_empty() {
+            return;
         }
+        let (gone, wakers) = self.lock().forget(&over);
+        gone.iter().for_each(|kept| self.heed_calm(&kept.conn));
+        wakers.iter().for_each(Waker::wake);
     }
 
     /// When the next connection is past its time.
@@ -235,20 +240,7 @@ impl Pool {
         let kept = state.kept();
         drop(state);
         retire(past);
-        let over: Vec<u64> = kept.iter().filter(|conn| !conn.look(now)).map(|conn| conn.id()).collect();
-        if !over.is_empty() {
-            self.lock().forget(&over);
-        }
-    }
-
-    /// Takes a connection out that must not serve anybody any more.
-    fn forget(&self, key: &Key, conn: &Arc<dyn Carrier>) {
-        self.heed_calm(conn);
-        let mut state = self.lock();
-        state.forget(&[conn.id()]);
-        let wakers = state.shelves.get_mut(key).map(|shelf| std::mem::take(&mut shelf.waiters)).unwrap_or_default();
-        drop(state);
-        wakers.iter().for_each(Waker::wake);
+        self.take_out(kept.iter().filter(|conn| !conn.look(now)).map(|conn| conn.id()).collect());
     }
 
     /// Enters a connection into the table.
