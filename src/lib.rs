@@ -55,6 +55,7 @@ pub mod proto;
 #[cfg(not(feature = "unstable-proto"))]
 mod proto;
 mod recv;
+mod server;
 mod time;
 
 pub use client::{
@@ -71,4 +72,5 @@ pub use net::Proxy;
 pub use net::Tls;
 pub use proto::Role;
 pub use recv::Recv;
+pub use server::{Exchange, Handler, Server, ServerHandle, ServerTimeouts, resolve as server_path};
 pub use time::Deadline;

@@ -119,6 +119,11 @@ impl Body {
         Ok(Self::of(Kind::File { file: Arc::new(file), start, at: start, end }, Some(end - start)))
     }
 
+    /// Returns these bytes of a file, from the first to before the second.
+    pub(crate) fn from_file_range(file: File, from: u64, to: u64) -> Self {
+        Self::of(Kind::File { file: Arc::new(file), start: from, at: from, end: to }, Some(to - from))
+    }
+
     pub(crate) fn from_vec(bytes: Vec<u8>) -> Self {
         let len = bytes.len() as u64;
         Self::of(Kind::Bytes { bytes: Bytes::Vec(Arc::new(bytes)), at: 0 }, Some(len))

@@ -70,7 +70,7 @@ impl Cancel {
     }
 
     /// Leaves the waker of a thread that is about to wait; returns whether the token is cancelled already.
-    fn register(&self, waker: &Waker) -> bool {
+    pub(crate) fn register(&self, waker: &Waker) -> bool {
         let mut wakers = self.shared.wakers.lock().unwrap_or_else(PoisonError::into_inner);
         if !wakers.iter().any(|w| w.same(waker)) {
             // Threads that ended leave a waker behind, which nobody else holds any more.

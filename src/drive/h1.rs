@@ -4,8 +4,9 @@ use super::{
     duplex::Position,
     fault::{Cause, Fault},
     info::{CloseReason, ConnectionInfo, UpkeepAction},
+    keep::Patience,
     shared::{Ends, Protocol},
-    slot::{Sending, Slot, Wakes},
+    slot::{Receiving, Sending, Slot, Wakes},
     stream::{Exchanges, Opened, Opening},
 };
 use crate::{
@@ -14,10 +15,10 @@ use crate::{
     net::Waker,
     proto::{
         End, Role,
-        h1::{Connection, Event, Length, Misuse, Violation},
+        h1::{self, Connection, Event, Length, Misuse, Violation},
     },
 };
-use http::{HeaderMap, Response, Version};
+use http::{HeaderMap, Response, StatusCode, Version};
 use std::{
     collections::VecDeque,
     time::{Duration, Instant},
@@ -41,6 +42,20 @@ pub(crate) struct H1 {
     line: VecDeque<Waker>,
     /// No exchange after this one.
     draining: bool,
+    patience: Patience,
+    /// Server: what is waited for between two exchanges, and since when.
+    waiting: Waiting,
+}
+
+/// What a server waits for between two exchanges.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Waiting {
+    /// The first byte of a request.
+    Begin(Instant),
+    /// The rest of its head.
+    Head(Instant),
+    /// Nothing: an exchange is open, or the connection is a client's.
+    Nothing,
 }
 
 /// What the bytes are.
@@ -68,7 +83,15 @@ impl H1 {
             incoming: false,
             line: VecDeque::new(),
             draining: false,
+            patience: Patience::default(),
+            waiting: Waiting::Nothing,
         }
+    }
+
+    /// Makes a server close the connection when a request does not come in time.
+    pub(crate) fn with_patience(mut self, patience: Patience, now: Instant) -> Self {
+        (self.patience, self.waiting) = (patience, Waiting::Begin(now));
+        self
     }
 
     /// Returns whether another exchange can begin now, after what was before it.
@@ -121,24 +144,28 @@ impl Protocol for H1 {
         if let (Some(slot), false) = (&mut self.slot, input.is_empty()) {
             (slot.answered, slot.begun) = (true, true);
         }
+        if let (Waiting::Begin(_), false) = (self.waiting, input.is_empty()) {
+            self.waiting = Waiting::Head(now);
+        }
         while self.mode == Mode::Messages && self.read_ahead() < READ_AHEAD {
-            // The next request waits in `input` until this exchange is over; a client never has one waiting.
-            if self.role == Role::Server && (self.incoming || self.engine.is_received() && self.slot.is_some()) {
+            // Nobody has taken the request yet: its body waits in `input`. So does the next request until this exchange is over,
+            // for the engine does not look at it before.
+            if self.incoming {
                 break;
             }
             match self.engine.poll_event(now, input, out).map_err(|v| Self::violation(&v))? {
                 None => break,
                 Some(Event::Head(head)) => {
-                    let mut slot = Box::new(Slot::new(Position::MAX));
-                    slot.request = Some(head);
+                    let slot = Box::new(Slot::to_serve(head));
                     self.cycle = self.cycle.wrapping_add(1);
-                    (self.slot, self.incoming) = (Some(slot), true);
+                    (self.slot, self.incoming, self.waiting) = (Some(slot), true, Waiting::Nothing);
                     wakes.extend(self.line.drain(..));
                 }
                 Some(Event::Upgraded) => {
                     self.mode = Mode::Tunnel;
                     if let Some(slot) = &mut self.slot {
-                        slot.sending = Sending::Open;
+                        // A server's request had ended.
+                        (slot.sending, slot.receiving) = (Sending::Open, Receiving::Open);
                         slot.notify_reader(wakes);
                         slot.notify_writer(wakes);
                     }
@@ -197,12 +224,31 @@ impl Protocol for H1 {
         matches!(self.mode, Mode::Messages | Mode::Tunnel) && self.read_ahead() < READ_AHEAD && !waits
     }
 
+    fn wants_keeping(&self) -> bool {
+        self.slot.is_none()
+    }
+
+    fn has_incoming(&self) -> bool {
+        self.incoming
+    }
+
     fn deadline(&self) -> Option<Instant> {
-        self.engine.deadline()
+        match self.waiting {
+            Waiting::Begin(since) => since.checked_add(self.patience.idle),
+            Waiting::Head(since) => since.checked_add(self.patience.head),
+            Waiting::Nothing => self.engine.deadline(),
+        }
     }
 
     fn handle_deadline(&mut self, now: Instant, out: &mut Vec<u8>) -> Result<(), Cause> {
-        self.engine.handle_deadline(now, out).map_err(|v| Self::violation(&v))
+        match self.waiting {
+            Waiting::Begin(_) => Err(self.patience.too_idle()),
+            Waiting::Head(_) => {
+                h1::refusal(StatusCode::REQUEST_TIMEOUT, out);
+                Err(self.patience.too_slow())
+            }
+            Waiting::Nothing => self.engine.handle_deadline(now, out).map_err(|v| Self::violation(&v)),
+        }
     }
 
     fn fail(&mut self, cause: &Cause, wakes: &mut Wakes) {
@@ -364,7 +410,7 @@ impl Exchanges for H1 {
         Some(Cause::new(ErrorKind::Cancelled, CloseReason::Shutdown, "the exchange was given up"))
     }
 
-    fn drop_slot(&mut self, id: u32, _now: Instant, _out: &mut Vec<u8>, wakes: &mut Wakes) -> Option<Cause> {
+    fn drop_slot(&mut self, id: u32, now: Instant, _out: &mut Vec<u8>, wakes: &mut Wakes) -> Option<Cause> {
         if id != self.cycle {
             return None;
         }
@@ -372,17 +418,19 @@ impl Exchanges for H1 {
         // Also when it is over: who waits in line has to be told.
         wakes.extend(self.line.drain(..));
         if self.mode != Mode::Messages || !slot.is_complete() || !self.engine.is_received() {
-            return Some(Cause::new(
-                ErrorKind::Cancelled,
-                CloseReason::Shutdown,
-                "an exchange was given up before its end",
-            ));
+            let answered = self.role == Role::Server && slot.sending == Sending::Ended;
+            // What was answered has still to arrive, even if nobody wants the rest of what was asked.
+            let reason = if answered { CloseReason::Finished } else { CloseReason::Shutdown };
+            return Some(Cause::new(ErrorKind::Cancelled, reason, "an exchange was given up before its end"));
         }
         if !self.engine.persists() {
-            return Some(Cause::new(ErrorKind::Closed, CloseReason::ByPeer, "the connection served its last exchange"));
+            return Some(Cause::new(ErrorKind::Closed, CloseReason::Finished, "the connection served its last exchange"));
         }
         if self.role == Role::Server && self.engine.next_cycle().is_err() {
             return Some(Cause::violation("the connection cannot go on"));
+        }
+        if self.role == Role::Server {
+            self.waiting = Waiting::Begin(now);
         }
         None
     }

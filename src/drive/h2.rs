@@ -4,6 +4,7 @@ use super::{
     duplex::Position,
     fault::{CANCEL, Cause, Fault, NO_ERROR},
     info::{CloseReason, ConnectionInfo, GoAway, UpkeepAction},
+    keep::Patience,
     shared::{Ends, Protocol},
     slot::{Receiving, Sending, Slot, Wakes},
     stream::{Exchanges, Opened, Opening},
@@ -13,7 +14,7 @@ use crate::{
     error::ErrorKind,
     net::Waker,
     proto::{
-        End, Role,
+        End, RequestHead, Role,
         h1::Length,
         h2::{self, Connection, Event, Failure, Violation},
     },
@@ -43,6 +44,11 @@ pub(crate) struct H2 {
     /// A PING of upkeep is on its way: its answer counts as use.
     kept: bool,
     goaway: Option<GoAway>,
+    patience: Patience,
+    /// Server: since when no exchange is open.
+    idle: Option<Instant>,
+    /// Server: when the peer has to have said its preface and SETTINGS.
+    greeting: Option<Instant>,
 }
 
 /// The slots of a connection, by stream id.
@@ -92,7 +98,24 @@ impl H2 {
             requests: 0,
             kept: false,
             goaway: None,
+            patience: Patience::default(),
+            idle: None,
+            greeting: None,
         }
+    }
+
+    /// Makes a server close the connection when requests do not come in time.
+    pub(crate) fn with_patience(mut self, patience: Patience, now: Instant) -> Self {
+        (self.patience, self.idle, self.greeting) = (patience, Some(now), now.checked_add(patience.head));
+        self
+    }
+
+    /// Gives stream 1 of an h2c upgrade its request, which came in HTTP/1 and is complete.
+    pub(super) fn adopt_request(&mut self, head: RequestHead) {
+        let mut slot = Box::new(Slot::to_serve(head));
+        (slot.receiving, self.idle) = (Receiving::Ended, None);
+        self.incoming.push_back(1);
+        self.adopt(slot);
     }
 
     /// Gives stream 1 of an h2c upgrade its slot: the request went out, or came in, in HTTP/1.
@@ -118,10 +141,10 @@ impl H2 {
     fn dispatch(&mut self, event: Event<'_>, wakes: &mut Wakes) {
         match event {
             Event::Head { stream, head } => {
-                let mut slot = Box::new(Slot::new(Position::MAX));
-                slot.request = Some(head);
+                let slot = Box::new(Slot::to_serve(head));
                 self.slots.insert(stream, slot);
                 self.incoming.push_back(stream);
+                self.idle = None;
                 self.requests += 1;
                 wakes.extend(self.line.drain(..));
             }
@@ -216,11 +239,29 @@ impl Protocol for H2 {
         true
     }
 
+    fn wants_keeping(&self) -> bool {
+        true
+    }
+
+    fn has_incoming(&self) -> bool {
+        !self.incoming.is_empty()
+    }
+
     fn deadline(&self) -> Option<Instant> {
-        self.engine.deadline()
+        let idle = self.idle.and_then(|since| since.checked_add(self.patience.idle));
+        let greeting = self.greeting.filter(|_| !self.engine.is_confirmed());
+        [self.engine.deadline(), idle, greeting].into_iter().flatten().min()
     }
 
     fn handle_deadline(&mut self, now: Instant, out: &mut Vec<u8>) -> Result<(), Cause> {
+        if self.idle.is_some_and(|since| now.saturating_duration_since(since) >= self.patience.idle) {
+            self.engine.close(out);
+            return Err(self.patience.too_idle());
+        }
+        if self.greeting.is_some_and(|at| at <= now && !self.engine.is_confirmed()) {
+            self.engine.close(out);
+            return Err(self.patience.too_slow());
+        }
         self.engine.handle_deadline(now, out).map_err(|v| Self::violation(&v))
     }
 
@@ -416,6 +457,9 @@ impl Exchanges for H2 {
 
     fn drop_slot(&mut self, id: u32, now: Instant, out: &mut Vec<u8>, wakes: &mut Wakes) -> Option<Cause> {
         let mut slot = self.slots.remove(id)?;
+        if self.role == Role::Server && self.slots.list.is_empty() {
+            self.idle = Some(now);
+        }
         let unread = slot.body.len();
         if unread > 0 {
             let _ = self.engine.release(id, unread, out);

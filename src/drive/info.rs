@@ -102,6 +102,8 @@ pub enum CloseReason {
     Violation,
     /// An error of the operating system.
     Error,
+    /// It served its last exchange, as either end had said.
+    Finished,
     /// The program shut it down.
     Shutdown,
 }

@@ -5,6 +5,7 @@
 //! | `wait` | the one blocking loop |
 //! | `turn` | who reads a connection now, independent of any protocol |
 //! | `shared` | a connection: one lock, the read and the write role, receiving, dispatching, flushing |
+//! | `keep` | what the keeper of a server's connections does with one that nobody waits on |
 //! | `duplex` | bytes framed, sealed and not yet sent, and how far the wire has taken them |
 //! | `slot` | one exchange as its users see it |
 //! | `h1`, `h2` | what the events of an engine do to the slots |
@@ -21,6 +22,8 @@
 //!    wait; whoever changes the condition afterwards wakes it.
 //! 5. Whoever leaves bytes unsent, or makes an earlier deadline, wakes the reader, which then polls for what is needed now.
 //! 6. Whoever stops waiting gives its role back and wakes one waiter if nobody reads any more.
+//! 7. A server's connection has a keeper besides: a waker that calls a function of the server. It is woken under the same
+//!    rules when a request waits to be accepted, when there is something to watch and nobody does, and when the connection is over.
 
 mod body;
 mod cancel;
@@ -31,6 +34,7 @@ mod h2;
 #[cfg(feature = "gzip")]
 mod inflate;
 mod info;
+mod keep;
 mod record;
 mod shared;
 mod slot;
@@ -50,17 +54,18 @@ pub use writer::BodyWriter;
 
 pub(crate) use body::{Source, WHOLE};
 pub(crate) use cancel::{Interrupt, Limits};
-pub(crate) use fault::{CANCEL, Cause, ENHANCE_YOUR_CALM, Fault, HTTP_1_1_REQUIRED, REFUSED_STREAM};
+pub(crate) use fault::{CANCEL, Cause, ENHANCE_YOUR_CALM, Fault, HTTP_1_1_REQUIRED, INTERNAL_ERROR, REFUSED_STREAM};
 pub(crate) use h1::H1;
 pub(crate) use h2::H2;
 #[cfg(feature = "gzip")]
 pub(crate) use inflate::Inflate;
+pub(crate) use keep::{Closing, Patience, Rule};
 pub(crate) use record::{Happened, Record};
 pub(crate) use shared::{Setup, Shared};
 pub(crate) use stream::{Answer, Begun, Carrier, Missing, Opening, Progress, Stream, given_up};
-pub(crate) use upgrade::to_h2;
+pub(crate) use upgrade::{serve_h2, to_h2};
 pub(crate) use upload::{Stopped, Upload};
-pub(crate) use wait::{block_on, step_once};
+pub(crate) use wait::{Waits, block_on, step_once, tell_waits};
 
 use std::{
     collections::hash_map::RandomState,

@@ -8,6 +8,7 @@ use super::{
     duplex::Duplex,
     fault::Cause,
     info::{CloseReason, ConnectionInfo},
+    keep::Keeper,
     record::{Happened, Record},
     slot::Wakes,
     turn::{Post, Turn},
@@ -48,6 +49,10 @@ pub(crate) trait Protocol: Send + 'static {
     ) -> Result<Ends, Cause>;
     /// Whether more is wanted from the wire.
     fn wants_read(&self) -> bool;
+    /// Whether it is wanted also while no thread waits for it, from the keeper of the connection (server).
+    fn wants_keeping(&self) -> bool;
+    /// Whether an exchange that the peer began waits to be accepted (server).
+    fn has_incoming(&self) -> bool;
     /// When `handle_deadline` is to be called.
     fn deadline(&self) -> Option<Instant>;
     /// Does what is due.
@@ -84,16 +89,20 @@ pub(crate) struct Core<P> {
     /// Received, not yet opened by TLS.
     raw: RecvBuf,
     /// Who reads, and who waits.
-    turn: Turn<Waker>,
+    pub(super) turn: Turn<Waker>,
+    /// Server: who looks after the connection while nobody waits on it.
+    pub(super) keeper: Option<Keeper>,
     /// What the reader sleeps for, while it sleeps.
     asleep: Option<(Option<Interest>, Deadline)>,
     /// Some thread has the receive buffer and reads into it.
-    receiving: bool,
+    pub(super) receiving: bool,
+    /// Somebody wants to know whether the peer is still there, although nothing is wanted from it.
+    pub(super) peeking: bool,
     /// Somebody wanted to dispatch while the buffer was away.
     owed: bool,
     /// The last receive filled its buffer.
     bulk: bool,
-    eof: Eof,
+    pub(super) eof: Eof,
     /// The wire took our bytes no more; what it has still to give is read before that ends the connection.
     broken: Option<Cause>,
     /// The wire belongs to somebody else now.
@@ -115,7 +124,7 @@ pub(crate) struct Core<P> {
 
 /// Whether the peer has ended its direction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Eof {
+pub(super) enum Eof {
     /// It has not.
     Open,
     /// It has; what came before is still to be understood. Clean: with TLS only if it said so.
@@ -196,8 +205,10 @@ impl<P: Protocol> Shared<P> {
             input: leftover,
             raw: RecvBuf::new(),
             turn: Turn::default(),
+            keeper: None,
             asleep: None,
             receiving: false,
+            peeking: false,
             owed: false,
             bulk: false,
             eof: Eof::Open,
@@ -227,6 +238,7 @@ impl<P: Protocol> Shared<P> {
         let result = f(&mut core, &mut wakes);
         let mut core = self.flush(core, now, &mut wakes);
         self.tell_reader(&mut core, &mut wakes);
+        self.tell_keeper(&mut core, &mut wakes);
         drop(core);
         wakes.fire();
         result
@@ -241,7 +253,8 @@ impl<P: Protocol> Shared<P> {
     /// Says to the peer that nothing more comes, or, where something is stuck, nothing at all.
     fn close_wire(&self) {
         let core = self.lock();
-        if core.detached {
+        if core.detached || core.keeper.is_some() {
+            // A keeper sees to it that the peer gets what is unsent, and has time to read it.
             return;
         }
         let stuck = core.duplex.unsent() > 0 || core.over.as_ref().is_some_and(|c| c.reason == CloseReason::Shutdown);
@@ -255,7 +268,7 @@ impl<P: Protocol> Shared<P> {
     }
 
     /// Sends what is framed, as far as the wire takes it: the only writer.
-    fn flush<'a>(
+    pub(super) fn flush<'a>(
         &'a self,
         mut core: MutexGuard<'a, Core<P>>,
         now: Instant,
@@ -314,7 +327,7 @@ impl<P: Protocol> Shared<P> {
     }
 
     /// What the reader has to wait for.
-    fn needs(&self, core: &Core<P>) -> (Option<Interest>, Deadline) {
+    pub(super) fn needs(&self, core: &Core<P>) -> (Option<Interest>, Deadline) {
         let read = core.eof == Eof::Open && core.proto.wants_read() || core.broken.is_some();
         let interest = match (read, core.duplex.has_work()) {
             (true, true) => Some(Interest::Both),
@@ -335,7 +348,7 @@ impl<P: Protocol> Shared<P> {
     ) -> (MutexGuard<'a, Core<P>>, bool) {
         let mut arrived = false;
         for _ in 0..RECEIVES {
-            let wanted = core.proto.wants_read() || core.broken.is_some();
+            let wanted = core.proto.wants_read() || core.peeking || core.broken.is_some();
             if core.receiving || core.over.is_some() || core.eof != Eof::Open || !wanted {
                 break;
             }
@@ -408,6 +421,7 @@ impl<P: Protocol> Shared<P> {
         core.handle_deadlines(self.write_stall, now, &mut wakes);
         let mut core = self.flush(core, now, &mut wakes);
         self.tell_reader(&mut core, &mut wakes);
+        self.tell_keeper(&mut core, &mut wakes);
         let over = core.over.is_some();
         drop(core);
         wakes.fire();
@@ -582,6 +596,7 @@ impl<P: Protocol> Lead for Shared<P> {
         if core.duplex.stalled.is_none() || ready.write {
             core = self.flush(core, now, &mut wakes);
         }
+        self.tell_keeper(&mut core, &mut wakes);
         let over = core.over.is_some();
         drop(core);
         wakes.fire();
@@ -596,11 +611,11 @@ impl<P: Protocol> Lead for Shared<P> {
         if core.turn.is_reader(waker) {
             core.asleep = None;
         }
-        let promoted = core.turn.leave(waker);
+        let mut wakes = Wakes::new();
+        wakes.extend(core.turn.leave(waker));
+        self.tell_keeper(&mut core, &mut wakes);
         drop(core);
-        if let Some(promoted) = promoted {
-            promoted.wake();
-        }
+        wakes.fire();
     }
 }
 

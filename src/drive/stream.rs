@@ -4,6 +4,7 @@ use super::{
     duplex::Position,
     fault::{Cause, Fault},
     info::{CloseReason, ConnectionInfo, ConnectionState, UpkeepAction},
+    keep::{Closing, Rule},
     record::Happened,
     shared::{Core, Protocol, Shared},
     slot::{Receiving, Sending, Slot, Wakes},
@@ -12,7 +13,7 @@ use crate::{
     buf::RecvBuf,
     error::ErrorKind,
     fields::Fields,
-    net::{Cx, Lead, Waker, Wire},
+    net::{Cx, Interest, Lead, Ready, Waker, Wire},
     proto::{
         End, RequestHead, ResponseHead,
         h1::{Length, TargetForm},
@@ -178,6 +179,24 @@ pub(crate) trait Carrier: Send + Sync {
     ) -> Poll<Result<Begun, Fault>>;
     /// The next exchange the peer began; `None`: there will be no more.
     fn poll_accept(self: Arc<Self>, cx: &mut Cx<'_>) -> Poll<Option<(Stream, RequestHead)>>;
+    /// Server: the exchange the peer began next, if one waits.
+    fn accept(self: Arc<Self>, now: Instant) -> Option<(Stream, RequestHead)>;
+    /// Server: from now on this waker is woken when the connection needs its keeper, which then calls `accept`, `charge` and `closing`.
+    fn keep(&self, keeper: Waker);
+    /// Server: what the keeper has to watch the wire for from now on, since nobody else does.
+    fn charge(&self, rule: Rule) -> Option<Interest>;
+    /// Server: does for the keeper what the wire is ready for and what is due; returns whether anything arrived.
+    fn tend(&self, ready: Ready, now: Instant) -> bool;
+    /// Server: tells the peer which of its exchanges are the last that are served.
+    fn goodbye(&self);
+    /// Server: ends the connection after what is framed, and what the peer should be told.
+    fn finish(&self, cause: Cause);
+    /// Server: takes a step in ending the connection, if it is over.
+    fn closing(&self, now: Instant) -> Closing;
+    /// Server: looks whether the peer has given up the exchange.
+    fn has_gone(&self, id: u32, now: Instant) -> bool;
+    /// Server: whether anything follows the head of the request.
+    fn has_body(&self, id: u32) -> bool;
     /// The next head of the answer.
     fn poll_answer(self: Arc<Self>, id: u32, cx: &mut Cx<'_>) -> Poll<Result<Answer, Fault>>;
     /// The next bytes of the body; zero is its end.
@@ -261,7 +280,7 @@ pub(crate) trait Carrier: Send + Sync {
 
 impl<P: Exchanges> Shared<P> {
     /// Runs `f` on the slot of an exchange; a fault if the exchange or the connection is over.
-    fn on_slot<R>(core: &mut Core<P>, id: u32, f: impl FnOnce(&mut Slot) -> R) -> Result<R, Fault> {
+    pub(super) fn on_slot<R>(core: &mut Core<P>, id: u32, f: impl FnOnce(&mut Slot) -> R) -> Result<R, Fault> {
         match (core.proto.slot(id), &core.over) {
             (Some(slot), _) => Ok(f(slot)),
             (None, Some(cause)) => Err(Fault::Over(cause.clone())),
@@ -351,29 +370,78 @@ impl<P: Exchanges> Carrier for Shared<P> {
     }
 
     fn poll_accept(self: Arc<Self>, cx: &mut Cx<'_>) -> Poll<Option<(Stream, RequestHead)>> {
+        if let Some(accepted) = self.clone().accept(cx.now) {
+            return Poll::Ready(Some(accepted));
+        }
         let waker = cx.waker.clone();
-        let accepted = self.with(cx.now, |core, wakes| {
+        let over = self.with(cx.now, |core, _| {
+            core.proto.wait_to_open(&waker);
+            // One that came in between wakes the thread only if it came behind the waker.
+            if core.proto.has_incoming() {
+                waker.wake();
+            }
+            core.over.is_some() || core.proto.is_over_for_new()
+        });
+        if over {
+            return Poll::Ready(None);
+        }
+        self.wait(cx);
+        Poll::Pending
+    }
+
+    fn accept(self: Arc<Self>, now: Instant) -> Option<(Stream, RequestHead)> {
+        let accepted = self.with(now, |core, wakes| {
             // A pipelined request may have been waiting for the end of the one before it.
-            core.ingest(cx.now, wakes);
-            if let Some(id) = core.proto.accept() {
-                if let Ok(Some(head)) = Self::on_slot(core, id, |slot| slot.request.take()) {
-                    return Poll::Ready(Some((id, head)));
+            core.ingest(now, wakes);
+            loop {
+                let id = core.proto.accept()?;
+                match Self::on_slot(core, id, |slot| (slot.has_failed(), slot.request.take())) {
+                    Ok((false, Some(head))) => {
+                        // What arrived behind the head.
+                        core.ingest(now, wakes);
+                        return Some((id, head));
+                    }
+                    // It was reset before anybody saw it. Only HTTP/2 has that, where no connection ends with its exchange.
+                    _ => drop(core.proto.drop_slot(id, now, &mut core.duplex.pending, wakes)),
                 }
             }
-            if core.over.is_some() || core.proto.is_over_for_new() {
-                return Poll::Ready(None);
-            }
-            core.proto.wait_to_open(&waker);
-            Poll::Pending
         });
-        match accepted {
-            Poll::Ready(Some((id, head))) => Poll::Ready(Some((Stream::new(self, id), head))),
-            Poll::Ready(None) => Poll::Ready(None),
-            Poll::Pending => {
-                self.wait(cx);
-                Poll::Pending
-            }
-        }
+        accepted.map(|(id, head)| (Stream::new(self, id), head))
+    }
+
+    fn keep(&self, keeper: Waker) {
+        self.set_keeper(keeper);
+    }
+
+    fn charge(&self, rule: Rule) -> Option<Interest> {
+        Shared::charge(self, rule)
+    }
+
+    fn tend(&self, ready: Ready, now: Instant) -> bool {
+        if self.is_led() { false } else { Lead::turn(self, ready, now) }
+    }
+
+    fn goodbye(&self) {
+        self.with(Instant::now(), |core, _| core.proto.goodbye(&mut core.duplex.pending));
+    }
+
+    fn finish(&self, cause: Cause) {
+        self.with(Instant::now(), |core, wakes| {
+            core.proto.goodbye(&mut core.duplex.pending);
+            core.end(cause, wakes);
+        });
+    }
+
+    fn closing(&self, now: Instant) -> Closing {
+        Shared::closing(self, now)
+    }
+
+    fn has_body(&self, id: u32) -> bool {
+        self.lock().proto.slot(id).is_some_and(|slot| slot.has_more())
+    }
+
+    fn has_gone(&self, id: u32, now: Instant) -> bool {
+        Shared::has_gone(self, id, now)
     }
 
     fn poll_answer(self: Arc<Self>, id: u32, cx: &mut Cx<'_>) -> Poll<Result<Answer, Fault>> {
@@ -449,7 +517,7 @@ impl<P: Exchanges> Carrier for Shared<P> {
         let sent = self.with(cx.now, |core, wakes| {
             let failed = Self::on_slot(core, id, |slot| match (&slot.receiving, slot.sending) {
                 (Receiving::Failed(fault), _) => Some(Err(fault.clone())),
-                (_, Sending::Stopped) => Some(Ok(Sent::Stopped)),
+                (_, Sending::Stopped) => Some(slot.unwanted.clone().map_or(Ok(Sent::Stopped), Err)),
                 (_, Sending::Ended) => Some(Err(Fault::Misuse("the message was ended already".into()))),
                 (_, Sending::Open) => None,
             })?;
@@ -727,7 +795,7 @@ impl<P: Exchanges> Carrier for Shared<P> {
             Some(cause) => match cause.reason {
                 CloseReason::PingUnanswered | CloseReason::WriteStalled => UpkeepAction::ClosedDead,
                 CloseReason::Idle | CloseReason::TooOld | CloseReason::Shutdown => UpkeepAction::ClosedIdle,
-                CloseReason::ByPeer | CloseReason::Violation | CloseReason::Error => UpkeepAction::ClosedByPeer,
+                CloseReason::ByPeer | CloseReason::Violation | CloseReason::Error | CloseReason::Finished => UpkeepAction::ClosedByPeer,
             },
             None => core.proto.upkeep(interval, now, &mut core.duplex.pending),
         });
@@ -902,6 +970,16 @@ impl Stream {
     /// Whether the client waits for a 100 before it sends its body.
     pub(crate) fn wants_continue(&self) -> bool {
         self.inner.conn.wants_continue(self.inner.id)
+    }
+
+    /// Server: whether anything follows the head of the request.
+    pub(crate) fn has_body(&self) -> bool {
+        self.inner.conn.has_body(self.inner.id)
+    }
+
+    /// Server: looks whether the peer has given the exchange up.
+    pub(crate) fn has_gone(&self) -> bool {
+        self.inner.conn.has_gone(self.inner.id, Instant::now())
     }
 
     /// Whether our half may still be sent.

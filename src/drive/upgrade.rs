@@ -2,6 +2,7 @@
 
 use super::{
     h2::H2,
+    keep::Patience,
     next_id,
     record::Record,
     shared::{Setup, Shared},
@@ -9,10 +10,13 @@ use super::{
     stream::{Carrier, Stream},
 };
 use crate::proto::{
-    Role,
+    RequestHead, Role,
     h2::{self, Connection},
 };
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 /// Takes the wire of a client's HTTP/1 connection whose request was answered with 101, and makes that request stream 1.
 ///
@@ -36,4 +40,28 @@ pub(crate) fn to_h2(
     driver.adopt(slot);
     let conn: Arc<dyn Carrier> = Arc::new(Shared::new(setup, driver));
     Some(Ok(Stream::new(conn, 1)))
+}
+
+/// Takes the wire of a server's HTTP/1 connection that has just answered `head` with 101, and makes that request stream 1.
+///
+/// `settings` is what HTTP2-Settings held. `None` while another thread is reading or writing.
+pub(crate) fn serve_h2(
+    old: &Arc<dyn Carrier>,
+    config: h2::Config,
+    settings: &[u8],
+    head: RequestHead,
+    patience: Patience,
+    write_stall: Duration,
+    now: Instant,
+) -> Option<Result<Arc<dyn Carrier>, h2::Violation>> {
+    let detached = old.detach()?;
+    let mut setup = Setup::new(detached.wire, None, detached.out, detached.input, detached.origin, old.id(), now);
+    setup.write_stall = write_stall;
+    let engine = match Connection::upgraded(Role::Server, config, settings, now, setup.out()) {
+        Ok(engine) => engine,
+        Err(violation) => return Some(Err(violation)),
+    };
+    let mut driver = H2::new(engine, Role::Server).with_patience(patience, now);
+    driver.adopt_request(head);
+    Some(Ok(Arc::new(Shared::new(setup, driver))))
 }

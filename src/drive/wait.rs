@@ -4,7 +4,7 @@ use crate::{
     net::{Cx, Interest, Lead, Part, Ready, Waiter, Waker, Wants, Wire, with_waiter},
     time::Deadline,
 };
-use std::{cell::Cell, sync::Arc, task::Poll, time::Instant};
+use std::{cell::{Cell, RefCell}, sync::Arc, task::Poll, time::Instant};
 
 /// How often a look that must not block goes round while bytes keep arriving.
 ///
@@ -26,6 +26,37 @@ struct Scratch {
 
 thread_local! {
     static SCRATCH: Cell<Option<Box<Scratch>>> = const { Cell::new(None) };
+    static TOLD: RefCell<Option<Arc<dyn Waits>>> = const { RefCell::new(None) };
+}
+
+/// Is told when a thread begins and ends to wait: a pool of workers needs another one meanwhile.
+pub(crate) trait Waits {
+    /// The thread is about to sleep.
+    fn begin(&self);
+    /// It has what it waited for.
+    fn end(&self);
+}
+
+/// From now on `waits` is told when this thread waits.
+pub(crate) fn tell_waits(waits: Arc<dyn Waits>) {
+    TOLD.set(Some(waits));
+}
+
+/// A wait that was told of.
+struct Told(Arc<dyn Waits>);
+
+impl Told {
+    fn begin() -> Option<Self> {
+        let told = TOLD.try_with(|told| told.try_borrow().ok()?.clone()).ok().flatten()?;
+        told.begin();
+        Some(Told(told))
+    }
+}
+
+impl Drop for Told {
+    fn drop(&mut self) {
+        self.0.end();
+    }
 }
 
 /// Polls `step` until it is ready, or until `deadline`; then `None`.
@@ -59,6 +90,7 @@ fn run<T>(
     let mut places = Places { enlisted, waker: &waker };
     let mut looks = 0;
     let mut arrived = false;
+    let mut told = None;
     let mut now = Instant::now();
     loop {
         wants.clear();
@@ -82,6 +114,9 @@ fn run<T>(
                 Part::Over => until = Deadline::at(now),
             }
             parts.push(part);
+        }
+        if told.is_none() && !until.has_passed(now) {
+            told = Told::begin();
         }
         wait_for(wants, parts, until, waiter, ready);
         now = Instant::now();

@@ -2,7 +2,7 @@
 
 use super::{
     cancel::Limits,
-    fault::{CANCEL, Fault},
+    fault::{CANCEL, Fault, INTERNAL_ERROR},
     stream::{Missing, Progress, Sent, Stream},
     wait::block_on,
 };
@@ -36,11 +36,19 @@ pub struct BodyWriter {
     /// When the whole exchange has to be over.
     deadline: Deadline,
     finished: bool,
+    /// The message has no body, whatever is written.
+    sink: bool,
 }
 
 impl BodyWriter {
     pub(crate) fn new(stream: Stream, limits: Limits, stall: Option<Duration>, deadline: Deadline) -> Self {
-        BodyWriter { stream, limits: Mutex::new(limits), stall, waiting: None, deadline, finished: false }
+        BodyWriter { stream, limits: Mutex::new(limits), stall, waiting: None, deadline, finished: false, sink: false }
+    }
+
+    /// Returns a writer whose bytes go nowhere: of an answer that ended with its head, as to HEAD.
+    pub(crate) fn sink(stream: Stream) -> Self {
+        let limits = Mutex::new(Limits::default());
+        BodyWriter { stream, limits, stall: None, waiting: None, deadline: Deadline::NEVER, finished: true, sink: true }
     }
 
     fn run<T>(
@@ -90,8 +98,8 @@ impl BodyWriter {
     ///
     /// As writing.
     pub fn write_timeout(&mut self, bytes: &[u8], timeout: Duration) -> Result<usize> {
-        if bytes.is_empty() {
-            return Ok(0);
+        if bytes.is_empty() || self.sink {
+            return Ok(bytes.len());
         }
         match self.run(Deadline::after(timeout), |stream, cx| stream.poll_send(bytes, End::More, cx))? {
             None => Ok(0),
@@ -107,6 +115,9 @@ impl BodyWriter {
     /// If the exchange failed, or fewer bytes were written than were declared. That the peer had answered already and wants no more is
     /// not an error.
     pub fn finish(mut self) -> Result<()> {
+        if self.sink {
+            return Ok(());
+        }
         self.finished = true;
         match self.run(Deadline::NEVER, |stream, cx| stream.poll_send(&[], End::Last, cx)) {
             Err(e) => {
@@ -123,6 +134,9 @@ impl BodyWriter {
     ///
     /// As [`finish`](Self::finish); and [`ErrorKind::Misuse`] where the message cannot carry trailers.
     pub fn finish_with_trailers(mut self, trailers: HeaderMap) -> Result<()> {
+        if self.sink {
+            return Ok(());
+        }
         self.stream.send_trailers(&trailers).map_err(|fault| self.explain(fault.to_error()))?;
         self.finished = true;
         Ok(())
@@ -144,8 +158,8 @@ fn stalled(stall: Option<Duration>) -> Error {
 
 impl Write for BodyWriter {
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
-        if buf.is_empty() {
-            return Ok(0);
+        if buf.is_empty() || self.sink {
+            return Ok(buf.len());
         }
         match self.run(Deadline::NEVER, |stream, cx| stream.poll_send(buf, End::More, cx))? {
             Some(Sent::Some(n)) => Ok(n),
@@ -163,7 +177,8 @@ impl Write for BodyWriter {
 impl Drop for BodyWriter {
     fn drop(&mut self) {
         if !self.finished && self.stream.is_sending() {
-            self.stream.reset(CANCEL);
+            // A handler that panics is our fault, one that gives up is a decision.
+            self.stream.reset(if std::thread::panicking() { INTERNAL_ERROR } else { CANCEL });
         }
     }
 }

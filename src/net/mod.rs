@@ -3,6 +3,7 @@
 mod dial;
 mod listen;
 mod pair;
+mod poller;
 mod proxy;
 mod sleep;
 mod sys;
@@ -21,6 +22,7 @@ pub(crate) use dial::{Dial, DialPlan, Dialled, Took, Via};
 pub(crate) use listen::{Accepted, Listener};
 pub use pair::{PairEnd, pair};
 pub use proxy::Proxy;
+pub(crate) use poller::Poller;
 pub(crate) use proxy::{ProxyServer, Route};
 #[cfg(unix)]
 pub(crate) use sys::connect_unix;
@@ -29,6 +31,8 @@ pub(crate) use task::{Cx, Lead, Part, Wants};
 pub use tcp::Tcp;
 #[cfg(feature = "tls")]
 pub use tls::Tls;
+#[cfg(feature = "rustls-api")]
+pub(crate) use tls::RustlsServerConfig;
 #[cfg(feature = "tls")]
 pub(crate) use tls::TlsServer;
 pub(crate) use tls::{Fed, Session, TlsClient, TlsError, TlsWire};

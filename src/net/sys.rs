@@ -1,4 +1,4 @@
-//! The system calls std does not have: poll(2), the handle that ends it, a connect that does not wait. The only file naming `rustix`.
+//! The system calls std does not have: poll(2), epoll(7), the handle that ends it, a connect that does not wait. The only file naming `rustix`.
 
 use super::{Interest, Ready, Wire};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -91,11 +91,72 @@ impl<'a> PollSet<'a> {
 }
 
 #[cfg(any(target_os = "linux", target_os = "android"))]
+pub(super) use epoll::Epoll;
+#[cfg(any(target_os = "linux", target_os = "android"))]
 pub(super) use eventfd::EventFd as WakeHandle;
 #[cfg(windows)]
 pub(super) use loopback::Loopback as WakeHandle;
 #[cfg(all(unix, not(any(target_os = "linux", target_os = "android"))))]
 pub(super) use socketpair::SocketPair as WakeHandle;
+
+/// Descriptors that stay registered with the kernel, so that a wait costs what is ready and not what is watched.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+mod epoll {
+    use super::{Duration, Errno, Handle, Interest, LONGEST_POLL, Owned, Ready, Timespec, io};
+    use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
+
+    /// How many descriptors one wait reports; the others are reported by the next.
+    const EVENTS: usize = 256;
+
+    /// An instance of epoll(7), level-triggered.
+    #[derive(Debug)]
+    pub(crate) struct Epoll(Owned);
+
+    fn flags(interest: Interest) -> EventFlags {
+        match interest {
+            Interest::Read => EventFlags::IN,
+            Interest::Write => EventFlags::OUT,
+            Interest::Both => EventFlags::IN | EventFlags::OUT,
+        }
+    }
+
+    impl Epoll {
+        pub(crate) fn new() -> io::Result<Self> {
+            Ok(Epoll(epoll::create(CreateFlags::CLOEXEC)?))
+        }
+
+        pub(crate) fn add(&self, handle: Handle<'_>, token: u64, interest: Interest) -> io::Result<()> {
+            Ok(epoll::add(&self.0, handle, EventData::new_u64(token), flags(interest))?)
+        }
+
+        pub(crate) fn modify(&self, handle: Handle<'_>, token: u64, interest: Interest) -> io::Result<()> {
+            Ok(epoll::modify(&self.0, handle, EventData::new_u64(token), flags(interest))?)
+        }
+
+        pub(crate) fn delete(&self, handle: Handle<'_>) -> io::Result<()> {
+            Ok(epoll::delete(&self.0, handle)?)
+        }
+
+        /// Waits until something is ready; `None` is for ever. May return early, also with nothing ready.
+        pub(crate) fn wait(&self, timeout: Option<Duration>, mut each: impl FnMut(u64, Ready)) -> io::Result<()> {
+            let timeout = timeout.map(|t| t.min(LONGEST_POLL)).and_then(|t| Timespec::try_from(t).ok());
+            let empty = Event { flags: EventFlags::empty(), data: EventData::new_u64(0) };
+            let mut events = [empty; EVENTS];
+            let n = match epoll::wait(&self.0, &mut events, timeout.as_ref()) {
+                Ok(n) => n,
+                Err(Errno::INTR) => 0,
+                Err(error) => return Err(error.into()),
+            };
+            for event in &events[..n] {
+                let (flags, data) = (event.flags, event.data);
+                let broken = flags.intersects(EventFlags::ERR | EventFlags::HUP);
+                let read = flags.contains(EventFlags::IN) || broken;
+                each(data.u64(), Ready { read, write: flags.contains(EventFlags::OUT) || broken });
+            }
+            Ok(())
+        }
+    }
+}
 
 /// One descriptor, and eight bytes of kernel memory.
 #[cfg(any(target_os = "linux", target_os = "android"))]

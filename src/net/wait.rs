@@ -30,12 +30,20 @@ pub struct Waker {
 }
 
 /// What a waiter shares with those who wake it.
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Shared {
     sleep: Mutex<Sleep>,
     woken: Condvar,
     /// Made by the waiter before its first `Polling`.
     handle: OnceLock<WakeHandle>,
+    /// No thread sleeps on this waker: this is called instead.
+    hook: Option<Box<dyn Fn() + Send + Sync>>,
+}
+
+impl std::fmt::Debug for Shared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Shared").field("sleep", &*self.sleep()).field("hook", &self.hook.is_some()).finish_non_exhaustive()
+    }
 }
 
 impl Shared {
@@ -114,8 +122,16 @@ impl Shared {
 }
 
 impl Waker {
+    /// Returns a waker that belongs to no thread: `hook` is called, in the thread that wakes, and must not block.
+    pub(crate) fn hooked(hook: impl Fn() + Send + Sync + 'static) -> Self {
+        Waker { shared: Arc::new(Shared { hook: Some(Box::new(hook)), ..Shared::default() }) }
+    }
+
     /// Ends the wait of the thread, now or as soon as it begins. Never blocks.
     pub fn wake(&self) {
+        if let Some(hook) = &self.shared.hook {
+            return hook();
+        }
         let nudge = self.shared.sleep().wake();
         match nudge {
             Nudge::Nothing => {}

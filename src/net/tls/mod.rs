@@ -21,6 +21,8 @@ mod tests;
 
 pub use config::Tls;
 pub(crate) use config::TlsClient;
+#[cfg(feature = "rustls-api")]
+pub(crate) use server::RustlsServerConfig;
 pub(crate) use server::TlsServer;
 pub(crate) use wire::TlsWire;
 

@@ -9,6 +9,9 @@ use crate::error::Result;
 use rustls::{Connection, ServerConfig, ServerConnection};
 use std::sync::Arc;
 
+#[cfg(feature = "rustls-api")]
+pub use rustls::ServerConfig as RustlsServerConfig;
+
 /// What begins the sessions of one server.
 #[derive(Clone, Debug)]
 pub(crate) struct TlsServer {

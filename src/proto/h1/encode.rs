@@ -212,8 +212,8 @@ pub(super) fn informational(head: &Response<()>, out: &mut Vec<u8>) -> Result<()
     Ok(())
 }
 
-/// Writes the whole response to a request that broke a rule.
-pub(super) fn refusal(status: StatusCode, out: &mut Vec<u8>) {
+/// Writes the whole response to a request that is refused: no body, and `Connection: close`.
+pub fn refusal(status: StatusCode, out: &mut Vec<u8>) {
     status_line(status, out);
     out.extend_from_slice(CLOSE);
     content_length(0, out);

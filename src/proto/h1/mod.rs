@@ -43,6 +43,6 @@ mod violation;
 
 pub use config::Config;
 pub use connection::Connection;
-pub use encode::{Length, OriginalFields, TargetForm};
+pub use encode::{Length, OriginalFields, TargetForm, refusal};
 pub use event::Event;
 pub use violation::{Misuse, Violation};

@@ -1,0 +1,291 @@
+//! One request and the duty to answer it.
+
+use super::{
+    answer::{Answer, Plan},
+    request_body::{RequestBody, Verdict},
+    settings::Settings,
+};
+use crate::{
+    drive::{Body, BodyWriter, IntoBody, Limits, Stream, Tunnel},
+    error::{Error, ErrorKind, Phase, Result},
+    proto::{End, RequestHead, h1::Length},
+    time::Deadline,
+};
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Uri, Version, header};
+use std::{
+    fmt,
+    net::SocketAddr,
+    sync::{Arc, OnceLock},
+};
+
+/// One request and the duty to answer it, on whichever thread.
+///
+/// Every answer takes the exchange: it is given once. An exchange that is dropped unanswered is answered with 500, or with what
+/// was wrong with its body (408, 413, 400). What the handler left unread of the body is read and forgotten if little is
+/// left, else the connection (HTTP/1) or the stream (HTTP/2) ends.
+///
+/// # Examples
+///
+/// ```
+/// use bowline::{Exchange, Result};
+///
+/// fn handle(mut exchange: Exchange) -> Result<()> {
+///     match exchange.path() {
+///         "/upper" => {
+///             let text = std::io::read_to_string(exchange.body())?;
+///             exchange.reply(200, text.to_uppercase())
+///         }
+///         _ => exchange.reply(404, "no such page"),
+///     }
+/// }
+/// # let _ = handle;
+/// ```
+pub struct Exchange {
+    /// Until it is answered.
+    stream: Option<Stream>,
+    head: RequestHead,
+    headers: OnceLock<HeaderMap>,
+    body: Body,
+    /// The handler took the body to read it by itself.
+    body_taken: bool,
+    verdict: Option<Verdict>,
+    peer: Option<SocketAddr>,
+    settings: Arc<Settings>,
+}
+
+impl Exchange {
+    pub(super) fn new(stream: Stream, head: RequestHead, peer: Option<SocketAddr>, settings: &Arc<Settings>) -> Self {
+        let mut exchange = Exchange {
+            stream: None,
+            head,
+            headers: OnceLock::new(),
+            body: Body::empty(),
+            body_taken: false,
+            verdict: None,
+            peer,
+            settings: settings.clone(),
+        };
+        if stream.has_body() {
+            let verdict = Verdict::default();
+            let expects = exchange.head.version == Version::HTTP_2 && exchange.expects_continue();
+            let len = exchange.declared();
+            let source = RequestBody::new(stream.clone(), len, expects, verdict.clone(), settings);
+            (exchange.body, exchange.verdict) = (Body::from_source(Box::new(source)), Some(verdict));
+        }
+        exchange.stream = Some(stream);
+        exchange
+    }
+
+    fn expects_continue(&self) -> bool {
+        self.head.fields.get("expect").is_some_and(|value| value.eq_ignore_ascii_case(b"100-continue"))
+    }
+
+    /// Returns the Content-Length; the engine has checked it.
+    pub(super) fn declared(&self) -> Option<u64> {
+        std::str::from_utf8(self.head.fields.get("content-length")?).ok()?.parse().ok()
+    }
+
+    /// Returns the method.
+    pub fn method(&self) -> &Method {
+        &self.head.method
+    }
+
+    /// Returns the path alone, for routing by `match`; as it was sent, escapes included.
+    pub fn path(&self) -> &str {
+        self.head.uri.path()
+    }
+
+    /// Returns the whole target; over HTTP/1 usually only path and query.
+    pub fn uri(&self) -> &Uri {
+        &self.head.uri
+    }
+
+    /// Returns the version.
+    pub fn version(&self) -> Version {
+        self.head.version
+    }
+
+    /// Returns the headers.
+    pub fn headers(&self) -> &HeaderMap {
+        self.headers.get_or_init(|| self.head.fields.clone().into_map())
+    }
+
+    /// Returns one header as text; `None` if it is absent or not text.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        std::str::from_utf8(self.head.fields.get(name)?).ok()
+    }
+
+    /// Returns the client's address; `None` on a wire of the caller's.
+    pub fn peer(&self) -> Option<SocketAddr> {
+        self.peer
+    }
+
+    /// Returns the body, to read from. A client that waits for 100 is told to send it when it is first read.
+    pub fn body(&mut self) -> &mut Body {
+        &mut self.body
+    }
+
+    /// Returns the body by itself, to read elsewhere or to send back.
+    pub fn take_body(&mut self) -> Body {
+        self.body_taken = true;
+        std::mem::take(&mut self.body)
+    }
+
+    /// Looks whether the peer has gone or reset the stream.
+    ///
+    /// A client of HTTP/1 that has ended its direction counts as gone.
+    pub fn is_cancelled(&self) -> bool {
+        self.stream.as_ref().is_some_and(Stream::has_gone)
+    }
+
+    /// Sends an informational response, such as 103 Early Hints. A client of HTTP/1.0 gets none.
+    ///
+    /// # Errors
+    ///
+    /// If the status is not 1xx, or 101; or if the connection is over.
+    pub fn inform(&mut self, status: StatusCode, headers: HeaderMap) -> Result<()> {
+        if self.head.version == Version::HTTP_10 {
+            return Ok(());
+        }
+        let mut head = Response::new(());
+        (*head.status_mut(), *head.headers_mut()) = (status, headers);
+        self.stream()?.inform(&head).map_err(|fault| fault.to_error().in_phase(Phase::Send))
+    }
+
+    /// Answers in one line.
+    ///
+    /// # Errors
+    ///
+    /// If the status is none; and as [`respond`](Self::respond).
+    pub fn reply(self, status: impl TryInto<StatusCode>, body: impl IntoBody) -> Result<()> {
+        let Ok(status) = status.try_into() else { return Err(Error::invalid("a status that is none")) };
+        let mut head = Response::new(body);
+        *head.status_mut() = status;
+        self.respond(head)
+    }
+
+    /// Answers with headers of the caller's. Date is added; Content-Length too, where the length is known.
+    ///
+    /// Returns when the last byte is on its way, which is after everything before it was taken by the kernel: a slow client
+    /// keeps the thread. The body of the request may be the body of the answer.
+    ///
+    /// # Errors
+    ///
+    /// If the head cannot be sent so (the client gets a 500 instead), if the body fails or is not as long as it said, or if the
+    /// client is gone or takes nothing for too long.
+    pub fn respond<B: IntoBody>(mut self, response: Response<B>) -> Result<()> {
+        let (parts, body) = response.into_parts();
+        let (body, content_type) = body.into_body()?;
+        let mut head = Response::from_parts(parts, ());
+        if let Some(content_type) = content_type {
+            head.headers_mut().entry(header::CONTENT_TYPE).or_insert(content_type);
+        }
+        let plan = Plan::new(&self.head.method, self.head.version, &mut head, body.content_length())?;
+        self.invite();
+        let answer = Answer::begin(self.stream()?, &head, plan, body, &self.settings)?;
+        // What comes now is the answer's: nothing else can be said any more.
+        let stream = self.stream.take();
+        let done = answer.send();
+        drop(stream);
+        done
+    }
+
+    /// Sends the head; the body is written piece by piece, and the request may still be read.
+    ///
+    /// A Content-Length among the headers is kept to; without one the body is chunked (HTTP/1.1), or ends with the connection
+    /// (HTTP/1.0).
+    ///
+    /// # Errors
+    ///
+    /// As [`respond`](Self::respond), for the head.
+    pub fn respond_streaming(mut self, head: Response<()>) -> Result<(Body, BodyWriter)> {
+        let mut head = head;
+        let declared = head.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+        let plan = Plan::new(&self.head.method, self.head.version, &mut head, declared)?;
+        self.body_taken = true;
+        self.invite();
+        let stream = self.stream()?.clone();
+        stream.respond(&head, plan.length, &[], End::More).map_err(|fault| fault.to_error().in_phase(Phase::Send))?;
+        self.stream = None;
+        let body = std::mem::take(&mut self.body);
+        let writer = match plan.has_body {
+            true => BodyWriter::new(stream, Limits::default(), Some(self.settings.timeouts.write), Deadline::NEVER),
+            false => BodyWriter::sink(stream),
+        };
+        Ok((body, writer))
+    }
+
+    /// Accepts an upgrade with 101, or a CONNECT with 200: raw bytes from here. `Connection: upgrade` is added.
+    ///
+    /// # Errors
+    ///
+    /// If it is neither a CONNECT nor a request with Upgrade; and as [`respond`](Self::respond), for the head.
+    pub fn upgrade(mut self, headers: HeaderMap) -> Result<Tunnel> {
+        let mut head = Response::new(());
+        *head.headers_mut() = headers;
+        if self.head.method == Method::CONNECT {
+            *head.status_mut() = StatusCode::OK;
+        } else if self.head.version == Version::HTTP_11 && self.head.fields.get("upgrade").is_some() {
+            *head.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+            head.headers_mut().entry(header::CONNECTION).or_insert(HeaderValue::from_static("upgrade"));
+        } else {
+            return Err(Error::with(ErrorKind::Misuse, "the request asks for neither an upgrade nor a tunnel"));
+        }
+        let length = if self.head.version == Version::HTTP_2 { Length::Unknown } else { Length::Empty };
+        let stream = self.stream()?.clone();
+        stream.respond(&head, length, &[], End::More).map_err(|fault| fault.to_error().in_phase(Phase::Send))?;
+        self.stream = None;
+        self.body = Body::empty();
+        Ok(Tunnel::new(stream, self.headers().clone(), Limits::default()))
+    }
+
+    /// A client that waits for 100 before it sends a body that is still to be read has to hear of it before the answer.
+    fn invite(&self) {
+        if !self.body_taken {
+            return;
+        }
+        if let Some(stream) = self.stream.as_ref().filter(|stream| stream.wants_continue()) {
+            let mut head = Response::new(());
+            *head.status_mut() = StatusCode::CONTINUE;
+            // The answer itself says if that was impossible.
+            let _ = stream.inform(&head);
+        }
+    }
+
+    fn stream(&self) -> Result<&Stream> {
+        self.stream.as_ref().ok_or_else(|| Error::with(ErrorKind::Misuse, "the exchange was answered"))
+    }
+
+    /// Answers without a body and without waiting.
+    pub(super) fn refuse(mut self, status: StatusCode) {
+        self.refuse_now(status);
+    }
+
+    fn refuse_now(&mut self, status: StatusCode) {
+        let Some(stream) = self.stream.take() else { return };
+        let mut head = Response::new(());
+        *head.status_mut() = status;
+        if let Ok(plan) = Plan::new(&self.head.method, self.head.version, &mut head, Some(0)) {
+            // If the connection is over there is nobody to be told.
+            let _ = stream.respond(&head, plan.length, &[], End::Last);
+        }
+    }
+}
+
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        let status = self.verdict.as_ref().and_then(Verdict::status);
+        self.refuse_now(status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR));
+    }
+}
+
+impl fmt::Debug for Exchange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Exchange")
+            .field("method", &self.head.method)
+            .field("path", &self.path())
+            .field("version", &self.head.version)
+            .field("peer", &self.peer)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,244 @@
+//! From a wire that a client opened to a connection: TLS if there is any, and which protocol the first bytes are of.
+
+use super::settings::Settings;
+use crate::{
+    buf::RecvBuf,
+    drive::{Carrier, H1, H2, Patience, Setup, Shared, next_id, random},
+    error::{Error, ErrorKind, Phase, Result},
+    net::{Cx, Fed, Interest, Session, Wire},
+    proto::{Role, h1, h2},
+    time::Deadline,
+};
+use std::{
+    io,
+    sync::Arc,
+    task::Poll,
+    time::Instant,
+};
+
+/// What a client of HTTP/2 says first (RFC 9113, section 3.4). No request of HTTP/1 begins like that.
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// The room one receive makes.
+const RECEIVE: usize = 16 * 1024;
+
+/// A wire of which nobody knows yet what is spoken on it.
+pub(super) struct Greeting {
+    wire: Arc<dyn Wire>,
+    tls: Option<Box<Session>>,
+    /// Received, not opened; without TLS nothing.
+    raw: RecvBuf,
+    plain: RecvBuf,
+    /// What TLS has to say: `out[at..]`.
+    out: Vec<u8>,
+    at: usize,
+    began: Instant,
+    /// When the first byte of the application came.
+    first: Option<Instant>,
+    eof: bool,
+}
+
+impl std::fmt::Debug for Greeting {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Greeting").field("tls", &self.tls).finish_non_exhaustive()
+    }
+}
+
+/// What is spoken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Speaks {
+    Http1,
+    Http2,
+    /// More bytes will tell.
+    Unknown,
+}
+
+impl Greeting {
+    /// Begins with a wire on which nothing was read.
+    ///
+    /// # Errors
+    ///
+    /// If the TLS settings cannot be used.
+    pub(super) fn new(wire: Arc<dyn Wire>, settings: &Settings, now: Instant) -> Result<Self> {
+        #[cfg(feature = "tls")]
+        let tls = settings.tls.as_ref().map(|tls| tls.start().map(Box::new)).transpose()?;
+        #[cfg(not(feature = "tls"))]
+        let tls = None;
+        let _ = settings;
+        Ok(Greeting {
+            wire,
+            tls,
+            raw: RecvBuf::new(),
+            plain: RecvBuf::new(),
+            out: Vec::new(),
+            at: 0,
+            began: now,
+            first: None,
+            eof: false,
+        })
+    }
+
+    /// Returns when the client has to have said more.
+    pub(super) fn deadline(&self, settings: &Settings) -> Deadline {
+        let limits = &settings.timeouts;
+        Deadline::from(match (&self.tls, self.first) {
+            (Some(tls), _) if tls.is_handshaking() => self.began.checked_add(limits.handshake),
+            (_, None) => self.began.checked_add(limits.idle),
+            (_, Some(first)) => first.checked_add(limits.header),
+        })
+    }
+
+    /// Goes as far as the wire allows; ready with the connection, or with `None` if the client left without a word.
+    ///
+    /// # Errors
+    ///
+    /// If TLS failed, the wire did, or a time limit passed.
+    pub(super) fn poll(&mut self, settings: &Settings, cx: &mut Cx<'_>) -> Poll<Result<Option<Arc<dyn Carrier>>>> {
+        loop {
+            let deadline = self.deadline(settings);
+            if let Poll::Pending = self.poll_write(cx)? {
+                if deadline.has_passed(cx.now) {
+                    return Poll::Ready(Err(too_slow()));
+                }
+                cx.wait_until(deadline);
+                return Poll::Pending;
+            }
+            let speaks = self.speaks();
+            if speaks != Speaks::Unknown {
+                return Poll::Ready(Ok(Some(self.finish(speaks, settings, cx.now))));
+            }
+            if self.eof {
+                return Poll::Ready(self.ended());
+            }
+            match self.read() {
+                Ok(()) => {}
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
+                    if deadline.has_passed(cx.now) {
+                        return Poll::Ready(Err(too_slow()));
+                    }
+                    cx.wait_wire(&self.wire, Interest::Read);
+                    cx.wait_until(deadline);
+                    return Poll::Pending;
+                }
+                Err(e) => return Poll::Ready(Err(Error::from(e).in_phase(Phase::Tls))),
+            }
+            self.open()?;
+            if self.first.is_none() && !self.plain.is_empty() {
+                self.first = Some(cx.now);
+            }
+        }
+    }
+
+    /// Reads what is there; the end is noted.
+    fn read(&mut self) -> io::Result<()> {
+        let buf = if self.tls.is_some() { &mut self.raw } else { &mut self.plain };
+        let n = self.wire.try_read(buf.space(RECEIVE))?;
+        buf.filled(n);
+        self.eof = n == 0;
+        Ok(())
+    }
+
+    /// Takes what was read through TLS.
+    fn open(&mut self) -> Result<()> {
+        let Some(tls) = &mut self.tls else { return Ok(()) };
+        let fed = tls.feed(&mut self.raw, &mut self.plain);
+        tls.pending(&mut self.out);
+        match fed {
+            Ok(Fed::Closed) => self.eof = true,
+            Ok(Fed::Drained | Fed::More) => {}
+            Err(failed) => {
+                // The alert, as far as the wire takes it.
+                let _ = self.wire.try_write(&self.out[self.at..]);
+                return Err(failed.describe("the TLS handshake failed"));
+            }
+        }
+        Ok(())
+    }
+
+    fn poll_write(&mut self, cx: &mut Cx<'_>) -> Poll<Result<()>> {
+        while self.at < self.out.len() {
+            match self.wire.try_write(&self.out[self.at..]) {
+                Ok(n) => self.at += n,
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
+                    cx.wait_wire(&self.wire, Interest::Write);
+                    return Poll::Pending;
+                }
+                Err(e) => return Poll::Ready(Err(Error::from(e).in_phase(Phase::Tls))),
+            }
+        }
+        (self.at, _) = (0, self.out.clear());
+        Poll::Ready(Ok(()))
+    }
+
+    fn speaks(&self) -> Speaks {
+        let alpn = match &self.tls {
+            Some(tls) if tls.is_handshaking() => return Speaks::Unknown,
+            Some(tls) => tls.alpn(),
+            None => None,
+        };
+        match alpn {
+            Some(b"h2") => return Speaks::Http2,
+            Some(_) => return Speaks::Http1,
+            None => {}
+        }
+        let bytes = self.plain.peek();
+        let n = bytes.len().min(PREFACE.len());
+        match bytes[..n] == PREFACE[..n] {
+            true if n == PREFACE.len() => Speaks::Http2,
+            true => Speaks::Unknown,
+            false => Speaks::Http1,
+        }
+    }
+
+    fn ended(&self) -> Result<Option<Arc<dyn Carrier>>> {
+        match &self.tls {
+            _ if !self.plain.is_empty() => Err(Error::with(ErrorKind::Closed, "the client left in the middle of a head")),
+            Some(tls) if tls.is_handshaking() && !tls.is_closed() => {
+                Err(Error::with(ErrorKind::Closed, "the client left during the TLS handshake").in_phase(Phase::Tls))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    fn finish(&mut self, speaks: Speaks, settings: &Settings, now: Instant) -> Arc<dyn Carrier> {
+        let (tls, out) = (self.tls.take(), std::mem::take(&mut self.out));
+        let leftover = std::mem::take(&mut self.plain);
+        let origin = match self.wire.peer_addr() {
+            Some(peer) => peer.to_string(),
+            None => String::new(),
+        };
+        let mut setup = Setup::new(self.wire.clone(), tls, out, leftover, origin, next_id(), now);
+        setup.write_stall = settings.timeouts.write;
+        let patience = patience(settings);
+        match speaks {
+            Speaks::Http2 => {
+                let engine = h2::Connection::new(Role::Server, h2_config(settings), now, setup.out());
+                Arc::new(Shared::new(setup, H2::new(engine, Role::Server).with_patience(patience, now)))
+            }
+            Speaks::Http1 | Speaks::Unknown => {
+                let config = h1::Config::default().head_bytes(settings.max_header_bytes);
+                let engine = h1::Connection::new(Role::Server, config, now, setup.out());
+                let began = self.first.unwrap_or(now);
+                Arc::new(Shared::new(setup, H1::new(engine, Role::Server).with_patience(patience, began)))
+            }
+        }
+    }
+}
+
+fn too_slow() -> Error {
+    Error::with(ErrorKind::TimedOut, "the client did not say in time what it wants").in_phase(Phase::Tls)
+}
+
+/// How long the connections of a server wait for their clients.
+pub(super) fn patience(settings: &Settings) -> Patience {
+    Patience { idle: settings.timeouts.idle, head: settings.timeouts.header }
+}
+
+/// What the HTTP/2 engine is made with.
+pub(super) fn h2_config(settings: &Settings) -> h2::Config {
+    let mut config = h2::Config::new(Role::Server);
+    config.seed = random();
+    config.header_list = u32::try_from(settings.max_header_bytes).unwrap_or(u32::MAX);
+    config.max_streams = settings.max_streams;
+    config
+}

@@ -1,0 +1,262 @@
+//! What the threads of a server share, and the one that accepts connections and watches those that nobody waits on.
+
+use super::{Handler, greet::Greeting, seat::Seat, settings::Settings, workers::Workers};
+use crate::{
+    drive::ConnectionInfo,
+    error::Result,
+    net::{Interest, Listener, Poller, Ready, Wire},
+    time::Deadline,
+};
+use std::{
+    collections::HashMap,
+    net::IpAddr,
+    sync::{
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+/// The token of the listener; connections have others.
+const LISTENER: u64 = 0;
+
+/// How many connections are accepted before those that are there get their turn.
+const ACCEPTS: usize = 64;
+
+/// What the threads of a server share.
+pub(super) struct Hub {
+    pub(super) settings: Arc<Settings>,
+    pub(super) handler: Arc<dyn Handler>,
+    pub(super) poller: Poller,
+    pub(super) workers: Workers,
+    /// Requests that were not answered to their end.
+    pub(super) active: AtomicUsize,
+    seats: Mutex<Seats>,
+    draining: OnceLock<Draining>,
+}
+
+#[derive(Default)]
+struct Seats {
+    all: HashMap<u64, Arc<Seat>>,
+    by_peer: HashMap<IpAddr, usize>,
+}
+
+/// The server is shutting down.
+#[derive(Clone, Copy)]
+struct Draining {
+    since: Instant,
+    until: Deadline,
+}
+
+impl std::fmt::Debug for Hub {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Hub").field("workers", &self.workers).field("active", &self.active).finish_non_exhaustive()
+    }
+}
+
+impl Hub {
+    pub(super) fn new(settings: Settings, handler: Arc<dyn Handler>) -> Result<Arc<Self>> {
+        let workers = Workers::new(settings.workers, settings.queue);
+        Ok(Arc::new(Hub {
+            settings: Arc::new(settings),
+            handler,
+            poller: Poller::new()?,
+            workers,
+            active: AtomicUsize::new(0),
+            seats: Mutex::default(),
+            draining: OnceLock::new(),
+        }))
+    }
+
+    fn seats(&self) -> MutexGuard<'_, Seats> {
+        self.seats.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns for how long the server has been shutting down, if it is.
+    pub(super) fn drains_for(&self) -> Option<Duration> {
+        self.draining.get().map(|draining| draining.since.elapsed())
+    }
+
+    /// Takes no more, and ends what is left at `until`.
+    pub(super) fn drain(&self, until: Deadline) {
+        let _ = self.draining.set(Draining { since: Instant::now(), until });
+        self.poller.waker().wake();
+    }
+
+    /// Returns a row for each connection.
+    pub(super) fn connections(&self) -> Vec<ConnectionInfo> {
+        let seats: Vec<_> = self.seats().all.values().cloned().collect();
+        let mut rows: Vec<_> = seats.iter().filter_map(|seat| Some(seat.carrier()?.info())).collect();
+        rows.sort_by_key(|row| row.id);
+        rows
+    }
+
+    /// Accepts and watches until the server is shut down; returns how many exchanges were left then.
+    pub(super) fn run(self: &Arc<Self>, listener: Listener) -> usize {
+        let mut front = Front { hub: self, listener: Some(Arc::new(listener)), watched: None, paused: None, next_id: LISTENER + 1 };
+        let left = front.run();
+        front.close_listener();
+        self.workers.close();
+        let seats: Vec<_> = self.seats().all.values().cloned().collect();
+        seats.iter().for_each(Seat::cut);
+        left
+    }
+
+    fn add(&self, seat: Arc<Seat>) {
+        let mut seats = self.seats();
+        if let Some(peer) = seat.peer {
+            *seats.by_peer.entry(peer.ip()).or_insert(0) += 1;
+        }
+        seats.all.insert(seat.id, seat);
+    }
+
+    /// A connection is gone.
+    pub(super) fn remove(&self, id: u64) {
+        let mut seats = self.seats();
+        let Some(seat) = seats.all.remove(&id) else { return };
+        let was_full = seats.all.len() + 1 == self.settings.max_connections;
+        if let Some(ip) = seat.peer.map(|peer| peer.ip()) {
+            let left = seats.by_peer.get_mut(&ip).map_or(0, |n| {
+                *n -= 1;
+                *n
+            });
+            if left == 0 {
+                seats.by_peer.remove(&ip);
+            }
+        }
+        drop(seats);
+        if was_full || self.draining.get().is_some() {
+            self.poller.waker().wake();
+        }
+    }
+
+    fn is_welcome(&self, ip: Option<IpAddr>) -> bool {
+        ip.is_none_or(|ip| self.seats().by_peer.get(&ip).is_none_or(|n| *n < self.settings.max_per_peer))
+    }
+}
+
+/// The thread in front: the only one that accepts, and that waits for the poller.
+struct Front<'a> {
+    hub: &'a Arc<Hub>,
+    listener: Option<Arc<Listener>>,
+    /// What the poller watches the listener for.
+    watched: Option<Interest>,
+    /// The system had no descriptor left: until when nothing is accepted.
+    paused: Option<Instant>,
+    next_id: u64,
+}
+
+impl Front<'_> {
+    fn run(&mut self) -> usize {
+        let hub = self.hub.clone();
+        let tick = hub.settings.timeouts.tick();
+        let mut events: Vec<(u64, Ready)> = Vec::new();
+        let mut next_tick = Instant::now() + tick;
+        let mut told = false;
+        for cancel in &hub.settings.cancels {
+            cancel.register(hub.poller.waker());
+        }
+        loop {
+            if hub.settings.cancels.iter().any(|cancel| cancel.is_cancelled()) {
+                hub.drain(Deadline::after(hub.settings.grace));
+            }
+            let now = Instant::now();
+            let count = hub.seats().all.len();
+            if let Some(Draining { until, .. }) = hub.draining.get().copied() {
+                if !std::mem::replace(&mut told, true) {
+                    self.close_listener();
+                    self.each_seat(|seat| if seat.carrier().is_some() { seat.stir() } else { seat.on_drain() });
+                    continue;
+                }
+                if count == 0 || until.has_passed(now) {
+                    return hub.active.load(Ordering::SeqCst);
+                }
+            }
+            self.watch_listener(count, now);
+            let until = self.until(count, next_tick);
+            // It fails only for want of memory: then everything is looked at, and again after a pause.
+            let waited = hub.poller.wait(until, |token, ready| events.push((token, ready)));
+            if waited.is_err() {
+                std::thread::sleep(Listener::PAUSE);
+            }
+            let now = Instant::now();
+            for (token, ready) in events.drain(..) {
+                if token == LISTENER {
+                    self.accept(now);
+                } else {
+                    let seat = hub.seats().all.get(&token).cloned();
+                    if let Some(seat) = seat {
+                        seat.on_ready(ready, now);
+                    }
+                }
+            }
+            if now >= next_tick {
+                next_tick = now + tick;
+                self.each_seat(|seat| seat.on_tick(now));
+            }
+        }
+    }
+
+    fn each_seat(&self, f: impl Fn(&Arc<Seat>)) {
+        let seats: Vec<_> = self.hub.seats().all.values().cloned().collect();
+        seats.iter().for_each(f);
+    }
+
+    /// Returns how long there is nothing to do but what is reported.
+    fn until(&self, count: usize, next_tick: Instant) -> Deadline {
+        let tick = if count > 0 { Deadline::at(next_tick) } else { Deadline::NEVER };
+        let drained = self.hub.draining.get().map_or(Deadline::NEVER, |draining| draining.until);
+        tick.earlier(drained).earlier(Deadline::from(self.paused))
+    }
+
+    /// Watches the listener while there is room for another connection.
+    fn watch_listener(&mut self, count: usize, now: Instant) {
+        let Some(listener) = &self.listener else { return };
+        self.paused = self.paused.filter(|until| *until > now);
+        let full = count >= self.hub.settings.max_connections;
+        let wanted = (!full && self.paused.is_none()).then_some(Interest::Read);
+        if wanted != self.watched {
+            let wire: Arc<dyn Wire> = listener.clone();
+            match self.hub.poller.watch(LISTENER, &wire, self.watched, wanted) {
+                Ok(()) => self.watched = wanted,
+                Err(_) => self.paused = Some(now + Listener::PAUSE),
+            }
+        }
+    }
+
+    fn close_listener(&mut self) {
+        if let Some(listener) = self.listener.take() {
+            let wire: Arc<dyn Wire> = listener;
+            // It is closed in any case.
+            let _ = self.hub.poller.watch(LISTENER, &wire, self.watched.take(), None);
+        }
+    }
+
+    fn accept(&mut self, now: Instant) {
+        let Some(listener) = self.listener.clone() else { return };
+        let room = self.hub.settings.max_connections.saturating_sub(self.hub.seats().all.len());
+        for _ in 0..room.min(ACCEPTS) {
+            match listener.accept() {
+                Ok(Some(accepted)) => self.seat(accepted.into_wire(), now),
+                Ok(None) => break,
+                // Whatever else it is, the listener is all a server has: it is tried again.
+                Err(_) => {
+                    self.paused = Some(now + Listener::PAUSE);
+                    break;
+                }
+            }
+        }
+    }
+
+    fn seat(&mut self, wire: Arc<dyn Wire>, now: Instant) {
+        if !self.hub.is_welcome(wire.peer_addr().map(|peer| peer.ip())) {
+            return wire.shutdown();
+        }
+        // Settings that cannot be used were found out before the server began.
+        let Ok(greeting) = Greeting::new(wire.clone(), &self.hub.settings, now) else { return wire.shutdown() };
+        let seat = Seat::new(self.next_id, wire, greeting, self.hub.clone());
+        self.next_id += 1;
+        self.hub.add(seat.clone());
+        seat.greet();
+    }
+}

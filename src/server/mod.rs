@@ -1,0 +1,333 @@
+//! The server: what a user binds, and the threads behind it.
+//!
+//! | file | what |
+//! |---|---|
+//! | `settings` | what a server was told |
+//! | `hub` | what its threads share; accepting; the poller |
+//! | `seat` | one connection from its first byte to its last |
+//! | `greet` | from a wire to a connection: TLS, and which protocol is spoken |
+//! | `workers` | the threads that run handlers |
+//! | `serve` | running a handler; h2c; a connection on the caller's thread |
+//! | `exchange`, `answer`, `request_body` | one request, one answer |
+//! | `file`, `conditions`, `date` | answering with files |
+//!
+//! # Who does what
+//!
+//! One thread accepts connections and watches those that nobody waits on; it never runs a handler and never does the arithmetic
+//! of a handshake. Each request is a job for one of the workers. A worker that waits for its client reads the connection
+//! itself, for all exchanges on it, as everywhere in this crate; when it stops, the poller watches it again.
+
+mod answer;
+mod conditions;
+mod date;
+mod exchange;
+mod file;
+mod greet;
+mod hub;
+mod request_body;
+mod seat;
+mod serve;
+mod settings;
+mod workers;
+
+pub use exchange::Exchange;
+pub use file::resolve;
+pub use settings::ServerTimeouts;
+
+#[cfg(feature = "tls")]
+use crate::net::TlsServer;
+use crate::{
+    drive::{Cancel, ConnectionInfo},
+    error::{Error, ErrorKind, Result},
+    net::{Listener, Wire},
+    time::Deadline,
+};
+use hub::Hub;
+use settings::Settings;
+use std::{
+    net::{SocketAddr, TcpListener, ToSocketAddrs},
+    sync::Arc,
+    thread::JoinHandle,
+    time::Duration,
+};
+
+/// What answers requests; every `Fn(Exchange) -> Result<()>` is one.
+///
+/// An error before the answer becomes a 500; so does a panic, which does not end the thread. After the head of an answer was
+/// sent, either ends the exchange so that the client cannot take a part for the whole.
+pub trait Handler: Send + Sync + 'static {
+    /// Answers one exchange, on a thread of the server. It may be given to another thread, and answered later.
+    ///
+    /// # Errors
+    ///
+    /// Whatever kept it from answering.
+    fn handle(&self, exchange: Exchange) -> Result<()>;
+}
+
+impl<F: Fn(Exchange) -> Result<()> + Send + Sync + 'static> Handler for F {
+    fn handle(&self, exchange: Exchange) -> Result<()> {
+        self(exchange)
+    }
+}
+
+/// A server: HTTP/1.1 and HTTP/2 on one port.
+///
+/// Which of the two is spoken is found out per connection: over TLS by ALPN, in the clear by the first bytes or by
+/// `Upgrade: h2c`.
+///
+/// | limit | default | why |
+/// |---|---|---|
+/// | [`max_connections`](Self::max_connections) | 1024 | more wait in the kernel's queue; most systems allow a process that many descriptors |
+/// | [`max_per_peer`](Self::max_per_peer) | none | behind one address can be a whole company, or a proxy |
+/// | [`max_body`](Self::max_body) | 8 MiB | enough for what APIs take, and small enough to be in memory |
+/// | [`max_header_bytes`](Self::max_header_bytes) | 16 KiB | as Node.js and IIS; Apache has 8 KiB for a line, Tomcat 8 KiB for all |
+/// | [`max_streams`](Self::max_streams) | 128 | as nginx and h2o |
+/// | [`min_rate`](Self::min_rate) | 240 bytes a second | as Kestrel: slower than any modem |
+/// | [`workers`](Self::workers) | 4 for each core, at least 16 | handlers wait for disks and other servers |
+/// | [`queue`](Self::queue) | 1024 requests | what 16 workers do in seconds; who waits longer has gone |
+/// | [`timeouts`](Self::timeouts) | see there | |
+///
+/// # Examples
+///
+/// ```
+/// use bowline::{Exchange, Server};
+///
+/// # fn main() -> bowline::Result<()> {
+/// let server = Server::bind("127.0.0.1:0")?.spawn(|exchange: Exchange| exchange.reply(200, "hi"))?;
+/// assert_eq!(bowline::get(server.url("/")).send()?.text()?, "hi");
+/// # Ok(())
+/// # }
+/// ```
+#[must_use]
+#[derive(Debug)]
+pub struct Server {
+    listener: Option<Listener>,
+    settings: Settings,
+    /// A setting that cannot be used; said when the server begins.
+    wrong: Option<Error>,
+}
+
+impl Server {
+    /// Listens on the first of the addresses that can be had; port 0 takes any that is free.
+    ///
+    /// # Errors
+    ///
+    /// If the address is in use or not ours.
+    pub fn bind(address: impl ToSocketAddrs) -> Result<Self> {
+        let listener = Listener::tcp(TcpListener::bind(address)?)?;
+        Ok(Server { listener: Some(listener), ..Self::unbound() })
+    }
+
+    /// Listens on a Unix socket, whose file must not exist.
+    ///
+    /// # Errors
+    ///
+    /// If the file cannot be made.
+    #[cfg(unix)]
+    pub fn bind_unix(path: impl AsRef<std::path::Path>) -> Result<Self> {
+        let listener = Listener::unix(std::os::unix::net::UnixListener::bind(path)?)?;
+        Ok(Server { listener: Some(listener), ..Self::unbound() })
+    }
+
+    /// Returns a server without a listener: for [`serve_wire`](Self::serve_wire).
+    pub fn unbound() -> Self {
+        Server { listener: None, settings: Settings::default(), wrong: None }
+    }
+
+    /// Serves TLS with this certificate, a PEM chain with its own first, and its key; ALPN offers h2 and http/1.1.
+    ///
+    /// What is wrong with them is an error of `serve` or `spawn`.
+    #[cfg(feature = "tls")]
+    pub fn tls_pem(mut self, chain: &[u8], key: &[u8]) -> Self {
+        match TlsServer::from_pem(chain, key, &[b"h2", b"http/1.1"]) {
+            Ok(tls) => self.settings.tls = Some(tls),
+            Err(e) => self.wrong = Some(e),
+        }
+        self
+    }
+
+    /// Serves TLS with a configuration of the caller's, its ALPN protocols included; several certificates by SNI, for example.
+    #[cfg(feature = "rustls-api")]
+    pub fn rustls(mut self, config: Arc<crate::net::RustlsServerConfig>) -> Self {
+        self.settings.tls = Some(TlsServer::from_config(config));
+        self
+    }
+
+    /// Limits the connections at once; more wait in the kernel's queue.
+    pub fn max_connections(mut self, n: usize) -> Self {
+        self.settings.max_connections = n.max(1);
+        self
+    }
+
+    /// Limits the connections of one address at once; more are closed at once.
+    pub fn max_per_peer(mut self, n: usize) -> Self {
+        self.settings.max_per_peer = n.max(1);
+        self
+    }
+
+    /// Limits the body of a request (413).
+    pub fn max_body(mut self, bytes: u64) -> Self {
+        self.settings.max_body = bytes;
+        self
+    }
+
+    /// Limits the head of a request (431, or 414 if the target alone is too long).
+    pub fn max_header_bytes(mut self, bytes: usize) -> Self {
+        self.settings.max_header_bytes = bytes;
+        self
+    }
+
+    /// Limits the requests of one HTTP/2 connection at once; its client is told, and more are refused.
+    pub fn max_streams(mut self, n: u32) -> Self {
+        self.settings.max_streams = n;
+        self
+    }
+
+    /// Sets how many bytes a second a client has to send of a body that a handler waits for (408); zero is any.
+    pub fn min_rate(mut self, bytes: u64) -> Self {
+        self.settings.min_rate = bytes;
+        self
+    }
+
+    /// Sets how many handlers run at once. One that waits inside this library, for its client or for another server, does not
+    /// count; with those there are at most 16 times as many threads.
+    pub fn workers(mut self, n: usize) -> Self {
+        self.settings.workers = n.max(1);
+        self
+    }
+
+    /// Sets how many requests wait for a worker; more are refused: HTTP/1 with 503, HTTP/2 with REFUSED_STREAM.
+    pub fn queue(mut self, n: usize) -> Self {
+        self.settings.queue = n.max(1);
+        self
+    }
+
+    /// Sets the time limits of connections.
+    pub fn timeouts(mut self, timeouts: ServerTimeouts) -> Self {
+        self.settings.timeouts = timeouts;
+        self
+    }
+
+    /// Returns where it listens.
+    ///
+    /// # Errors
+    ///
+    /// If it does not listen, or on a Unix socket.
+    pub fn local_addr(&self) -> Result<SocketAddr> {
+        let address = self.listener.as_ref().and_then(Listener::local_addr);
+        address.ok_or_else(|| Error::with(ErrorKind::Misuse, "the server listens at no address"))
+    }
+
+    /// Makes `serve` stop and return once the token is cancelled: nothing more is accepted, and what is in flight has the time
+    /// of [`grace`](Self::grace).
+    pub fn cancel_on(mut self, cancel: &Cancel) -> Self {
+        self.settings.cancels.push(cancel.clone());
+        self
+    }
+
+    /// Sets how long exchanges may take to end after a token was cancelled (default 5 s).
+    pub fn grace(mut self, d: Duration) -> Self {
+        self.settings.grace = d;
+        self
+    }
+
+    /// Serves on this thread and on workers until the token of [`cancel_on`](Self::cancel_on), or for ever.
+    ///
+    /// # Errors
+    ///
+    /// If the server does not listen, or a setting cannot be used.
+    pub fn serve(self, handler: impl Handler) -> Result<()> {
+        let (hub, listener) = self.begin(handler)?;
+        hub.run(listener);
+        Ok(())
+    }
+
+    /// Serves on threads of its own; the handle stops it when dropped.
+    ///
+    /// # Errors
+    ///
+    /// As [`serve`](Self::serve); and if the thread cannot be made.
+    pub fn spawn(self, handler: impl Handler) -> Result<ServerHandle> {
+        let is_tls = self.settings.is_tls();
+        let (hub, listener) = self.begin(handler)?;
+        let address = listener.local_addr().unwrap_or_else(|| SocketAddr::from(([0, 0, 0, 0], 0)));
+        let thread = std::thread::Builder::new().name("bowline-server".into()).spawn({
+            let hub = hub.clone();
+            move || hub.run(listener)
+        })?;
+        Ok(ServerHandle { hub, thread: Some(thread), address, scheme: if is_tls { "https" } else { "http" } })
+    }
+
+    fn begin(self, handler: impl Handler) -> Result<(Arc<Hub>, Listener)> {
+        let Server { listener, settings, wrong } = self;
+        if let Some(wrong) = wrong {
+            return Err(wrong);
+        }
+        #[cfg(feature = "tls")]
+        if let Some(tls) = &settings.tls {
+            tls.start()?;
+        }
+        let listener = listener.ok_or_else(|| Error::with(ErrorKind::Misuse, "the server listens at no address"))?;
+        Ok((Hub::new(settings, Arc::new(handler))?, listener))
+    }
+
+    /// Serves one connection over any wire, on this thread, until it ends; its requests are handled one after the other.
+    ///
+    /// # Errors
+    ///
+    /// If the client broke a rule of the protocol or did not keep a time limit. That it closed the connection is no error.
+    pub fn serve_wire(&self, wire: impl Wire + 'static, handler: &dyn Handler) -> Result<()> {
+        if let Some(wrong) = &self.wrong {
+            return Err(Error::invalid(wrong.to_string()));
+        }
+        serve::serve_wire(Arc::new(wire), handler, &Arc::new(self.settings.clone()))
+    }
+}
+
+/// A server that runs. Dropping it stops it and ends what is in flight.
+#[derive(Debug)]
+pub struct ServerHandle {
+    hub: Arc<Hub>,
+    thread: Option<JoinHandle<usize>>,
+    address: SocketAddr,
+    scheme: &'static str,
+}
+
+impl ServerHandle {
+    /// Returns where it listens; for a Unix socket, nowhere: `0.0.0.0:0`.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Returns `http://127.0.0.1:PORT`, `https` with TLS, and the path: for tests.
+    pub fn url(&self, path: &str) -> String {
+        format!("{}://{}{path}", self.scheme, self.address)
+    }
+
+    /// Returns its connections, one row each, in the order in which they were made.
+    pub fn connections(&self) -> Vec<ConnectionInfo> {
+        self.hub.connections()
+    }
+
+    /// Takes no more, lets what runs finish; returns how many exchanges were left at `timeout`, and cut.
+    ///
+    /// Clients are told: answers on HTTP/1 say `Connection: close`, HTTP/2 has GOAWAY, once to stop new requests and once to name the
+    /// last one that is served.
+    pub fn shutdown(mut self, timeout: Duration) -> usize {
+        self.stop(timeout)
+    }
+
+    fn stop(&mut self, timeout: Duration) -> usize {
+        self.hub.drain(Deadline::after(timeout));
+        // It does not panic, and if it did nothing would be left.
+        self.thread.take().and_then(|thread| thread.join().ok()).unwrap_or(0)
+    }
+}
+
+impl Drop for ServerHandle {
+    fn drop(&mut self) {
+        if self.thread.is_some() {
+            self.stop(Duration::ZERO);
+        }
+    }
+}

@@ -1,0 +1,432 @@
+//! One connection as its server sees it, from the first byte to the last.
+//!
+//! While a thread waits on a connection, that thread reads it. Else the poller does, on behalf of the seat, which takes in the
+//! requests, has handlers run for them, and ends the connection so that the client can read the last answer.
+
+use super::{
+    greet::Greeting,
+    hub::Hub,
+    serve::{self, Work},
+    workers::Job,
+};
+use crate::{
+    drive::{Carrier, Cause, Closing, CloseReason, Rule, Stream},
+    error::ErrorKind,
+    net::{Cx, Interest, Ready, Waker, Wants, Wire},
+    proto::RequestHead,
+};
+use std::{
+    io,
+    net::SocketAddr,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    task::Poll,
+    time::{Duration, Instant},
+};
+
+/// How many requests of one connection are with handlers at a time; the others wait on the connection.
+///
+/// A browser sends about that many at once; a client that wants every thread for itself does not get it.
+const AT_ONCE: usize = 32;
+
+/// How long a connection that is over is read on, in all and without a byte, so that the client sees the last answer.
+const LINGER: Duration = Duration::from_secs(5);
+const LINGER_SILENT: Duration = Duration::from_secs(2);
+
+/// How long after the first GOAWAY the second one says which streams were the last: more than most round trips.
+const LAST_CALL: Duration = Duration::from_millis(500);
+
+/// How much of what nobody wants is read at a time, and how often in a row.
+const SCRATCH: usize = 16 * 1024;
+const SCRATCHES: u32 = 16;
+
+/// One connection.
+pub(super) struct Seat {
+    pub(super) id: u64,
+    wire: Arc<dyn Wire>,
+    pub(super) peer: Option<SocketAddr>,
+    hub: Arc<Hub>,
+    state: Mutex<State>,
+    /// What the poller watches the wire for; changed only by who attends to the seat.
+    watched: Mutex<Option<Interest>>,
+    /// How often somebody wanted it to be attended to since nobody did.
+    stirs: AtomicUsize,
+    /// The poller was called for nothing: it should watch for no more than is needed.
+    exactly: AtomicBool,
+    /// Requests with handlers.
+    running: AtomicUsize,
+    /// How often the client was told that the server shuts down.
+    calls: AtomicUsize,
+}
+
+enum State {
+    /// Nobody knows yet what is spoken.
+    Greeting(Box<Greeting>),
+    /// A worker goes on with the greeting.
+    Handshaking,
+    Open(Arc<dyn Carrier>),
+    Ending(Ending),
+    Gone,
+}
+
+/// A connection that is over.
+struct Ending {
+    carrier: Arc<dyn Carrier>,
+    /// Everything was sent.
+    flushed: bool,
+    /// When it is closed at the latest, and when without a byte from the client.
+    until: Instant,
+    silent: Instant,
+}
+
+impl Ending {
+    /// Notes what happened; returns whether there is time for more.
+    fn goes_on(&mut self, closing: Closing, forgot: Forgot, now: Instant) -> bool {
+        if closing == Closing::Lingering && !std::mem::replace(&mut self.flushed, true) {
+            (self.until, self.silent) = (now + LINGER, now + LINGER_SILENT);
+        } else if self.flushed && forgot == Forgot::Some {
+            self.silent = now + LINGER_SILENT;
+        }
+        now < self.until.min(self.silent)
+    }
+}
+
+impl std::fmt::Debug for Seat {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Seat").field("id", &self.id).field("peer", &self.peer).finish_non_exhaustive()
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Seat {
+    pub(super) fn new(id: u64, wire: Arc<dyn Wire>, greeting: Greeting, hub: Arc<Hub>) -> Arc<Self> {
+        Arc::new(Seat {
+            id,
+            peer: wire.peer_addr(),
+            wire,
+            hub,
+            state: Mutex::new(State::Greeting(Box::new(greeting))),
+            watched: Mutex::new(None),
+            stirs: AtomicUsize::new(0),
+            exactly: AtomicBool::new(false),
+            running: AtomicUsize::new(0),
+            calls: AtomicUsize::new(0),
+        })
+    }
+
+    /// Returns the connection, once it is known what is spoken and until it ends.
+    pub(super) fn carrier(&self) -> Option<Arc<dyn Carrier>> {
+        match &*lock(&self.state) {
+            State::Open(carrier) => Some(carrier.clone()),
+            State::Greeting(_) | State::Handshaking | State::Ending(_) | State::Gone => None,
+        }
+    }
+
+    /// The poller saw that the wire is ready.
+    pub(super) fn on_ready(self: &Arc<Self>, ready: Ready, now: Instant) {
+        if let Some(carrier) = self.carrier() {
+            let arrived = carrier.tend(ready, now);
+            if ready.write || !arrived {
+                self.exactly.store(true, Ordering::SeqCst);
+                self.stir();
+            }
+            return;
+        }
+        let greets = matches!(&*lock(&self.state), State::Greeting(_) | State::Handshaking);
+        if greets { self.greet() } else { self.stir() }
+    }
+
+    /// The server is shutting down, and nothing was asked on this connection yet.
+    pub(super) fn on_drain(&self) {
+        let greets = matches!(&*lock(&self.state), State::Greeting(_) | State::Handshaking);
+        if greets {
+            self.leave();
+        }
+    }
+
+    /// Looks at the time limits.
+    pub(super) fn on_tick(self: &Arc<Self>, now: Instant) {
+        let greets = match &*lock(&self.state) {
+            State::Greeting(greeting) => Some(greeting.deadline(&self.hub.settings).has_passed(now)),
+            State::Handshaking | State::Open(_) | State::Ending(_) | State::Gone => None,
+        };
+        match (greets, self.carrier()) {
+            (Some(true), _) => self.greet(),
+            (Some(false), _) => {}
+            (None, Some(carrier)) => {
+                carrier.tend(Ready::default(), now);
+                if self.hub.drains_for().is_some() {
+                    self.stir();
+                }
+            }
+            (None, None) => self.stir(),
+        }
+    }
+
+    /// Goes on with the greeting: with TLS on a worker, for that is arithmetic, else at once.
+    pub(super) fn greet(self: &Arc<Self>) {
+        let mut state = lock(&self.state);
+        let greeting = match std::mem::replace(&mut *state, State::Handshaking) {
+            State::Greeting(greeting) => greeting,
+            // It is being gone on with, or was ended meanwhile.
+            other => return *state = other,
+        };
+        drop(state);
+        // Nothing is reported while nobody could do anything about it.
+        self.watch(None);
+        let step = Step { seat: self.clone(), greeting };
+        if self.hub.settings.is_tls() { self.hub.workers.submit_first(Box::new(step)) } else { step.take() }
+    }
+
+    /// Somebody has to look after the connection: accept its requests, watch its wire, end it. Any thread may do that, one does.
+    pub(super) fn stir(self: &Arc<Self>) {
+        if self.stirs.fetch_add(1, Ordering::SeqCst) > 0 {
+            return;
+        }
+        let mut seen = self.stirs.load(Ordering::SeqCst);
+        loop {
+            self.attend();
+            match self.stirs.compare_exchange(seen, 0, Ordering::SeqCst, Ordering::SeqCst) {
+                Ok(_) => break,
+                Err(more) => seen = more,
+            }
+        }
+    }
+
+    fn attend(self: &Arc<Self>) {
+        let now = Instant::now();
+        let Some(carrier) = self.carrier() else { return self.attend_end(now) };
+        while self.running.load(Ordering::SeqCst) < AT_ONCE {
+            match carrier.clone().accept(now) {
+                Some((stream, head)) => self.begin(&carrier, stream, head, now),
+                None => break,
+            }
+        }
+        if let Some(drained) = self.hub.drains_for() {
+            self.drain(&carrier, drained);
+        }
+        match carrier.closing(now) {
+            Closing::Open => {
+                let exactly = self.exactly.swap(false, Ordering::SeqCst);
+                let interest = carrier.charge(if exactly { Rule::Exactly } else { Rule::Lazily });
+                if !self.watch(interest) {
+                    carrier.shutdown(Cause::shutdown());
+                    self.leave();
+                }
+            }
+            Closing::Flushing | Closing::Lingering | Closing::Done => {
+                let until = now + self.hub.settings.timeouts.write;
+                let ending = Ending { carrier, flushed: false, until, silent: until };
+                let mut state = lock(&self.state);
+                if matches!(*state, State::Open(_)) {
+                    *state = State::Ending(ending);
+                }
+                drop(state);
+                self.attend_end(now);
+            }
+        }
+    }
+
+    /// Takes no more exchanges, and ends when none is open.
+    fn drain(&self, carrier: &Arc<dyn Carrier>, drained: Duration) {
+        if self.calls.fetch_max(1, Ordering::SeqCst) < 1 {
+            carrier.drain();
+        }
+        if drained >= LAST_CALL && self.calls.fetch_max(2, Ordering::SeqCst) < 2 {
+            carrier.goodbye();
+        }
+        if self.running.load(Ordering::SeqCst) == 0 && carrier.is_idle() && carrier.over().is_none() {
+            carrier.finish(Cause::new(ErrorKind::Closed, CloseReason::Finished, "the server is shutting down"));
+        }
+    }
+
+    /// Has a handler run for a request.
+    fn begin(self: &Arc<Self>, carrier: &Arc<dyn Carrier>, stream: Stream, head: RequestHead, now: Instant) {
+        let (stream, head) = match serve::upgrade(carrier, stream, head, &self.hub.settings, now) {
+            serve::Upgrade::None(stream, head) => (stream, head),
+            serve::Upgrade::Done(new) => {
+                let mut state = lock(&self.state);
+                if matches!(*state, State::Open(_)) {
+                    *state = State::Open(new.clone());
+                }
+                drop(state);
+                self.keep(&new);
+                return self.stir();
+            }
+            serve::Upgrade::Failed => return,
+        };
+        self.running.fetch_add(1, Ordering::SeqCst);
+        self.hub.active.fetch_add(1, Ordering::SeqCst);
+        stream.keep(Box::new(Running(self.clone())));
+        self.hub.workers.submit(Box::new(Work::new(stream, head, self.peer, self.hub.clone())));
+    }
+
+    fn keep(self: &Arc<Self>, carrier: &Arc<dyn Carrier>) {
+        // Whatever holds the connection does not hold its seat.
+        let seat = Arc::downgrade(self);
+        carrier.keep(Waker::hooked(move || {
+            if let Some(seat) = seat.upgrade() {
+                seat.stir();
+            }
+        }));
+    }
+
+    /// Takes a step in ending the connection.
+    fn attend_end(self: &Arc<Self>, now: Instant) {
+        let carrier = match &*lock(&self.state) {
+            State::Ending(ending) => ending.carrier.clone(),
+            State::Greeting(_) | State::Handshaking | State::Open(_) | State::Gone => return,
+        };
+        let closing = carrier.closing(now);
+        let forgot = match closing {
+            Closing::Flushing | Closing::Lingering => self.forget(),
+            Closing::Done | Closing::Open => return self.leave(),
+        };
+        let goes_on = match &mut *lock(&self.state) {
+            State::Ending(ending) => ending.goes_on(closing, forgot, now),
+            State::Greeting(_) | State::Handshaking | State::Open(_) | State::Gone => false,
+        };
+        let interest = match (closing, forgot) {
+            (Closing::Flushing, Forgot::End) => Some(Interest::Write),
+            (Closing::Flushing, Forgot::Nothing | Forgot::Some) => Some(Interest::Both),
+            (_, Forgot::Nothing | Forgot::Some) => Some(Interest::Read),
+            (_, Forgot::End) => None,
+        };
+        if !goes_on || interest.is_none() || !self.watch(interest) {
+            self.leave();
+        }
+    }
+
+    /// Reads what nobody wants any more.
+    fn forget(&self) -> Forgot {
+        let mut scratch = [0; SCRATCH];
+        let mut forgot = Forgot::Nothing;
+        for _ in 0..SCRATCHES {
+            match self.wire.try_read(&mut scratch) {
+                Ok(0) => return Forgot::End,
+                Ok(_) => forgot = Forgot::Some,
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => break,
+                Err(_) => return Forgot::End,
+            }
+        }
+        forgot
+    }
+
+    /// Ends the connection now.
+    pub(super) fn cut(self: &Arc<Self>) {
+        if let Some(carrier) = self.carrier() {
+            carrier.shutdown(Cause::shutdown());
+        }
+        self.leave();
+    }
+
+    /// Closes the wire and gives the seat up.
+    fn leave(&self) {
+        let state = std::mem::replace(&mut *lock(&self.state), State::Gone);
+        self.watch(None);
+        self.wire.shutdown();
+        drop(state);
+        self.hub.remove(self.id);
+    }
+
+    /// Has the poller watch the wire for this; false if it cannot.
+    fn watch(&self, interest: Option<Interest>) -> bool {
+        let mut watched = lock(&self.watched);
+        let gone = matches!(*lock(&self.state), State::Gone);
+        // Who gives the seat up says so before it comes here.
+        let interest = interest.filter(|_| !gone);
+        if *watched == interest {
+            return true;
+        }
+        let done = self.hub.poller.watch(self.id, &self.wire, *watched, interest).is_ok();
+        if done {
+            *watched = interest;
+        }
+        done
+    }
+}
+
+/// What reading what nobody wants gave.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Forgot {
+    /// Nothing is there.
+    Nothing,
+    Some,
+    /// Nothing more will come.
+    End,
+}
+
+/// The next step of a greeting.
+struct Step {
+    seat: Arc<Seat>,
+    greeting: Box<Greeting>,
+}
+
+impl Step {
+    fn take(self) {
+        let Step { seat, mut greeting } = self;
+        let mut wants = Wants::default();
+        let polled = greeting.poll(&seat.hub.settings, &mut Cx::new(Instant::now(), seat.hub.poller.waker(), &mut wants));
+        match polled {
+            Poll::Pending => {
+                let interest = wants.wires.first().map(|(_, interest)| *interest);
+                let mut state = lock(&seat.state);
+                if matches!(*state, State::Handshaking) {
+                    *state = State::Greeting(greeting);
+                }
+                drop(state);
+                if interest.is_none() || !seat.watch(interest) {
+                    seat.leave();
+                }
+            }
+            Poll::Ready(Ok(Some(carrier))) => {
+                let mut state = lock(&seat.state);
+                let open = matches!(*state, State::Handshaking);
+                if open {
+                    *state = State::Open(carrier.clone());
+                }
+                drop(state);
+                if open {
+                    seat.keep(&carrier);
+                    // What came with the greeting is a request already, perhaps.
+                    seat.stir();
+                }
+            }
+            Poll::Ready(Ok(None) | Err(_)) => seat.leave(),
+        }
+    }
+}
+
+impl Job for Step {
+    fn run(self: Box<Self>) {
+        self.take();
+    }
+
+    fn refuse(self: Box<Self>) {
+        self.seat.leave();
+    }
+}
+
+/// A request that is with a handler, or whoever that gave it to.
+struct Running(Arc<Seat>);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let Running(seat) = self;
+        seat.hub.active.fetch_sub(1, Ordering::SeqCst);
+        let before = seat.running.fetch_sub(1, Ordering::SeqCst);
+        let drains = seat.hub.drains_for().is_some();
+        if before == AT_ONCE || drains {
+            // Another can begin, or this was the last.
+            seat.stir();
+        }
+        if drains {
+            seat.hub.poller.waker().wake();
+        }
+    }
+}

@@ -1,0 +1,192 @@
+//! Running handlers: one request, one upgrade to HTTP/2, one whole connection.
+
+use super::{
+    Handler,
+    exchange::Exchange,
+    greet::{Greeting, h2_config, patience},
+    hub::Hub,
+    settings::Settings,
+    workers::Job,
+};
+use crate::{
+    drive::{Carrier, Closing, CloseReason, REFUSED_STREAM, Stream, block_on, serve_h2},
+    error::Result,
+    net::{Interest, Wire},
+    proto::{End, RequestHead, h1::Length},
+    time::Deadline,
+};
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use http::{HeaderValue, Method, Response, StatusCode, Version, header};
+use std::{
+    net::SocketAddr,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+    task::Poll,
+    time::{Duration, Instant},
+};
+
+/// A request for a handler.
+pub(super) struct Work {
+    stream: Stream,
+    head: RequestHead,
+    peer: Option<SocketAddr>,
+    hub: Arc<Hub>,
+}
+
+impl Work {
+    pub(super) fn new(stream: Stream, head: RequestHead, peer: Option<SocketAddr>, hub: Arc<Hub>) -> Self {
+        Work { stream, head, peer, hub }
+    }
+}
+
+impl Job for Work {
+    fn run(self: Box<Self>) {
+        let Work { stream, head, peer, hub } = *self;
+        handle(&*hub.handler, stream, head, peer, &hub.settings);
+    }
+
+    fn refuse(self: Box<Self>) {
+        if self.head.version == Version::HTTP_2 {
+            return self.stream.reset(REFUSED_STREAM);
+        }
+        let mut head = Response::new(());
+        *head.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+        head.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        // If the connection is over there is nobody to be told.
+        let _ = self.stream.respond(&head, Length::Empty, &[], End::Last);
+    }
+}
+
+/// Runs the handler. Whatever it leaves undone is done by what it drops.
+fn handle(handler: &dyn Handler, stream: Stream, head: RequestHead, peer: Option<SocketAddr>, settings: &Arc<Settings>) {
+    let exchange = Exchange::new(stream, head, peer, settings);
+    if exchange.declared().is_some_and(|len| len > settings.max_body) {
+        return exchange.refuse(StatusCode::PAYLOAD_TOO_LARGE);
+    }
+    // A handler that panicked has lost its exchange, and nothing else that anybody looks at again is ours.
+    let _ = catch_unwind(AssertUnwindSafe(|| handler.handle(exchange)));
+}
+
+/// What became of a request that may be the last of its protocol.
+pub(super) enum Upgrade {
+    /// It is an ordinary request.
+    None(Stream, RequestHead),
+    /// The connection speaks HTTP/2 now, and the request is its first stream.
+    Done(Arc<dyn Carrier>),
+    /// The connection is over.
+    Failed,
+}
+
+/// Changes to HTTP/2 if the request asks for that (RFC 7540, section 3.2): only in the clear, and without a body.
+pub(super) fn upgrade(
+    carrier: &Arc<dyn Carrier>,
+    stream: Stream,
+    head: RequestHead,
+    settings: &Settings,
+    now: Instant,
+) -> Upgrade {
+    let asked = match head.version {
+        Version::HTTP_11 if !settings.is_tls() && head.method != Method::HEAD => h2_settings(&head),
+        _ => None,
+    };
+    let Some(payload) = asked.filter(|_| !stream.has_body()) else { return Upgrade::None(stream, head) };
+    let mut switch = Response::new(());
+    *switch.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+    switch.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
+    switch.headers_mut().insert(header::UPGRADE, HeaderValue::from_static("h2c"));
+    if stream.respond(&switch, Length::Empty, &[], End::Last).is_err() {
+        return Upgrade::None(stream, head);
+    }
+    let limits = &settings.timeouts;
+    match serve_h2(carrier, h2_config(settings), &payload, head, patience(settings), limits.write, now) {
+        Some(Ok(new)) => Upgrade::Done(new),
+        Some(Err(_)) | None => Upgrade::Failed,
+    }
+}
+
+/// Returns the settings of a client that wants HTTP/2, if it says everything that this takes (RFC 7540, section 3.2.1).
+fn h2_settings(head: &RequestHead) -> Option<Vec<u8>> {
+    let names = |field: &str, name: &str| {
+        head.fields.get_all(field).any(|value| {
+            value.split(|b| *b == b',').any(|element| element.trim_ascii().eq_ignore_ascii_case(name.as_bytes()))
+        })
+    };
+    let mut settings = head.fields.get_all("http2-settings");
+    let (value, more) = (settings.next()?, settings.next());
+    let wanted = names("upgrade", "h2c") && names("connection", "upgrade") && names("connection", "http2-settings");
+    let payload = URL_SAFE_NO_PAD.decode(value).ok()?;
+    (wanted && more.is_none()).then_some(payload)
+}
+
+/// How long a connection that is over is read on, so that the client sees the last answer.
+const LINGER: Duration = Duration::from_secs(2);
+
+/// Serves one connection on this thread, one request after the other.
+pub(super) fn serve_wire(wire: Arc<dyn Wire>, handler: &dyn Handler, settings: &Arc<Settings>) -> Result<()> {
+    let mut greeting = Greeting::new(wire.clone(), settings, Instant::now())?;
+    let greeted = block_on(Deadline::NEVER, |cx| greeting.poll(settings, cx));
+    let Some(mut carrier) = greeted.transpose()?.flatten() else { return Ok(()) };
+    let peer = wire.peer_addr();
+    let keeper = crate::net::Waker::hooked(|| ());
+    carrier.keep(keeper.clone());
+    loop {
+        let accepted = block_on(Deadline::NEVER, |cx| carrier.clone().poll_accept(cx)).flatten();
+        let Some((stream, head)) = accepted else { break };
+        match upgrade(&carrier, stream, head, settings, Instant::now()) {
+            Upgrade::None(stream, head) => handle(handler, stream, head, peer, settings),
+            Upgrade::Done(new) => {
+                carrier = new;
+                carrier.keep(keeper.clone());
+            }
+            Upgrade::Failed => break,
+        }
+    }
+    // What the last request has become, a tunnel perhaps, may be with another thread.
+    block_on(Deadline::NEVER, |cx| match carrier.over() {
+        Some(_) => Poll::Ready(()),
+        None => {
+            cx.wait_shared(&carrier.clone().lead());
+            Poll::Pending
+        }
+    });
+    end(&wire, &carrier, settings);
+    match carrier.over() {
+        Some(cause) if !matches!(cause.reason, CloseReason::ByPeer | CloseReason::Finished | CloseReason::Idle) => {
+            Err(cause.to_error())
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Sends what is unsent, and waits a little for the client to read it.
+fn end(wire: &Arc<dyn Wire>, carrier: &Arc<dyn Carrier>, settings: &Settings) {
+    let mut scratch = [0; 4096];
+    let mut until = Deadline::after(settings.timeouts.write);
+    let mut flushed = false;
+    block_on(Deadline::NEVER, |cx| {
+        let closing = carrier.closing(cx.now);
+        let interest = match closing {
+            Closing::Open | Closing::Done => return Poll::Ready(()),
+            Closing::Flushing => Interest::Both,
+            Closing::Lingering => Interest::Read,
+        };
+        if closing == Closing::Lingering && !std::mem::replace(&mut flushed, true) {
+            until = Deadline::after(LINGER);
+        }
+        loop {
+            match wire.try_read(&mut scratch) {
+                Ok(n @ 1..) if n > 0 => {}
+                Err(e) if e.kind() == std::io::ErrorKind::WouldBlock => break,
+                Ok(_) | Err(_) if flushed => return Poll::Ready(()),
+                Ok(_) | Err(_) => break,
+            }
+        }
+        if until.has_passed(cx.now) {
+            return Poll::Ready(());
+        }
+        cx.wait_until(until);
+        cx.wait_wire(wire, interest);
+        Poll::Pending
+    });
+    wire.shutdown();
+}

@@ -1,0 +1,143 @@
+//! What a server was told.
+
+#[cfg(feature = "tls")]
+use crate::net::TlsServer;
+use crate::drive::Cancel;
+use std::time::Duration;
+
+/// Time limits of a server's connections.
+///
+/// | limit | default | why |
+/// |---|---|---|
+/// | [`handshake`](Self::handshake) | 10 s | three round trips of the slowest link, with a lost packet |
+/// | [`header`](Self::header) | 15 s | a head is one packet or a few; who drips it wants to hold the connection |
+/// | [`idle`](Self::idle) | 60 s | longer than the pauses of a user, and than most clients keep a connection |
+/// | [`read`](Self::read) | 30 s | between two pieces of a body, while a handler waits for it |
+/// | [`write`](Self::write) | 30 s | a client that takes no byte for so long is gone |
+///
+/// None of them counts the time a handler takes. They are looked at in steps of a quarter of the shortest, at most a second.
+///
+/// # Examples
+///
+/// ```
+/// use bowline::{Server, ServerTimeouts};
+/// use std::time::Duration;
+///
+/// # fn main() -> bowline::Result<()> {
+/// let server = Server::bind("127.0.0.1:0")?.timeouts(ServerTimeouts::default().idle(Duration::from_secs(5)));
+/// # let _ = server;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServerTimeouts {
+    pub(super) handshake: Duration,
+    pub(super) header: Duration,
+    pub(super) idle: Duration,
+    pub(super) read: Duration,
+    pub(super) write: Duration,
+}
+
+impl Default for ServerTimeouts {
+    fn default() -> Self {
+        ServerTimeouts {
+            handshake: Duration::from_secs(10),
+            header: Duration::from_secs(15),
+            idle: Duration::from_secs(60),
+            read: Duration::from_secs(30),
+            write: Duration::from_secs(30),
+        }
+    }
+}
+
+impl ServerTimeouts {
+    /// Limits the TLS handshake, from the beginning of the connection.
+    #[must_use]
+    pub fn handshake(mut self, d: Duration) -> Self {
+        self.handshake = d;
+        self
+    }
+
+    /// Limits a request's head, from its first byte to its last (408).
+    #[must_use]
+    pub fn header(mut self, d: Duration) -> Self {
+        self.header = d;
+        self
+    }
+
+    /// Limits how long a connection may be without a request.
+    #[must_use]
+    pub fn idle(mut self, d: Duration) -> Self {
+        self.idle = d;
+        self
+    }
+
+    /// Limits the silence while a handler waits for a request's body (408).
+    #[must_use]
+    pub fn read(mut self, d: Duration) -> Self {
+        self.read = d;
+        self
+    }
+
+    /// Limits how long a client may take nothing of what it was answered.
+    #[must_use]
+    pub fn write(mut self, d: Duration) -> Self {
+        self.write = d;
+        self
+    }
+
+    /// Returns how often limits are looked at.
+    pub(super) fn tick(&self) -> Duration {
+        let shortest = [self.handshake, self.header, self.idle, self.read, self.write].into_iter().min();
+        (shortest.unwrap_or_default() / 4).clamp(Duration::from_millis(5), Duration::from_secs(1))
+    }
+}
+
+/// Everything a server was told.
+#[derive(Clone, Debug)]
+pub(super) struct Settings {
+    pub(super) timeouts: ServerTimeouts,
+    pub(super) max_connections: usize,
+    pub(super) max_per_peer: usize,
+    pub(super) max_body: u64,
+    pub(super) max_header_bytes: usize,
+    pub(super) max_streams: u32,
+    pub(super) min_rate: u64,
+    pub(super) workers: usize,
+    pub(super) queue: usize,
+    pub(super) grace: Duration,
+    pub(super) cancels: Vec<Cancel>,
+    #[cfg(feature = "tls")]
+    pub(super) tls: Option<TlsServer>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        Settings {
+            timeouts: ServerTimeouts::default(),
+            max_connections: 1024,
+            max_per_peer: usize::MAX,
+            max_body: 8 * 1024 * 1024,
+            max_header_bytes: 16 * 1024,
+            max_streams: 128,
+            min_rate: 240,
+            workers: (4 * cores).max(16),
+            queue: 1024,
+            grace: Duration::from_secs(5),
+            cancels: Vec::new(),
+            #[cfg(feature = "tls")]
+            tls: None,
+        }
+    }
+}
+
+impl Settings {
+    /// Returns whether clients speak TLS.
+    pub(super) fn is_tls(&self) -> bool {
+        #[cfg(feature = "tls")]
+        return self.tls.is_some();
+        #[cfg(not(feature = "tls"))]
+        false
+    }
+}

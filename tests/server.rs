@@ -1,0 +1,13 @@
+//! The server over real sockets: scripted clients that speak HTTP/1 byte by byte, and the client of this crate.
+
+#[path = "server/raw.rs"]
+mod raw;
+
+#[path = "server/basics.rs"]
+mod basics;
+#[path = "server/limits.rs"]
+mod limits;
+#[path = "server/ours.rs"]
+mod ours;
+#[path = "server/files.rs"]
+mod files;

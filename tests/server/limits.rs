@@ -1,0 +1,258 @@
+//! Clients that break rules, dawdle, or want too much.
+
+use crate::raw::Raw;
+use bowline::{Exchange, Result, Server, ServerHandle, ServerTimeouts};
+use std::{
+    sync::{Arc, Barrier, mpsc},
+    time::{Duration, Instant},
+};
+
+fn upper(mut exchange: Exchange) -> Result<()> {
+    let text = std::io::read_to_string(exchange.body())?;
+    exchange.reply(200, text.to_uppercase())
+}
+
+fn bind() -> Server {
+    Server::bind("127.0.0.1:0").unwrap()
+}
+
+fn raw(server: &ServerHandle) -> Raw {
+    Raw::connect(server.local_addr())
+}
+
+fn post(len: usize) -> String {
+    format!("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: {len}\r\n\r\n")
+}
+
+#[test]
+fn bad_requests_are_answered_and_end_the_connection() {
+    let server = bind().spawn(|_: Exchange| -> Result<()> { panic!("no handler sees it") }).unwrap();
+    let long = format!("GET / HTTP/1.1\r\nHost: x\r\nA: {}\r\n\r\n", "a".repeat(20_000));
+    let target = format!("GET /{} HTTP/1.1\r\nHost: x\r\n\r\n", "a".repeat(20_000));
+    let many = format!("GET / HTTP/1.1\r\nHost: x\r\n{}\r\n", "a: b\r\n".repeat(300));
+    #[rustfmt::skip]
+    let table = [
+        ("no HTTP", "nonsense\r\n\r\n", 400),
+        ("no host", "GET / HTTP/1.1\r\n\r\n", 400),
+        ("two hosts", "GET / HTTP/1.1\r\nHost: x\r\nHost: y\r\n\r\n", 400),
+        ("blank before colon", "GET / HTTP/1.1\r\nHost : x\r\n\r\n", 400),
+        ("folded", "GET / HTTP/1.1\r\nHost: x\r\nA: b\r\n c\r\n\r\n", 400),
+        ("lone LF", "GET / HTTP/1.1\nHost: x\n\n", 400),
+        ("length and chunks", "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400),
+        ("two lengths", "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n", 400),
+        ("a signed length", "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: +1\r\n\r\n", 400),
+        ("an unknown coding", "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip, chunked\r\n\r\n", 501),
+        ("a long head", &long, 431),
+        ("a long target", &target, 414),
+        ("many fields", &many, 431),
+        ("a version", "GET / HTTP/3.0\r\nHost: x\r\n\r\n", 505),
+    ];
+    for (name, request, status) in table {
+        let mut raw = raw(&server);
+        // Nothing behind it is ever a request.
+        raw.send(request.to_owned() + "GET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n");
+        let answer = raw.answer();
+        assert_eq!((answer.status(), answer.get("connection")), (status, Some("close")), "{name}");
+        assert!(raw.is_closed(), "{name}");
+    }
+}
+
+#[test]
+fn a_body_that_breaks_the_rules() {
+    let server = bind().spawn(upper).unwrap();
+    for body in ["x\r\n", "1\r\nabc", "1 \r\na\r\n0\r\n\r\n", "ffffffffffffffffff\r\n"] {
+        let mut raw = raw(&server);
+        raw.send("POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n".to_owned() + body);
+        assert_eq!(raw.answer().status(), 400, "{body:?}");
+        assert!(raw.is_closed());
+    }
+}
+
+#[test]
+fn dripping_a_head_ends_with_408() {
+    let timeouts = ServerTimeouts::default().header(Duration::from_millis(200));
+    let server = bind().timeouts(timeouts).spawn(upper).unwrap();
+    let mut slow = raw(&server);
+    let began = Instant::now();
+    for byte in b"GET / HTTP/1.1\r\nHost: x\r\nA: bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb".iter().cycle() {
+        if !slow.is_silent(Duration::from_millis(20)) || !slow.try_send([*byte]) {
+            break;
+        }
+    }
+    assert!(began.elapsed() < Duration::from_secs(5));
+    assert_eq!(slow.answer().status(), 408);
+    // Also of the second request, and another client was served meanwhile.
+    let mut kept = raw(&server);
+    assert_eq!(kept.send(post(0)).answer().status(), 200);
+    kept.send("GET");
+    assert_eq!(kept.answer().status(), 408);
+    assert!(kept.is_closed());
+}
+
+#[test]
+fn idle_connections_are_closed_without_a_word() {
+    let timeouts = ServerTimeouts::default().idle(Duration::from_millis(100));
+    let server = bind().timeouts(timeouts).spawn(upper).unwrap();
+    assert!(raw(&server).is_closed(), "nothing was ever said");
+    let mut once = raw(&server);
+    assert_eq!(once.send(post(0)).answer().status(), 200);
+    assert!(once.is_closed(), "after a request");
+}
+
+#[test]
+fn a_handler_is_not_idle() {
+    let timeouts = ServerTimeouts::default().idle(Duration::from_millis(50)).header(Duration::from_millis(50));
+    let timeouts = timeouts.read(Duration::from_millis(50)).write(Duration::from_millis(50));
+    let (go, may) = mpsc::channel::<()>();
+    let may = std::sync::Mutex::new(may);
+    let server = bind().timeouts(timeouts).spawn(move |exchange: Exchange| {
+        let _ = may.lock().unwrap().recv();
+        exchange.reply(200, "slowly")
+    });
+    let server = server.unwrap();
+    let mut raw = raw(&server);
+    raw.send(post(0));
+    assert!(raw.is_silent(Duration::from_millis(300)));
+    go.send(()).unwrap();
+    assert_eq!(raw.answer().text(), "slowly");
+}
+
+#[test]
+fn a_body_that_does_not_come() {
+    let server = bind().timeouts(ServerTimeouts::default().read(Duration::from_millis(100))).spawn(upper).unwrap();
+    let mut raw = raw(&server);
+    raw.send(post(3) + "a");
+    assert_eq!(raw.answer().status(), 408);
+    assert!(raw.is_closed());
+}
+
+#[test]
+fn bodies_at_the_limit_and_above() {
+    let server = bind().max_body(10).spawn(upper).unwrap();
+    for (len, status) in [(9, 200), (10, 200), (11, 413)] {
+        let mut sized = raw(&server);
+        let body = "a".repeat(len);
+        assert_eq!(sized.send(post(len) + &body).answer().status(), status, "{len} bytes");
+        let mut chunked = raw(&server);
+        chunked.send("POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n");
+        chunked.send(format!("{len:x}\r\n{body}\r\n0\r\n\r\n"));
+        assert_eq!(chunked.answer().status(), status, "{len} bytes in chunks");
+    }
+    // Refused before it is sent.
+    let mut raw = raw(&server);
+    raw.send("POST / HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 11\r\n\r\n");
+    assert_eq!(raw.answer().status(), 413);
+}
+
+#[test]
+fn the_answer_arrives_although_the_client_still_talks() {
+    let server = bind().max_body(10).spawn(upper).unwrap();
+    for _ in 0..20 {
+        let mut raw = raw(&server);
+        raw.send(post(100_000_000));
+        // More than any socket buffer: it blocks until the server reads it or the connection is over.
+        let body = vec![b'a'; 1 << 20];
+        for _ in 0..10 {
+            if !raw.try_send(&body) {
+                break;
+            }
+        }
+        assert_eq!(raw.answer().status(), 413);
+    }
+}
+
+#[test]
+fn more_connections_than_allowed_wait() {
+    let server = bind().max_connections(2).spawn(upper).unwrap();
+    let mut first = raw(&server);
+    let mut second = raw(&server);
+    assert_eq!(first.send(post(0)).answer().status(), 200);
+    assert_eq!(second.send(post(0)).answer().status(), 200);
+    let mut third = raw(&server);
+    third.send(post(0));
+    assert!(third.is_silent(Duration::from_millis(100)));
+    drop(first);
+    assert_eq!(third.answer().status(), 200);
+}
+
+#[test]
+fn more_connections_of_one_client_than_allowed_are_closed() {
+    let server = bind().max_per_peer(1).spawn(upper).unwrap();
+    let mut first = raw(&server);
+    assert_eq!(first.send(post(0)).answer().status(), 200);
+    assert!(raw(&server).is_closed());
+    drop(first);
+    // Its place is free once the server has seen the end.
+    let began = Instant::now();
+    loop {
+        let mut again = raw(&server);
+        if again.try_send(post(0)) && String::from_utf8(again.rest_of_head()).unwrap().starts_with("HTTP/1.1 200") {
+            break;
+        }
+        assert!(began.elapsed() < crate::raw::LONG);
+    }
+}
+
+#[test]
+fn a_full_queue_is_a_503() {
+    let (meet, there) = (Arc::new(Barrier::new(2)), Arc::new(Barrier::new(2)));
+    let (m, t) = (meet.clone(), there.clone());
+    let server = bind().workers(1).queue(1).spawn(move |exchange: Exchange| {
+        if exchange.path() == "/block" {
+            m.wait();
+            t.wait();
+        }
+        exchange.reply(200, "done")
+    });
+    let server = server.unwrap();
+    let mut blocks = raw(&server);
+    blocks.send("GET /block HTTP/1.1\r\nHost: x\r\n\r\n");
+    meet.wait();
+    // One waits, one is too many; which is which is for the server to say.
+    let mut others = [raw(&server), raw(&server)];
+    others[0].send(post(0));
+    let began = Instant::now();
+    while others[0].is_silent(Duration::from_millis(50)) && began.elapsed() < Duration::from_millis(100) {}
+    let refused = others[1].send(post(0)).answer();
+    assert_eq!((refused.status(), refused.get("connection")), (503, Some("close")));
+    there.wait();
+    assert_eq!(blocks.answer().text(), "done");
+    assert_eq!(others[0].answer().text(), "done");
+}
+
+#[test]
+fn stalled_clients_keep_workers_from_nobody() {
+    let server = bind().workers(2).spawn(|mut exchange: Exchange| {
+        if exchange.path() == "/large" {
+            return exchange.reply(200, vec![7; 64 << 20]);
+        }
+        let text = std::io::read_to_string(exchange.body())?;
+        exchange.reply(200, text.to_uppercase())
+    });
+    let server = server.unwrap();
+    let mut stalled: Vec<Raw> = (0..8).map(|_| raw(&server)).collect();
+    for (n, raw) in stalled.iter_mut().enumerate() {
+        // Half do not read what they get, half do not send what they promised.
+        raw.send(if n % 2 == 0 { "GET /large HTTP/1.1\r\nHost: x\r\n\r\n".to_owned() } else { post(10) + "a" });
+    }
+    for _ in 0..10 {
+        let answer = raw(&server).send(post(1) + "a").answer();
+        assert_eq!((answer.status(), answer.text()), (200, "A"));
+    }
+}
+
+#[test]
+fn the_write_stall_ends_a_client_that_takes_nothing() {
+    let timeouts = ServerTimeouts::default().write(Duration::from_millis(100));
+    let (told, errors) = mpsc::channel();
+    let server = bind().timeouts(timeouts).spawn(move |exchange: Exchange| {
+        let done = exchange.reply(200, vec![7; 64 << 20]);
+        told.send(done.as_ref().err().map(bowline::Error::kind)).unwrap();
+        done
+    });
+    let server = server.unwrap();
+    let mut raw = raw(&server);
+    raw.send(post(0));
+    assert_eq!(errors.recv_timeout(crate::raw::LONG).unwrap(), Some(bowline::ErrorKind::TimedOut));
+    assert!(raw.rest().len() < 64 << 20);
+}
