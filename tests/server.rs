@@ -5,9 +5,9 @@ mod raw;
 
 #[path = "server/basics.rs"]
 mod basics;
+#[path = "server/files.rs"]
+mod files;
 #[path = "server/limits.rs"]
 mod limits;
 #[path = "server/ours.rs"]
 mod ours;
-#[path = "server/files.rs"]
-mod files;

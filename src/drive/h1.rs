@@ -424,7 +424,11 @@ impl Exchanges for H1 {
             return Some(Cause::new(ErrorKind::Cancelled, reason, "an exchange was given up before its end"));
         }
         if !self.engine.persists() {
-            return Some(Cause::new(ErrorKind::Closed, CloseReason::Finished, "the connection served its last exchange"));
+            return Some(Cause::new(
+                ErrorKind::Closed,
+                CloseReason::Finished,
+                "the connection served its last exchange",
+            ));
         }
         if self.role == Role::Server && self.engine.next_cycle().is_err() {
             return Some(Cause::violation("the connection cannot go on"));

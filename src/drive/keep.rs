@@ -148,7 +148,6 @@ impl<P: Protocol> Shared<P> {
             (false, true) => Closing::Done,
         }
     }
-
 }
 
 impl<P: Exchanges> Shared<P> {

@@ -795,7 +795,9 @@ impl<P: Exchanges> Carrier for Shared<P> {
             Some(cause) => match cause.reason {
                 CloseReason::PingUnanswered | CloseReason::WriteStalled => UpkeepAction::ClosedDead,
                 CloseReason::Idle | CloseReason::TooOld | CloseReason::Shutdown => UpkeepAction::ClosedIdle,
-                CloseReason::ByPeer | CloseReason::Violation | CloseReason::Error | CloseReason::Finished => UpkeepAction::ClosedByPeer,
+                CloseReason::ByPeer | CloseReason::Violation | CloseReason::Error | CloseReason::Finished => {
+                    UpkeepAction::ClosedByPeer
+                }
             },
             None => core.proto.upkeep(interval, now, &mut core.duplex.pending),
         });

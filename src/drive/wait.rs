@@ -4,7 +4,12 @@ use crate::{
     net::{Cx, Interest, Lead, Part, Ready, Waiter, Waker, Wants, Wire, with_waiter},
     time::Deadline,
 };
-use std::{cell::{Cell, RefCell}, sync::Arc, task::Poll, time::Instant};
+use std::{
+    cell::{Cell, RefCell},
+    sync::Arc,
+    task::Poll,
+    time::Instant,
+};
 
 /// How often a look that must not block goes round while bytes keep arriving.
 ///

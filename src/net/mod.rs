@@ -21,18 +21,18 @@ mod wait;
 pub(crate) use dial::{Dial, DialPlan, Dialled, Took, Via};
 pub(crate) use listen::{Accepted, Listener};
 pub use pair::{PairEnd, pair};
-pub use proxy::Proxy;
 pub(crate) use poller::Poller;
+pub use proxy::Proxy;
 pub(crate) use proxy::{ProxyServer, Route};
 #[cfg(unix)]
 pub(crate) use sys::connect_unix;
 pub(crate) use sys::{connect_result, start_connect};
 pub(crate) use task::{Cx, Lead, Part, Wants};
 pub use tcp::Tcp;
-#[cfg(feature = "tls")]
-pub use tls::Tls;
 #[cfg(feature = "rustls-api")]
 pub(crate) use tls::RustlsServerConfig;
+#[cfg(feature = "tls")]
+pub use tls::Tls;
 #[cfg(feature = "tls")]
 pub(crate) use tls::TlsServer;
 pub(crate) use tls::{Fed, Session, TlsClient, TlsError, TlsWire};

@@ -42,7 +42,10 @@ struct Shared {
 
 impl std::fmt::Debug for Shared {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Shared").field("sleep", &*self.sleep()).field("hook", &self.hook.is_some()).finish_non_exhaustive()
+        f.debug_struct("Shared")
+            .field("sleep", &*self.sleep())
+            .field("hook", &self.hook.is_some())
+            .finish_non_exhaustive()
     }
 }
 

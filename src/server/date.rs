@@ -39,9 +39,9 @@ pub(super) fn imf_fixdate(seconds: u64) -> String {
 pub(super) fn parse(text: &str) -> Option<u64> {
     // `Sun, 06 Nov 1994 08:49:37 GMT`
     let rest = text.get(5..).filter(|_| text.len() == 29 && text.ends_with(" GMT"))?;
-    let number = |from: usize, to: usize| rest.get(from..to)?.bytes().try_fold(0u64, |n, b| {
-        b.is_ascii_digit().then(|| n * 10 + u64::from(b - b'0'))
-    });
+    let number = |from: usize, to: usize| {
+        rest.get(from..to)?.bytes().try_fold(0u64, |n, b| b.is_ascii_digit().then(|| n * 10 + u64::from(b - b'0')))
+    };
     let month = MONTHS.iter().position(|m| rest.get(3..6) == Some(m))? as u64 + 1;
     let (day, year) = (number(0, 2)?, number(7, 11)?);
     let (hour, minute, second) = (number(12, 14)?, number(15, 17)?, number(18, 20)?);
@@ -99,8 +99,15 @@ mod tests {
 
     #[test]
     fn what_is_no_date() {
-        for text in ["", "Sunday, 06-Nov-94 08:49:37 GMT", "Sun, 06 Nov 1994 08:49:37 UTC", "Sun, 06 Nov 1994 24:49:37 GMT",
-            "Sun, 06 Foo 1994 08:49:37 GMT", "Sun, 0x Nov 1994 08:49:37 GMT", "Sun, ü6 Nov 1994 08:49:37 GMT"] {
+        for text in [
+            "",
+            "Sunday, 06-Nov-94 08:49:37 GMT",
+            "Sun, 06 Nov 1994 08:49:37 UTC",
+            "Sun, 06 Nov 1994 24:49:37 GMT",
+            "Sun, 06 Foo 1994 08:49:37 GMT",
+            "Sun, 0x Nov 1994 08:49:37 GMT",
+            "Sun, ü6 Nov 1994 08:49:37 GMT",
+        ] {
             assert_eq!(parse(text), None, "{text}");
         }
     }

@@ -110,7 +110,11 @@ impl Exchange {
     pub fn respond_file(self, path: impl AsRef<Path>) -> Result<()> {
         let path = path.as_ref();
         if !matches!(*self.method(), Method::GET | Method::HEAD) {
-            return self.respond(response(StatusCode::METHOD_NOT_ALLOWED, &[(header::ALLOW, "GET, HEAD")], Body::empty())?);
+            return self.respond(response(
+                StatusCode::METHOD_NOT_ALLOWED,
+                &[(header::ALLOW, "GET, HEAD")],
+                Body::empty(),
+            )?);
         }
         let Ok((file, version)) = open(path) else { return self.reply(StatusCode::NOT_FOUND, ()) };
         let len = version.len;

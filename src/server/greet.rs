@@ -9,12 +9,7 @@ use crate::{
     proto::{Role, h1, h2},
     time::Deadline,
 };
-use std::{
-    io,
-    sync::Arc,
-    task::Poll,
-    time::Instant,
-};
+use std::{io, sync::Arc, task::Poll, time::Instant};
 
 /// What a client of HTTP/2 says first (RFC 9113, section 3.4). No request of HTTP/1 begins like that.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -192,7 +187,9 @@ impl Greeting {
 
     fn ended(&self) -> Result<Option<Arc<dyn Carrier>>> {
         match &self.tls {
-            _ if !self.plain.is_empty() => Err(Error::with(ErrorKind::Closed, "the client left in the middle of a head")),
+            _ if !self.plain.is_empty() => {
+                Err(Error::with(ErrorKind::Closed, "the client left in the middle of a head"))
+            }
             Some(tls) if tls.is_handshaking() && !tls.is_closed() => {
                 Err(Error::with(ErrorKind::Closed, "the client left during the TLS handshake").in_phase(Phase::Tls))
             }

@@ -93,7 +93,8 @@ impl Hub {
 
     /// Accepts and watches until the server is shut down; returns how many exchanges were left then.
     pub(super) fn run(self: &Arc<Self>, listener: Listener) -> usize {
-        let mut front = Front { hub: self, listener: Some(Arc::new(listener)), watched: None, paused: None, next_id: LISTENER + 1 };
+        let mut front =
+            Front { hub: self, listener: Some(Arc::new(listener)), watched: None, paused: None, next_id: LISTENER + 1 };
         let left = front.run();
         front.close_listener();
         self.workers.close();

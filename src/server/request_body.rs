@@ -56,8 +56,13 @@ pub(super) struct RequestBody {
 #[derive(Debug)]
 enum State {
     /// The client may wait to be told that it should send.
-    Asked { stream: Stream, expects: bool },
-    Open { stream: Stream },
+    Asked {
+        stream: Stream,
+        expects: bool,
+    },
+    Open {
+        stream: Stream,
+    },
     Ended,
     /// It failed, and says so again.
     Failed(ErrorKind, String),

@@ -10,7 +10,7 @@ use super::{
     workers::Job,
 };
 use crate::{
-    drive::{Carrier, Cause, Closing, CloseReason, Rule, Stream},
+    drive::{Carrier, Cause, CloseReason, Closing, Rule, Stream},
     error::ErrorKind,
     net::{Cx, Interest, Ready, Waker, Wants, Wire},
     proto::RequestHead,
@@ -371,7 +371,8 @@ impl Step {
     fn take(self) {
         let Step { seat, mut greeting } = self;
         let mut wants = Wants::default();
-        let polled = greeting.poll(&seat.hub.settings, &mut Cx::new(Instant::now(), seat.hub.poller.waker(), &mut wants));
+        let polled =
+            greeting.poll(&seat.hub.settings, &mut Cx::new(Instant::now(), seat.hub.poller.waker(), &mut wants));
         match polled {
             Poll::Pending => {
                 let interest = wants.wires.first().map(|(_, interest)| *interest);

@@ -9,7 +9,7 @@ use super::{
     workers::Job,
 };
 use crate::{
-    drive::{Carrier, Closing, CloseReason, REFUSED_STREAM, Stream, block_on, serve_h2},
+    drive::{Carrier, CloseReason, Closing, REFUSED_STREAM, Stream, block_on, serve_h2},
     error::Result,
     net::{Interest, Wire},
     proto::{End, RequestHead, h1::Length},
@@ -58,7 +58,13 @@ impl Job for Work {
 }
 
 /// Runs the handler. Whatever it leaves undone is done by what it drops.
-fn handle(handler: &dyn Handler, stream: Stream, head: RequestHead, peer: Option<SocketAddr>, settings: &Arc<Settings>) {
+fn handle(
+    handler: &dyn Handler,
+    stream: Stream,
+    head: RequestHead,
+    peer: Option<SocketAddr>,
+    settings: &Arc<Settings>,
+) {
     let exchange = Exchange::new(stream, head, peer, settings);
     if exchange.declared().is_some_and(|len| len > settings.max_body) {
         return exchange.refuse(StatusCode::PAYLOAD_TOO_LARGE);

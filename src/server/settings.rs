@@ -1,8 +1,8 @@
 //! What a server was told.
 
+use crate::drive::Cancel;
 #[cfg(feature = "tls")]
 use crate::net::TlsServer;
-use crate::drive::Cancel;
 use std::time::Duration;
 
 /// Time limits of a server's connections.

@@ -234,7 +234,10 @@ mod tests {
         let (done, dones) = mpsc::channel();
         for n in 0..4 {
             let (ran, refused) = (done.clone(), done.clone());
-            workers.submit(Box::new(Call(move || ran.send((n, "ran")).unwrap(), move || refused.send((n, "refused")).unwrap())));
+            workers.submit(Box::new(Call(
+                move || ran.send((n, "ran")).unwrap(),
+                move || refused.send((n, "refused")).unwrap(),
+            )));
         }
         drop(end);
         let all: Vec<_> = dones.iter().take(4).collect();

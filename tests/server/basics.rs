@@ -120,7 +120,9 @@ fn pipelined_requests_are_answered_in_order() {
 fn a_request_in_single_bytes() {
     let server = server();
     let mut raw = raw(&server);
-    for byte in "POST /upper HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n1\r\nc\r\n0\r\n\r\n".bytes() {
+    for byte in
+        "POST /upper HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n1\r\nc\r\n0\r\n\r\n".bytes()
+    {
         raw.send([byte]);
     }
     assert_eq!(raw.answer().text(), "ABC");
@@ -153,7 +155,9 @@ fn answers_without_a_body() {
 fn chunked_both_ways_with_trailers() {
     let server = server();
     let mut raw = raw(&server);
-    raw.send("POST /trailers HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nfour\r\n0\r\nX-Sum: 4\r\n\r\n");
+    raw.send(
+        "POST /trailers HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nfour\r\n0\r\nX-Sum: 4\r\n\r\n",
+    );
     let answer = raw.answer();
     assert_eq!((answer.text(), answer.trailers.as_str()), ("four", "x-sum: 4\r\n"));
     assert_eq!(raw.send(get("/hello")).answer().text(), "hello");
@@ -163,9 +167,8 @@ fn chunked_both_ways_with_trailers() {
 fn a_client_is_told_to_go_on_when_its_body_is_read() {
     let server = server();
     let mut raw = raw(&server);
-    let expect = |path: &str| {
-        format!("POST {path} HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n")
-    };
+    let expect =
+        |path: &str| format!("POST {path} HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n");
     assert_eq!(raw.send(expect("/upper")).answer().status(), 100);
     assert_eq!(raw.send("abc").answer().text(), "ABC");
     // An answer that needs the body before it can end.
@@ -259,7 +262,10 @@ fn upgrades_and_connect() {
     let mut upgraded = raw(&server);
     let request = "GET /upgrade HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: echo\r\n\r\n";
     let answer = upgraded.send(request.to_owned() + "early").head();
-    assert_eq!((answer.status(), answer.get("upgrade"), answer.get("connection")), (101, Some("echo"), Some("upgrade")));
+    assert_eq!(
+        (answer.status(), answer.get("upgrade"), answer.get("connection")),
+        (101, Some("echo"), Some("upgrade"))
+    );
     assert_eq!(upgraded.take(5), b"early");
     assert_eq!(upgraded.send("late").take(4), b"late");
     assert!(upgraded.finish().is_closed());

@@ -74,7 +74,9 @@ fn dripping_a_head_ends_with_408() {
     let server = bind().timeouts(timeouts).spawn(upper).unwrap();
     let mut slow = raw(&server);
     let began = Instant::now();
-    for byte in b"GET / HTTP/1.1\r\nHost: x\r\nA: bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb".iter().cycle() {
+    for byte in
+        b"GET / HTTP/1.1\r\nHost: x\r\nA: bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb".iter().cycle()
+    {
         if !slow.is_silent(Duration::from_millis(20)) || !slow.try_send([*byte]) {
             break;
         }
