@@ -75,7 +75,8 @@ impl Answer {
         let body = if plan.has_body { body } else { Body::empty() };
         let mut upload = Upload::new(body);
         let (first, end) = upload.first();
-        let taken = stream.respond(head, plan.length, first, end).map_err(|fault| fault.to_error().in_phase(Phase::Send))?;
+        let taken =
+            stream.respond(head, plan.length, first, end).map_err(|fault| fault.to_error().in_phase(Phase::Send))?;
         upload.took_first(taken);
         Ok(Answer { stream: stream.clone(), upload, stall: settings.timeouts.write })
     }
