@@ -111,9 +111,11 @@ impl H2 {
     }
 
     /// Gives stream 1 of an h2c upgrade its request, which came in HTTP/1 and is complete.
-    pub(super) fn adopt_request(&mut self, head: RequestHead) {
-        let mut slot = Box::new(Slot::new(Position::MAX));
-        (slot.request, slot.receiving, self.idle) = (Some(head), Receiving::Ended, None);
+    pub(super) fn adopt_request(&mut self, mut head: RequestHead) {
+        // That is what it is answered in.
+        head.version = Version::HTTP_2;
+        let mut slot = Box::new(Slot::to_serve(head));
+        (slot.receiving, self.idle) = (Receiving::Ended, None);
         self.incoming.push_back(1);
         self.adopt(slot);
     }
@@ -141,8 +143,7 @@ impl H2 {
     fn dispatch(&mut self, event: Event<'_>, wakes: &mut Wakes) {
         match event {
             Event::Head { stream, head } => {
-                let mut slot = Box::new(Slot::new(Position::MAX));
-                slot.request = Some(head);
+                let slot = Box::new(Slot::to_serve(head));
                 self.slots.insert(stream, slot);
                 self.incoming.push_back(stream);
                 self.idle = None;

@@ -306,6 +306,10 @@ impl<P: Protocol> Shared<P> {
                 }
             }
         }
+        if core.broken.is_some() {
+            // What there is to be read has arrived; nothing tells when a wire that is broken has no more.
+            (core, _) = self.receive(core, now, wakes);
+        }
         if core.duplex.take_finish() {
             drop(core);
             // If the peer has closed already, reading will tell.

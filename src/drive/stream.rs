@@ -517,7 +517,7 @@ impl<P: Exchanges> Carrier for Shared<P> {
         let sent = self.with(cx.now, |core, wakes| {
             let failed = Self::on_slot(core, id, |slot| match (&slot.receiving, slot.sending) {
                 (Receiving::Failed(fault), _) => Some(Err(fault.clone())),
-                (_, Sending::Stopped) => Some(Ok(Sent::Stopped)),
+                (_, Sending::Stopped) => Some(slot.unwanted.clone().map_or(Ok(Sent::Stopped), Err)),
                 (_, Sending::Ended) => Some(Err(Fault::Misuse("the message was ended already".into()))),
                 (_, Sending::Open) => None,
             })?;

@@ -13,7 +13,7 @@ use super::{
     url::Origin,
 };
 use crate::{
-    drive::{Carrier, CloseReason, ConnectionInfo, ENHANCE_YOUR_CALM, Record},
+    drive::{Cancel, Carrier, CloseReason, ConnectionInfo, ENHANCE_YOUR_CALM, Record},
     net::{Cx, Waker},
 };
 use http::Version;
@@ -89,6 +89,8 @@ pub(crate) struct Pool {
     state: Mutex<State>,
     pub(crate) counters: Counters,
     pub(crate) record: Arc<Record>,
+    /// Cancelled once nothing new is taken any more.
+    pub(crate) stopped: Cancel,
 }
 
 /// The answer of a pool that is asked for a connection.
@@ -110,7 +112,7 @@ impl fmt::Debug for Pool {
 
 impl Pool {
     pub(crate) fn new() -> Self {
-        Pool { state: Mutex::default(), counters: Counters::default(), record: Arc::default() }
+        Pool { state: Mutex::default(), counters: Counters::default(), record: Arc::default(), stopped: Cancel::new() }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -146,7 +148,7 @@ impl Pool {
     /// What `checkout` would hand out, not looked at yet; and what was past its time.
     fn choose(self: &Arc<Self>, key: &Key, wish: Wish<'_>, cx: &Cx<'_>) -> (Checkout, Past) {
         let mut state = self.lock();
-        let past = state.purge(key);
+        let mut past = state.purge(key);
         let State { shelves, idle, .. } = &mut *state;
         if !shelves.contains_key(key) {
             shelves.insert(key.clone(), Shelf::default());
@@ -162,6 +164,10 @@ impl Pool {
         let queue = shelf.shared.iter().rev().find(|kept| !wish.limits.more_when_full && !kept.conn.is_suspect());
         if let Some(kept) = shared.or(queue) {
             return (Checkout::Ready(lease(kept.conn.clone(), true)), past);
+        }
+        if wish.fresh {
+            *idle -= shelf.idle.len();
+            past.extend(shelf.idle.drain(..).map(|kept| (kept, CloseReason::Idle)));
         }
         if let Some(kept) = shelf.idle.pop() {
             shelf.used += 1;
@@ -295,16 +301,12 @@ impl Pool {
 
     /// Takes nothing new any more.
     pub(crate) fn stop(&self) {
-        let mut state = self.lock();
-        state.stopped = true;
-        let wakers: Vec<_> = state.shelves.values_mut().flat_map(|s| std::mem::take(&mut s.waiters)).collect();
-        drop(state);
-        wakers.iter().for_each(Waker::wake);
+        self.stopped.cancel();
     }
 
     /// Whether it takes nothing new.
     pub(crate) fn is_stopped(&self) -> bool {
-        self.lock().stopped
+        self.stopped.is_cancelled()
     }
 
     /// Takes an HTTP/1 connection back that served its exchange.
@@ -315,7 +317,7 @@ impl Pool {
         let mut oldest = None;
         let mut state = self.lock();
         let keep = usable
-            && !state.stopped
+            && !self.is_stopped()
             && state.idle < lease.limits.max_idle
             && unused > Duration::ZERO
             && lease.limits.max_idle_per_origin > 0;
@@ -361,4 +363,6 @@ pub(crate) struct Wish<'a> {
     pub(crate) hopeful: bool,
     /// It may be sent again if the connection turns out to have ended.
     pub(crate) repeatable: bool,
+    /// HTTP/1 connections that were kept are suspect: one of them ended without an answer.
+    pub(crate) fresh: bool,
 }

@@ -24,7 +24,6 @@ pub(super) struct State {
     pub(super) all: Vec<Weak<dyn Carrier>>,
     /// HTTP/1 connections nobody uses, in all.
     pub(super) idle: usize,
-    pub(super) stopped: bool,
     swept: Option<Instant>,
     /// How often the upkeep interval of an origin was doubled.
     pub(super) calm: HashMap<String, u32>,
