@@ -414,7 +414,9 @@ impl Call {
             Protocol::Http1 => false,
         };
         let cap = settings.limits.max_per_origin.or(self.started.then_some(STARTED_CONNECTIONS));
-        match self.inner.pool.checkout(&key, Wish { limits: &settings.limits, cap, hopeful, fresh: self.fresh }, cx) {
+        let repeatable = self.may_repeat() && self.is_idempotent();
+        let wish = Wish { limits: &settings.limits, cap, hopeful, repeatable, fresh: self.fresh };
+        match self.inner.pool.checkout(&key, wish, cx) {
             Checkout::Ready(lease) => {
                 self.timings.slot = cx.now.saturating_duration_since(since);
                 self.state = State::Opening { place: Place::Pooled(lease), since: cx.now };
