@@ -14,3 +14,6 @@ mod files;
 mod limits;
 #[path = "server/ours.rs"]
 mod ours;
+#[cfg(feature = "tls")]
+#[path = "server/tls.rs"]
+mod tls;

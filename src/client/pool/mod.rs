@@ -13,7 +13,7 @@ use super::{
     url::Origin,
 };
 use crate::{
-    drive::{Carrier, CloseReason, ConnectionInfo, ENHANCE_YOUR_CALM, Record},
+    drive::{Cancel, Carrier, CloseReason, ConnectionInfo, ENHANCE_YOUR_CALM, Record},
     net::{Cx, Waker},
 };
 use http::Version;
@@ -88,6 +88,8 @@ pub(crate) struct Pool {
     state: Mutex<State>,
     pub(crate) counters: Counters,
     pub(crate) record: Arc<Record>,
+    /// Cancelled once nothing new is taken any more.
+    pub(crate) stopped: Cancel,
 }
 
 /// The answer of a pool that is asked for a connection.
@@ -109,7 +111,7 @@ impl fmt::Debug for Pool {
 
 impl Pool {
     pub(crate) fn new() -> Self {
-        Pool { state: Mutex::default(), counters: Counters::default(), record: Arc::default() }
+        Pool { state: Mutex::default(), counters: Counters::default(), record: Arc::default(), stopped: Cancel::new() }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -138,14 +140,14 @@ impl Pool {
                 self.counters.reused.fetch_add(1, Ordering::Relaxed);
                 return Checkout::Ready(lease);
             }
-            self.forget(key, &lease.conn);
+            self.take_out(vec![lease.conn.id()]);
         }
     }
 
     /// What `checkout` would hand out, not looked at yet; and what was past its time.
     fn choose(self: &Arc<Self>, key: &Key, wish: Wish<'_>, cx: &Cx<'_>) -> (Checkout, Past) {
         let mut state = self.lock();
-        let past = state.purge(key);
+        let mut past = state.purge(key);
         let State { shelves, idle, .. } = &mut *state;
         if !shelves.contains_key(key) {
             shelves.insert(key.clone(), Shelf::default());
@@ -161,6 +163,10 @@ impl Pool {
         let queue = shelf.shared.iter().rev().find(|kept| !wish.limits.more_when_full && !kept.conn.is_suspect());
         if let Some(kept) = shared.or(queue) {
             return (Checkout::Ready(lease(kept.conn.clone(), true)), past);
+        }
+        if wish.fresh {
+            *idle -= shelf.idle.len();
+            past.extend(shelf.idle.drain(..).map(|kept| (kept, CloseReason::Idle)));
         }
         if let Some(kept) = shelf.idle.pop() {
             shelf.used += 1;
@@ -191,12 +197,17 @@ impl Pool {
     /// Takes out what is over.
     pub(crate) fn forget_over(&self) {
         let kept = self.lock().kept();
-        let over: Vec<_> = kept.iter().filter(|conn| !conn.is_usable()).collect();
-        over.iter().for_each(|conn| self.heed_calm(conn));
-        let over: Vec<u64> = over.iter().map(|conn| conn.id()).collect();
-        if !over.is_empty() {
-            self.lock().forget(&over);
+        self.take_out(kept.iter().filter(|conn| !conn.is_usable()).map(|conn| conn.id()).collect());
+    }
+
+    /// Takes these out, and heeds what their peers have asked for.
+    fn take_out(&self, over: Vec<u64>) {
+        if over.is_empty() {
+            return;
         }
+        let (gone, wakers) = self.lock().forget(&over);
+        gone.iter().for_each(|kept| self.heed_calm(&kept.conn));
+        wakers.iter().for_each(Waker::wake);
     }
 
     /// When the next connection is past its time.
@@ -229,20 +240,7 @@ impl Pool {
         let kept = state.kept();
         drop(state);
         retire(past);
-        let over: Vec<u64> = kept.iter().filter(|conn| !conn.look(now)).map(|conn| conn.id()).collect();
-        if !over.is_empty() {
-            self.lock().forget(&over);
-        }
-    }
-
-    /// Takes a connection out that must not serve anybody any more.
-    fn forget(&self, key: &Key, conn: &Arc<dyn Carrier>) {
-        self.heed_calm(conn);
-        let mut state = self.lock();
-        state.forget(&[conn.id()]);
-        let wakers = state.shelves.get_mut(key).map(|shelf| std::mem::take(&mut shelf.waiters)).unwrap_or_default();
-        drop(state);
-        wakers.iter().for_each(Waker::wake);
+        self.take_out(kept.iter().filter(|conn| !conn.look(now)).map(|conn| conn.id()).collect());
     }
 
     /// Enters a connection into the table.
@@ -302,16 +300,12 @@ impl Pool {
 
     /// Takes nothing new any more.
     pub(crate) fn stop(&self) {
-        let mut state = self.lock();
-        state.stopped = true;
-        let wakers: Vec<_> = state.shelves.values_mut().flat_map(|s| std::mem::take(&mut s.waiters)).collect();
-        drop(state);
-        wakers.iter().for_each(Waker::wake);
+        self.stopped.cancel();
     }
 
     /// Whether it takes nothing new.
     pub(crate) fn is_stopped(&self) -> bool {
-        self.lock().stopped
+        self.stopped.is_cancelled()
     }
 
     /// Takes an HTTP/1 connection back that served its exchange.
@@ -322,7 +316,7 @@ impl Pool {
         let mut oldest = None;
         let mut state = self.lock();
         let keep = usable
-            && !state.stopped
+            && !self.is_stopped()
             && state.idle < lease.limits.max_idle
             && unused > Duration::ZERO
             && lease.limits.max_idle_per_origin > 0;
@@ -366,4 +360,6 @@ pub(crate) struct Wish<'a> {
     pub(crate) cap: Option<usize>,
     /// A new connection may turn out to be HTTP/2.
     pub(crate) hopeful: bool,
+    /// HTTP/1 connections that were kept are suspect: one of them ended without an answer.
+    pub(crate) fresh: bool,
 }
