@@ -204,7 +204,6 @@ fn upgrades() {
     assert!(rest.starts_with(b"HTTP/1.1 101"));
     for (name, request) in [
         ("a body", format!("POST / HTTP/1.1\r\n{fields}Content-Length: 2\r\n\r\nab")),
-        ("chunks", format!("POST / HTTP/1.1\r\n{fields}Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n")),
         ("no option", format!("GET / HTTP/1.1\r\n{}\r\n", fields.replace("Upgrade, ", ""))),
         ("two settings", format!("GET / HTTP/1.1\r\n{fields}HTTP2-Settings: \r\n\r\n")),
         ("bad settings", format!("GET / HTTP/1.1\r\n{}\r\n", fields.replace("Settings: \r\n", "Settings: !!\r\n"))),
@@ -240,13 +239,19 @@ fn slow_clients() {
     let mut target = Target::with(timeouts);
     let mut heads: Vec<Raw> = (0..40).map(|_| target.raw()).collect();
     let mut bodies: Vec<Raw> = (0..40).map(|_| target.raw()).collect();
-    heads.iter_mut().for_each(|raw| drop(raw.send("GET / HTTP/1.1\r\nHost: x\r\nA: ")));
-    bodies.iter_mut().for_each(|raw| drop(raw.send("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 99\r\n\r\na")));
+    for raw in &mut heads {
+        raw.send("GET / HTTP/1.1\r\nHost: x\r\nA: ");
+    }
+    for raw in &mut bodies {
+        raw.send("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 99\r\n\r\na");
+    }
     let began = Instant::now();
     // The heads drip on; each turn takes as long as the well-behaved client needs.
     while heads[0].is_silent(Duration::from_millis(10)) {
         assert!(began.elapsed() < LONG);
-        heads.iter_mut().for_each(|raw| drop(raw.try_send("a")));
+        for raw in &mut heads {
+            raw.try_send("a");
+        }
         target.good();
     }
     for raw in heads.iter_mut().chain(&mut bodies) {
@@ -277,21 +282,16 @@ fn endless_parts() {
     for (name, begin, part, status) in table {
         let mut raw = target.raw();
         raw.send(begin);
-        let mut sent = 0;
-        while sent < 64 << 20 && raw.try_send(&part) {
-            sent += part.len();
+        // Above every limit. The server takes what comes behind its answer for a while, so that the answer arrives.
+        for _ in 0..(12 << 20) / part.len() {
+            if !raw.try_send(&part) {
+                break;
+            }
         }
-        assert!(sent < 64 << 20, "{name}: everything was taken");
         let rest = raw.rest();
-        // What is still on its way can destroy the answer: then there is none, and no other.
-        if !rest.is_empty() {
-            assert!(
-                rest.starts_with(format!("HTTP/1.1 {status}").as_bytes()),
-                "{name}: {:?}",
-                String::from_utf8_lossy(&rest)
-            );
-            assert_eq!(answers(&rest), 1, "{name}");
-        }
+        let text = String::from_utf8_lossy(&rest);
+        assert!(rest.starts_with(format!("HTTP/1.1 {status}").as_bytes()), "{name}: {text:?}");
+        assert_eq!(answers(&rest), 1, "{name}: {text:?}");
         target.good();
     }
     target.survives("endless parts");
