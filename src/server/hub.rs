@@ -1,6 +1,6 @@
 //! What the threads of a server share, and the one that accepts connections and watches those that nobody waits on.
 
-use super::{Handler, greet::Greeting, seat::Seat, settings::Settings, workers::Workers};
+use super::{Handler, greet::Greeting, later::Waiting, seat::Seat, settings::Settings, workers::Workers};
 use crate::{
     drive::ConnectionInfo,
     error::Result,
@@ -29,6 +29,8 @@ pub(super) struct Hub {
     pub(super) handler: Arc<dyn Handler>,
     pub(super) poller: Poller,
     pub(super) workers: Workers,
+    /// Answers whose clients are slow.
+    pub(super) waiting: Waiting,
     /// Requests that were not answered to their end.
     pub(super) active: AtomicUsize,
     seats: Mutex<Seats>,
@@ -62,6 +64,7 @@ impl Hub {
             handler,
             poller: Poller::new()?,
             workers,
+            waiting: Waiting::default(),
             active: AtomicUsize::new(0),
             seats: Mutex::default(),
             draining: OnceLock::new(),
@@ -100,6 +103,7 @@ impl Hub {
         self.workers.close();
         let seats: Vec<_> = self.seats().all.values().cloned().collect();
         seats.iter().for_each(Seat::cut);
+        self.waiting.clear();
         left
     }
 
@@ -194,6 +198,7 @@ impl Front<'_> {
             if now >= next_tick {
                 next_tick = now + tick;
                 self.each_seat(|seat| seat.on_tick(now));
+                hub.waiting.on_tick(now);
             }
         }
     }
