@@ -23,6 +23,9 @@ const LISTENER: u64 = 0;
 /// How many connections are accepted before those that are there get their turn.
 const ACCEPTS: usize = 64;
 
+/// How often connections are looked at while somebody waits for the end of the server.
+const DRAIN_TICK: Duration = Duration::from_millis(20);
+
 /// What the threads of a server share.
 pub(super) struct Hub {
     pub(super) settings: Arc<Settings>,
@@ -154,7 +157,7 @@ struct Front<'a> {
 impl Front<'_> {
     fn run(&mut self) -> usize {
         let hub = self.hub.clone();
-        let tick = hub.settings.timeouts.tick();
+        let mut tick = hub.settings.timeouts.tick();
         let mut events: Vec<(u64, Ready)> = Vec::new();
         let mut next_tick = Instant::now() + tick;
         let mut told = false;
@@ -170,6 +173,8 @@ impl Front<'_> {
             if let Some(Draining { until, .. }) = hub.draining.get().copied() {
                 if !std::mem::replace(&mut told, true) {
                     self.close_listener();
+                    tick = tick.min(DRAIN_TICK);
+                    next_tick = now + tick;
                     self.each_seat(|seat| if seat.carrier().is_some() { seat.stir() } else { seat.on_drain() });
                     continue;
                 }
