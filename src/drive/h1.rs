@@ -342,11 +342,17 @@ impl Exchanges for H1 {
         false
     }
 
-    fn upkeep(&mut self, _interval: Duration, _now: Instant, _out: &mut Vec<u8>) -> UpkeepAction {
+    fn upkeep(
+        &mut self,
+        _interval: Duration,
+        _used: Option<Instant>,
+        _now: Instant,
+        _out: &mut Vec<u8>,
+    ) -> UpkeepAction {
         UpkeepAction::Http1Checked
     }
 
-    fn upkeep_due(&self, _interval: Duration) -> Option<Instant> {
+    fn upkeep_due(&self, _interval: Duration, _used: Option<Instant>) -> Option<Instant> {
         None
     }
 
@@ -422,7 +428,7 @@ impl Exchanges for H1 {
             let answered = self.role == Role::Server && slot.sending == Sending::Ended;
             // What was answered has still to arrive, even if nobody wants the rest of what was asked.
             let reason = if answered { CloseReason::Finished } else { CloseReason::Shutdown };
-            return Some(Cause::new(ErrorKind::Cancelled, reason, "an exchange was given up before its end"));
+            return Some(Cause::new(ErrorKind::Closed, reason, "an exchange was given up before its end"));
         }
         if !self.engine.persists() {
             return Some(Cause::new(
