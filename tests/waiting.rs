@@ -514,4 +514,9 @@ fn waiting_in_any_order() {
             assert!(response.text().unwrap().ends_with(&format!("/{n}")));
         }
     }
+    // More than get a connection at once: whoever is waited for alone gets one all the same.
+    let pending: Vec<_> = (0..10).map(|n| (n, client.get(peer.url(&format!("/{n}"))).start())).collect();
+    for (n, one) in pending.into_iter().rev() {
+        assert!(one.wait().unwrap().text().unwrap().ends_with(&format!("/{n}")));
+    }
 }
