@@ -287,7 +287,7 @@ impl Call {
             State::Dialling { connecting, since } => self.on_dialling(connecting, since, cx),
             State::Opening { place, since } => self.on_opening(place, since, cx),
             State::Exchanging(exchange) => self.on_exchanging(exchange, cx),
-            State::Upgrading(exchange) => self.to_h2(exchange, cx),
+            State::Upgrading(exchange) => self.on_upgrading(exchange, cx),
             State::Sleeping { until } if until.has_passed(cx.now) => {
                 self.state = State::Begin;
                 Poll::Ready(Ok(None))
@@ -414,7 +414,9 @@ impl Call {
             Protocol::Http1 => false,
         };
         let cap = settings.limits.max_per_origin.or(self.started.then_some(STARTED_CONNECTIONS));
-        match self.inner.pool.checkout(&key, Wish { limits: &settings.limits, cap, hopeful, fresh: self.fresh }, cx) {
+        let repeatable = self.may_repeat() && self.is_idempotent();
+        let wish = Wish { limits: &settings.limits, cap, hopeful, repeatable, fresh: self.fresh };
+        match self.inner.pool.checkout(&key, wish, cx) {
             Checkout::Ready(lease) => {
                 self.timings.slot = cx.now.saturating_duration_since(since);
                 self.state = State::Opening { place: Place::Pooled(lease), since: cx.now };
@@ -586,7 +588,7 @@ impl Call {
                 Poll::Ready(Ok(None))
             }
             Poll::Ready(Ok(Answer::Final(head))) if exchange.h2c && head.status == StatusCode::SWITCHING_PROTOCOLS => {
-                self.to_h2(exchange, cx)
+                self.on_upgrading(exchange, cx)
             }
             Poll::Ready(Ok(Answer::Final(head))) => {
                 if exchange.h2c {
@@ -866,7 +868,11 @@ impl Call {
     }
 
     /// The peer agreed to HTTP/2: the request is stream 1 of a connection on the same wire.
-    fn to_h2(&mut self, exchange: Box<Exchange>, cx: &mut Cx<'_>) -> Poll<Result<Option<Box<Response>>, Failed>> {
+    fn on_upgrading(
+        &mut self,
+        exchange: Box<Exchange>,
+        cx: &mut Cx<'_>,
+    ) -> Poll<Result<Option<Box<Response>>, Failed>> {
         let old = exchange.stream.carrier().clone();
         let config = connect::h2_config(&self.inner.settings);
         let stream = match to_h2(&old, config, self.inner.pool.record.clone(), cx.now) {

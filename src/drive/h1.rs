@@ -341,11 +341,17 @@ impl Exchanges for H1 {
         false
     }
 
-    fn upkeep(&mut self, _interval: Duration, _now: Instant, _out: &mut Vec<u8>) -> UpkeepAction {
+    fn upkeep(
+        &mut self,
+        _interval: Duration,
+        _used: Option<Instant>,
+        _now: Instant,
+        _out: &mut Vec<u8>,
+    ) -> UpkeepAction {
         UpkeepAction::Http1Checked
     }
 
-    fn upkeep_due(&self, _interval: Duration) -> Option<Instant> {
+    fn upkeep_due(&self, _interval: Duration, _used: Option<Instant>) -> Option<Instant> {
         None
     }
 

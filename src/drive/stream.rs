@@ -78,10 +78,10 @@ pub(crate) trait Exchanges: Protocol {
     fn served(&self) -> u64;
     /// Whether it is late with an answer.
     fn is_suspect(&self) -> bool;
-    /// Sends the PING that is due.
-    fn upkeep(&mut self, interval: Duration, now: Instant, out: &mut Vec<u8>) -> UpkeepAction;
+    /// Sends the PING that is due; `used` is when an idle connection was last used.
+    fn upkeep(&mut self, interval: Duration, used: Option<Instant>, now: Instant, out: &mut Vec<u8>) -> UpkeepAction;
     /// When the next PING is due, or the peer is given up.
-    fn upkeep_due(&self, interval: Duration) -> Option<Instant>;
+    fn upkeep_due(&self, interval: Duration, used: Option<Instant>) -> Option<Instant>;
     /// Sends a PING or joins one; returns how many will have been answered once it is.
     fn ping(&mut self, now: Instant, out: &mut Vec<u8>) -> Result<Option<u64>, Fault>;
     /// The round trip time once so many PINGs were answered; else `waker` is called when one is.
@@ -217,8 +217,6 @@ pub(crate) trait Carrier: Send + Sync {
     fn take_rest(&self, id: u32) -> Option<(RecvBuf, Option<Fields>)>;
     /// How far the exchange got.
     fn progress(&self, id: u32) -> Progress;
-    /// Why the exchange failed, if it did.
-    fn fault(&self, id: u32) -> Option<Fault>;
     /// Ends the exchange before its time, with this code (HTTP/2).
     fn reset(&self, id: u32, code: u32);
     /// The owner is done with it.
@@ -630,13 +628,6 @@ impl<P: Exchanges> Carrier for Shared<P> {
         })
     }
 
-    fn fault(&self, id: u32) -> Option<Fault> {
-        match &self.lock().proto.slot(id)?.receiving {
-            Receiving::Failed(fault) => Some(fault.clone()),
-            Receiving::Open | Receiving::Ended => None,
-        }
-    }
-
     fn reset(&self, id: u32, code: u32) {
         let now = Instant::now();
         let cause = self.with(now, |core, wakes| {
@@ -712,8 +703,7 @@ impl<P: Exchanges> Carrier for Shared<P> {
     }
 
     fn unused_for(&self) -> Option<Duration> {
-        let core = self.lock();
-        core.proto.is_idle().then(|| core.unused_for())
+        self.lock().unused_for()
     }
 
     fn last_used(&self) -> Instant {
@@ -722,7 +712,11 @@ impl<P: Exchanges> Carrier for Shared<P> {
     }
 
     fn shutdown(&self, cause: Cause) {
-        self.end(cause, Instant::now());
+        let now = Instant::now();
+        if cause.reason != CloseReason::Shutdown {
+            self.with(now, |core, _| core.say_goodbye());
+        }
+        self.end(cause, now);
     }
 
     fn info(&self) -> ConnectionInfo {
@@ -791,33 +785,25 @@ impl<P: Exchanges> Carrier for Shared<P> {
 
     fn upkeep(&self, interval: Duration, now: Instant) -> UpkeepAction {
         Shared::look(self, now);
-        let action = self.with(now, |core, _| match &core.over {
-            Some(cause) => match cause.reason {
-                CloseReason::PingUnanswered | CloseReason::WriteStalled => UpkeepAction::ClosedDead,
-                CloseReason::Idle | CloseReason::TooOld | CloseReason::Shutdown => UpkeepAction::ClosedIdle,
-                CloseReason::ByPeer | CloseReason::Violation | CloseReason::Error | CloseReason::Finished => {
-                    UpkeepAction::ClosedByPeer
-                }
-            },
-            None => core.proto.upkeep(interval, now, &mut core.duplex.pending),
+        let (action, end) = self.with(now, |core, _| {
+            if let Some(cause) = &core.over {
+                return (cause.reason.to_action(), 0);
+            }
+            let used = core.last_use(now);
+            let action = core.proto.upkeep(interval, used, now, &mut core.duplex.pending);
+            (action, core.duplex.framed())
         });
-        // What the socket did not take, or another thread is just writing, goes out first thing.
-        match action {
-            UpkeepAction::Pinged if self.lock().duplex.unsent() > 0 => {
-                self.record(Happened::Pinged { connection: self.id, rtt: None });
-                UpkeepAction::Blocked
-            }
-            UpkeepAction::Pinged => {
-                self.record(Happened::Pinged { connection: self.id, rtt: None });
-                action
-            }
-            action => action,
+        if action != UpkeepAction::Pinged {
+            return action;
         }
+        self.record(Happened::Pinged { connection: self.id, rtt: None });
+        // What the socket did not take, or another thread is just writing, goes out first thing.
+        if self.lock().duplex.sent() < end { UpkeepAction::Blocked } else { action }
     }
 
     fn upkeep_due(&self, interval: Duration) -> Option<Instant> {
         let core = self.lock();
-        if core.over.is_some() { None } else { core.proto.upkeep_due(interval) }
+        if core.over.is_some() { None } else { core.proto.upkeep_due(interval, core.last_use(Instant::now())) }
     }
 
     fn ping(&self, now: Instant) -> Result<Option<u64>, Fault> {
@@ -957,11 +943,6 @@ impl Stream {
     /// How far the exchange got.
     pub(crate) fn progress(&self) -> Progress {
         self.inner.conn.progress(self.inner.id)
-    }
-
-    /// Why the exchange failed, if it did.
-    pub(crate) fn fault(&self) -> Option<Fault> {
-        self.inner.conn.fault(self.inner.id)
     }
 
     /// Ends the exchange before its time.

@@ -92,7 +92,9 @@ pub(super) fn upgrade(
     now: Instant,
 ) -> Upgrade {
     let asked = match head.version {
-        Version::HTTP_11 if !settings.is_tls() && head.method != Method::HEAD => h2_settings(&head),
+        Version::HTTP_11 if settings.only.is_none() && !settings.is_tls() && head.method != Method::HEAD => {
+            h2_settings(&head)
+        }
         _ => None,
     };
     let Some(payload) = asked.filter(|_| !stream.has_body()) else { return Upgrade::None(stream, head) };
@@ -144,7 +146,7 @@ pub(super) fn serve_wire(wire: Arc<dyn Wire>, handler: &dyn Handler, settings: &
                 carrier = new;
                 carrier.keep(keeper.clone());
             }
-            Upgrade::Failed => break,
+            Upgrade::Failed => carrier.shutdown(crate::drive::Cause::shutdown()),
         }
     }
     // What the last request has become, a tunnel perhaps, may be with another thread.

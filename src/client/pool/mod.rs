@@ -27,8 +27,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// A connection that carried something within this time is handed out without a look: in a tight loop the look would
-/// cost a system call per request and could hardly find anything; an end that it misses is found by sending.
+/// A connection that carried something within this time is handed out without a look to a request that can be repeated: in a
+/// tight loop the look would cost a system call per request and could hardly find anything; an end that it misses is found
+/// by sending.
 const FRESH: Duration = Duration::from_millis(1);
 
 /// For how many origins a wish for calm is remembered.
@@ -139,12 +140,12 @@ impl Pool {
             let (answer, past) = self.choose(key, wish, cx);
             retire(past);
             let Checkout::Ready(lease) = answer else { return answer };
-            let fresh = cx.now.saturating_duration_since(lease.conn.last_used()) < FRESH;
+            let fresh = wish.repeatable && cx.now.saturating_duration_since(lease.conn.last_used()) < FRESH;
             if if fresh { lease.conn.is_usable() } else { lease.conn.look(cx.now) } {
                 self.counters.reused.fetch_add(1, Ordering::Relaxed);
                 return Checkout::Ready(lease);
             }
-            self.forget(key, &lease.conn);
+            self.take_out(vec![lease.conn.id()]);
         }
     }
 
@@ -201,12 +202,17 @@ impl Pool {
     /// Takes out what is over.
     pub(crate) fn forget_over(&self) {
         let kept = self.lock().kept();
-        let over: Vec<_> = kept.iter().filter(|conn| !conn.is_usable()).collect();
-        over.iter().for_each(|conn| self.heed_calm(conn));
-        let over: Vec<u64> = over.iter().map(|conn| conn.id()).collect();
-        if !over.is_empty() {
-            self.lock().forget(&over);
+        self.take_out(kept.iter().filter(|conn| !conn.is_usable()).map(|conn| conn.id()).collect());
+    }
+
+    /// Takes these out, and heeds what their peers have asked for.
+    fn take_out(&self, over: Vec<u64>) {
+        if over.is_empty() {
+            return;
         }
+        let (gone, wakers) = self.lock().forget(&over);
+        gone.iter().for_each(|kept| self.heed_calm(&kept.conn));
+        wakers.iter().for_each(Waker::wake);
     }
 
     /// When the next connection is past its time.
@@ -239,20 +245,7 @@ impl Pool {
         let kept = state.kept();
         drop(state);
         retire(past);
-        let over: Vec<u64> = kept.iter().filter(|conn| !conn.look(now)).map(|conn| conn.id()).collect();
-        if !over.is_empty() {
-            self.lock().forget(&over);
-        }
-    }
-
-    /// Takes a connection out that must not serve anybody any more.
-    fn forget(&self, key: &Key, conn: &Arc<dyn Carrier>) {
-        self.heed_calm(conn);
-        let mut state = self.lock();
-        state.forget(&[conn.id()]);
-        let wakers = state.shelves.get_mut(key).map(|shelf| std::mem::take(&mut shelf.waiters)).unwrap_or_default();
-        drop(state);
-        wakers.iter().for_each(Waker::wake);
+        self.take_out(kept.iter().filter(|conn| !conn.look(now)).map(|conn| conn.id()).collect());
     }
 
     /// Enters a connection into the table.
@@ -372,6 +365,8 @@ pub(crate) struct Wish<'a> {
     pub(crate) cap: Option<usize>,
     /// A new connection may turn out to be HTTP/2.
     pub(crate) hopeful: bool,
+    /// It may be sent again if the connection turns out to have ended.
+    pub(crate) repeatable: bool,
     /// HTTP/1 connections that were kept are suspect: one of them ended without an answer.
     pub(crate) fresh: bool,
 }
