@@ -3,7 +3,7 @@
 #[path = "../../src/net/tls/certs.rs"]
 mod certs;
 
-use super::Conn;
+use crate::support::Conn;
 pub use certs::{Authority, Identity};
 use rustls::{
     ServerConfig, ServerConnection, StreamOwned,
