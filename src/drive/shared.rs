@@ -361,7 +361,7 @@ impl<P: Protocol> Shared<P> {
             if core.receiving || core.over.is_some() || core.eof != Eof::Open || !wanted {
                 break;
             }
-            let sealed = core.duplex.tls.is_some();
+            let (sealed, was_broken) = (core.duplex.tls.is_some(), core.broken.is_some());
             let mut buf = std::mem::take(if sealed { &mut core.raw } else { &mut core.input });
             let room = if core.bulk { RECEIVE_BULK } else { RECEIVE };
             core.receiving = true;
@@ -392,6 +392,10 @@ impl<P: Protocol> Shared<P> {
                 }
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
+                    // Of what came between this read and the write that failed meanwhile it says nothing.
+                    if core.broken.is_some() && !was_broken {
+                        continue;
+                    }
                     if let Some(cause) = core.broken.take() {
                         core.end(cause, wakes);
                     }
