@@ -42,6 +42,7 @@ use crate::{
     net::{Listener, Wire},
     time::Deadline,
 };
+use http::Version;
 use hub::Hub;
 use settings::Settings;
 use std::{
@@ -150,6 +151,21 @@ impl Server {
     #[cfg(feature = "rustls-api")]
     pub fn rustls(mut self, config: Arc<crate::net::RustlsServerConfig>) -> Self {
         self.settings.tls = Some(TlsServer::from_config(config));
+        self
+    }
+
+    /// Serves only HTTP/1.1 (and 1.0 to those who speak that) or only HTTP/2; the default is both.
+    ///
+    /// ALPN offers nothing else then. A client in the clear that begins with the other version gets an error and is closed.
+    /// Another version than these two is an error of `serve` or `spawn`.
+    pub fn only(mut self, version: Version) -> Self {
+        match version {
+            Version::HTTP_11 | Version::HTTP_2 => self.settings.only = Some(version),
+            _ => {
+                self.wrong =
+                    Some(Error::invalid(format!("a server of {version:?} alone: HTTP/1.1 and HTTP/2 are possible")))
+            }
+        }
         self
     }
 
@@ -263,6 +279,7 @@ impl Server {
         if let Some(wrong) = wrong {
             return Err(wrong);
         }
+        let settings = settled(settings);
         #[cfg(feature = "tls")]
         if let Some(tls) = &settings.tls {
             tls.start()?;
@@ -280,8 +297,22 @@ impl Server {
         if let Some(wrong) = &self.wrong {
             return Err(Error::invalid(wrong.to_string()));
         }
-        serve::serve_wire(Arc::new(wire), handler, &Arc::new(self.settings.clone()))
+        serve::serve_wire(Arc::new(wire), handler, &Arc::new(settled(self.settings.clone())))
     }
+}
+
+/// The settings with ALPN in step with the version.
+fn settled(settings: Settings) -> Settings {
+    #[cfg(feature = "tls")]
+    let settings = Settings {
+        tls: match (settings.tls, settings.only) {
+            (Some(tls), Some(Version::HTTP_2)) => Some(tls.only(b"h2")),
+            (Some(tls), Some(_)) => Some(tls.only(b"http/1.1")),
+            (tls, _) => tls,
+        },
+        ..settings
+    };
+    settings
 }
 
 /// A server that runs. Dropping it stops it and ends what is in flight.

@@ -92,7 +92,9 @@ pub(super) fn upgrade(
     now: Instant,
 ) -> Upgrade {
     let asked = match head.version {
-        Version::HTTP_11 if !settings.is_tls() && head.method != Method::HEAD => h2_settings(&head),
+        Version::HTTP_11 if settings.only.is_none() && !settings.is_tls() && head.method != Method::HEAD => {
+            h2_settings(&head)
+        }
         _ => None,
     };
     let Some(payload) = asked.filter(|_| !stream.has_body()) else { return Upgrade::None(stream, head) };

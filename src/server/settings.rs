@@ -3,6 +3,7 @@
 use crate::drive::Cancel;
 #[cfg(feature = "tls")]
 use crate::net::TlsServer;
+use http::Version;
 use std::time::Duration;
 
 /// Time limits of a server's connections.
@@ -107,6 +108,8 @@ pub(super) struct Settings {
     pub(super) queue: usize,
     pub(super) grace: Duration,
     pub(super) cancels: Vec<Cancel>,
+    /// The one version that is served.
+    pub(super) only: Option<Version>,
     #[cfg(feature = "tls")]
     pub(super) tls: Option<TlsServer>,
 }
@@ -126,6 +129,7 @@ impl Default for Settings {
             queue: 1024,
             grace: Duration::from_secs(5),
             cancels: Vec::new(),
+            only: None,
             #[cfg(feature = "tls")]
             tls: None,
         }

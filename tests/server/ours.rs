@@ -73,7 +73,7 @@ fn everything(server: &ServerHandle, client: &Client, version: Version) {
     }
     assert_eq!(client.post(server.url("/upper")).body("abc").send().unwrap().text().unwrap(), "ABC");
     assert_eq!(client.get(server.url("/none")).send().unwrap().status(), 404);
-    let head = client.request(bowline::http::Method::HEAD, &server.url("/hello")).send().unwrap();
+    let head = client.request(bowline::http::Method::HEAD, server.url("/hello")).send().unwrap();
     assert_eq!(head.header("content-length"), Some("5"));
     assert_eq!(head.bytes().unwrap().len(), 0);
     let created = client.get(server.url("/head")).send().unwrap();
@@ -95,6 +95,45 @@ fn one_port_speaks_all() {
     for (version, client) in clients() {
         everything(&server, &client, version);
     }
+}
+
+#[cfg(feature = "tls")]
+#[test]
+fn one_version_alone() {
+    use crate::certs;
+    use bowline::Tls;
+
+    let answers = |tls: bool, only, protocol| {
+        let mut server = Server::bind("127.0.0.1:0").unwrap().only(only);
+        let mut client = Client::builder().protocol(protocol);
+        if tls {
+            let authority = certs::Authority::new("only");
+            let identity = authority.issue(&["127.0.0.1"]);
+            server = server.tls_pem(identity.chain.as_bytes(), identity.key.as_bytes());
+            client = client.tls(Tls::new().only_added_roots().add_root_pem(authority.pem().as_bytes()));
+        }
+        let server = server.spawn(handle).unwrap();
+        client.build().unwrap().get(server.url("/hello")).send().map(|answer| answer.version()).map_err(|e| e.kind())
+    };
+    let (h1, h2) = (Version::HTTP_11, Version::HTTP_2);
+    #[rustfmt::skip]
+    let table = [
+        // TLS, server, client
+        (false, h1, Protocol::Http1, Ok(h1)),
+        (false, h1, Protocol::H2cUpgrade, Ok(h1)),
+        (false, h1, Protocol::Http2, Err(ErrorKind::PeerSpokeHttp1)),
+        (false, h2, Protocol::Http2, Ok(h2)),
+        (false, h2, Protocol::Http1, Err(ErrorKind::PeerViolation)),
+        (true, h1, Protocol::Auto, Ok(h1)),
+        (true, h1, Protocol::Http2, Err(ErrorKind::AlpnMismatch)),
+        (true, h2, Protocol::Auto, Ok(h2)),
+        (true, h2, Protocol::Http1, Err(ErrorKind::Tls)),
+    ];
+    for (tls, only, protocol, expected) in table {
+        assert_eq!(answers(tls, only, protocol), expected, "TLS {tls}, server {only:?}, client {protocol:?}");
+    }
+    let e = Server::bind("127.0.0.1:0").unwrap().only(Version::HTTP_09).spawn(handle).unwrap_err();
+    assert_eq!(e.kind(), ErrorKind::InvalidInput);
 }
 
 #[test]

@@ -68,6 +68,10 @@ impl Counters {
         self.in_flight.fetch_add(1, Ordering::SeqCst);
     }
 
+    pub(crate) fn go_on(&self) {
+        self.in_flight.fetch_add(1, Ordering::SeqCst);
+    }
+
     pub(crate) fn land(&self) {
         if self.in_flight.fetch_sub(1, Ordering::SeqCst) == 1 {
             let wakers = std::mem::take(&mut *self.landing.lock().unwrap_or_else(PoisonError::into_inner));
