@@ -876,7 +876,7 @@ impl Call {
     fn to_h2(&mut self, exchange: Box<Exchange>, cx: &mut Cx<'_>) -> Poll<Result<Option<Box<Response>>, Failed>> {
         let old = exchange.stream.carrier().clone();
         let config = connect::h2_config(&self.inner.settings);
-        let stream = match to_h2(&old, config, self.inner.pool.record.clone(), cx.now) {
+        let stream = match to_h2(&old, config, self.inner.pool.record.clone(), connect::H2_WRITE_STALL, cx.now) {
             None => {
                 // Another thread looks at the wire; that takes no time to speak of.
                 cx.wait_until(Deadline::at(cx.now + Duration::from_millis(1)));
