@@ -77,6 +77,8 @@ pub(crate) struct Call {
     pub(super) attempts: u32,
     repeated: bool,
     http1: bool,
+    /// Whether the peer may have acted on one of the attempts that failed.
+    processed: Processed,
     /// The next connection must not be one that was kept.
     fresh: bool,
     pub(super) timings: super::Timings,
@@ -182,6 +184,7 @@ impl Call {
             attempts: 0,
             repeated: false,
             http1: false,
+            processed: Processed::No,
             fresh: false,
             timings: super::Timings::default(),
             upgraded: None,
@@ -395,7 +398,8 @@ impl Call {
     fn key(&self) -> Key {
         let mut key =
             Key { origin: self.origin.clone(), protocol: self.protocol(), network: self.inner.settings.network.id };
-        if key.protocol == Protocol::Auto && self.inner.pool.is_http1_only(&key) {
+        let falls_back = matches!(key.protocol, Protocol::Auto | Protocol::Http2 | Protocol::Http2WithoutAlpn);
+        if falls_back && self.inner.pool.is_http1_only(&key) {
             key.protocol = Protocol::Http1;
         }
         key
@@ -741,7 +745,7 @@ impl Call {
         if next.body == NextBody::Dropped {
             (self.body, self.external, self.options.once) = (Body::empty(), false, false);
         }
-        (self.http1, self.repeated, self.fresh) = (false, false, false);
+        (self.http1, self.repeated, self.fresh, self.processed) = (false, false, false, Processed::No);
         self.inner.pool.counters.redirects.fetch_add(1, Ordering::Relaxed);
         self.attempts -= 1;
         self.state = State::Begin;
@@ -816,7 +820,8 @@ impl Call {
         });
         let phase = self.phase();
         self.inner.announce();
-        let e = failed.into_error(phase, self.began.elapsed(), self.attempts, idempotent);
+        let e = failed.into_error(phase, self.began.elapsed(), self.attempts, idempotent, self.processed);
+        self.processed = e.processed();
         match self.verdict(Err(&e)) {
             Verdict::Deliver => return Some(e),
             Verdict::RetryAfter(pause) if self.can_repeat() && self.has_time(cx.now, pause) => {
@@ -875,7 +880,7 @@ impl Call {
     ) -> Poll<Result<Option<Box<Response>>, Failed>> {
         let old = exchange.stream.carrier().clone();
         let config = connect::h2_config(&self.inner.settings);
-        let stream = match to_h2(&old, config, self.inner.pool.record.clone(), cx.now) {
+        let stream = match to_h2(&old, config, self.inner.pool.record.clone(), connect::H2_WRITE_STALL, cx.now) {
             None => {
                 // Another thread looks at the wire; that takes no time to speak of.
                 cx.wait_until(Deadline::at(cx.now + Duration::from_millis(1)));

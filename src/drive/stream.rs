@@ -621,7 +621,7 @@ impl<P: Exchanges> Carrier for Shared<P> {
 
     fn progress(&self, id: u32) -> Progress {
         let mut core = self.lock();
-        let touched = core.duplex.touched();
+        let touched = core.duplex.touchable();
         core.proto.slot(id).map_or_else(Progress::default, |slot| Progress {
             written: touched.min(slot.end_at).saturating_sub(slot.head_at),
             answered: slot.answered,
