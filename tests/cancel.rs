@@ -450,7 +450,8 @@ fn dropping_what_is_on_its_way_never_blocks() {
             let (mut writer, pending) = client.post(world.peer.url("/stuck")).duplex().unwrap();
             while writer.write_timeout(&[0; 100_000], ms(20)).unwrap() > 0 {}
             prompt(|| drop(pending));
-            assert!(writer.write_timeout(b"x", ms(20)).is_ok_and(|n| n == 0));
+            // The system may have found more room meanwhile.
+            writer.write_timeout(b"x", ms(20)).unwrap();
             prompt(|| drop(writer));
         }),
     ];

@@ -29,14 +29,15 @@ use crate::{
         Answer, Begun, Body, CANCEL, Carrier, Fault, Limits, Missing, Opening, Stopped, Stream, Upload, random, to_h2,
     },
     error::{Error, ErrorKind, Phase, Processed, Result},
+    fields::Fields,
     net::{Cx, Route},
     proto::{
         End, ResponseHead,
-        h1::{Length, TargetForm},
+        h1::{Length, OriginalFields, TargetForm},
     },
     time::Deadline,
 };
-use http::{HeaderValue, Method, Request, StatusCode, Uri, Version, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Uri, Version, header};
 use std::{
     sync::{
         Arc,
@@ -354,6 +355,16 @@ impl Call {
         Ok(())
     }
 
+    /// The head with its names as the program wrote them, if it wants that. Made last: hooks and redirects change the headers.
+    fn cased(&self, head: &Request<()>) -> Option<Request<()>> {
+        if !self.inner.settings.preserve_case {
+            return None;
+        }
+        let mut cased = head.clone();
+        cased.extensions_mut().insert(OriginalFields(as_written(&self.options.written, head.headers())));
+        Some(cased)
+    }
+
     fn head(&self) -> &Request<()> {
         self.attempt.head.as_ref().unwrap_or(&self.request)
     }
@@ -403,7 +414,9 @@ impl Call {
             Protocol::Http1 => false,
         };
         let cap = settings.limits.max_per_origin.or(self.started.then_some(STARTED_CONNECTIONS));
-        match self.inner.pool.checkout(&key, Wish { limits: &settings.limits, cap, hopeful, fresh: self.fresh }, cx) {
+        let repeatable = self.may_repeat() && self.is_idempotent();
+        let wish = Wish { limits: &settings.limits, cap, hopeful, repeatable, fresh: self.fresh };
+        match self.inner.pool.checkout(&key, wish, cx) {
             Checkout::Ready(lease) => {
                 self.timings.slot = cx.now.saturating_duration_since(since);
                 self.state = State::Opening { place: Place::Pooled(lease), since: cx.now };
@@ -479,6 +492,8 @@ impl Call {
         let upgrade = self.h2c_upgrade(&conn);
         let h2c = upgrade.is_some();
         let head = upgrade.as_ref().unwrap_or_else(|| self.head());
+        let cased = self.cased(head);
+        let head = cased.as_ref().unwrap_or(head);
         let absolute = matches!(connect::route(&self.inner.settings, &self.origin), Ok(Route::Absolute(_)));
         let form = if absolute && self.pinned.is_none() { TargetForm::Absolute } else { TargetForm::Origin };
         let opening = Opening { head, form, length: self.length(conn.version()) };
@@ -671,6 +686,7 @@ impl Call {
         };
         match self.verdict(Ok(&response)) {
             Verdict::RetryAfter(pause) if self.can_repeat() && self.has_time(now, pause) => {
+                self.flight.go_on();
                 self.sleep(now, pause);
                 return Poll::Ready(Ok(None));
             }
@@ -681,12 +697,16 @@ impl Call {
             response.headers().get_all(header::CONNECTION).iter().flat_map(|v| v.as_bytes().split(|b| *b == b','));
         let closing = options.map(<[u8]>::trim_ascii).any(|option| option.eq_ignore_ascii_case(b"close"));
         if status == StatusCode::REQUEST_TIMEOUT && closing && reused && self.may_repeat() && self.is_idempotent() {
+            self.flight.go_on();
             self.repeat(Again::Fresh, now);
             return Poll::Ready(Ok(None));
         }
         match self.redirected(&mut response) {
             Ok(false) => Poll::Ready(Ok(Some(Box::new(response)))),
-            Ok(true) => Poll::Ready(Ok(None)),
+            Ok(true) => {
+                self.flight.go_on();
+                Poll::Ready(Ok(None))
+            }
             Err(e) => Poll::Ready(Err(Failed::answered(e.attach(response)))),
         }
     }
@@ -719,7 +739,7 @@ impl Call {
         *self.request.uri_mut() = next.url.uri;
         self.origin = next.url.origin;
         if next.body == NextBody::Dropped {
-            (self.body, self.external) = (Body::empty(), false);
+            (self.body, self.external, self.options.once) = (Body::empty(), false, false);
         }
         (self.http1, self.repeated, self.fresh) = (false, false, false);
         self.inner.pool.counters.redirects.fetch_add(1, Ordering::Relaxed);
@@ -880,6 +900,25 @@ impl Call {
         }));
         Poll::Ready(Ok(None))
     }
+}
+
+/// The headers as the program wrote them and in its order, then those that were added for it.
+fn as_written(written: &[(String, Vec<u8>)], headers: &HeaderMap) -> Fields {
+    let mut left: Vec<_> = headers.iter().collect();
+    let mut fields = Fields::new();
+    for (name, value) in written {
+        let same =
+            |(n, v): &(&HeaderName, &HeaderValue)| n.as_str().eq_ignore_ascii_case(name) && v.as_bytes() == value;
+        if let Some(at) = left.iter().position(same) {
+            left.remove(at);
+            fields.push(name.as_bytes(), value);
+        }
+    }
+    for (name, value) in left {
+        let case = written.iter().find(|(w, _)| name.as_str().eq_ignore_ascii_case(w));
+        fields.push(case.map_or(name.as_str(), |(w, _)| w).as_bytes(), value.as_bytes());
+    }
+    fields
 }
 
 /// Notes for how long the peer keeps an idle connection: a second less than it says, against the race.

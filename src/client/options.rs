@@ -23,6 +23,8 @@ pub(crate) struct Options {
     pub(crate) upgrade: Option<String>,
     /// The body can be sent only once.
     pub(crate) once: bool,
+    /// Headers as the program wrote them and in its order, for peers that are wrong about case.
+    pub(crate) written: Vec<(String, Vec<u8>)>,
 }
 
 impl Options {
@@ -37,6 +39,7 @@ impl Options {
             expect: None,
             upgrade: None,
             once: false,
+            written: Vec::new(),
         }
     }
 }

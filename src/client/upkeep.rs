@@ -89,6 +89,7 @@ impl Client {
             }
             if left() == 0 { Poll::Ready(()) } else { Poll::Pending }
         });
+        self.inner.pool.close_idle();
         self.inner.announce();
         left()
     }

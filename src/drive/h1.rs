@@ -427,7 +427,7 @@ impl Exchanges for H1 {
             let answered = self.role == Role::Server && slot.sending == Sending::Ended;
             // What was answered has still to arrive, even if nobody wants the rest of what was asked.
             let reason = if answered { CloseReason::Finished } else { CloseReason::Shutdown };
-            return Some(Cause::new(ErrorKind::Cancelled, reason, "an exchange was given up before its end"));
+            return Some(Cause::new(ErrorKind::Closed, reason, "an exchange was given up before its end"));
         }
         if !self.engine.persists() {
             return Some(Cause::new(

@@ -426,7 +426,15 @@ impl<P: Protocol> Shared<P> {
     /// Looks at what has arrived, without waiting and without a role: before a connection is handed out, and in upkeep.
     pub(super) fn look(&self, now: Instant) {
         let mut wakes = Wakes::new();
-        let (mut core, _) = self.receive(self.lock(), now, &mut wakes);
+        let mut core = self.lock();
+        // The end may be behind what arrived.
+        for _ in 0..RECEIVES {
+            let arrived;
+            (core, arrived) = self.receive(core, now, &mut wakes);
+            if !arrived {
+                break;
+            }
+        }
         core.handle_deadlines(self.write_stall, now, &mut wakes);
         let mut core = self.flush(core, now, &mut wakes);
         self.tell_reader(&mut core, &mut wakes);
@@ -537,7 +545,8 @@ impl<P: Protocol> Core<P> {
     }
 
     fn handle_deadlines(&mut self, write_stall: Duration, now: Instant, wakes: &mut Wakes) {
-        if self.over.is_some() {
+        // What is just being received may be what was missing; whoever receives it asks afterwards.
+        if self.over.is_some() || self.receiving {
             return;
         }
         let stalled = self.duplex.stalled.is_some_and(|since| now.saturating_duration_since(since) >= write_stall);

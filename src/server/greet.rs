@@ -92,7 +92,7 @@ impl Greeting {
     pub(super) fn poll(&mut self, settings: &Settings, cx: &mut Cx<'_>) -> Poll<Result<Option<Arc<dyn Carrier>>>> {
         loop {
             let deadline = self.deadline(settings);
-            if let Poll::Pending = self.poll_write(cx)? {
+            if self.poll_write(cx)?.is_pending() {
                 if deadline.has_passed(cx.now) {
                     return Poll::Ready(Err(too_slow()));
                 }

@@ -73,7 +73,7 @@ fn everything(server: &ServerHandle, client: &Client, version: Version) {
     }
     assert_eq!(client.post(server.url("/upper")).body("abc").send().unwrap().text().unwrap(), "ABC");
     assert_eq!(client.get(server.url("/none")).send().unwrap().status(), 404);
-    let head = client.request(bowline::http::Method::HEAD, &server.url("/hello")).send().unwrap();
+    let head = client.request(bowline::http::Method::HEAD, server.url("/hello")).send().unwrap();
     assert_eq!(head.header("content-length"), Some("5"));
     assert_eq!(head.bytes().unwrap().len(), 0);
     let created = client.get(server.url("/head")).send().unwrap();

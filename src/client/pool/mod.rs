@@ -27,8 +27,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// A connection that carried something within this time is handed out without a look: in a tight loop the look would
-/// cost a system call per request and could hardly find anything; an end that it misses is found by sending.
+/// A connection that carried something within this time is handed out without a look to a request that can be repeated: in a
+/// tight loop the look would cost a system call per request and could hardly find anything; an end that it misses is found
+/// by sending.
 const FRESH: Duration = Duration::from_millis(1);
 
 /// For how many origins a wish for calm is remembered.
@@ -64,6 +65,10 @@ impl Counters {
 
     pub(crate) fn take_off(&self) {
         self.requests.fetch_add(1, Ordering::Relaxed);
+        self.in_flight.fetch_add(1, Ordering::SeqCst);
+    }
+
+    pub(crate) fn go_on(&self) {
         self.in_flight.fetch_add(1, Ordering::SeqCst);
     }
 
@@ -135,7 +140,7 @@ impl Pool {
             let (answer, past) = self.choose(key, wish, cx);
             retire(past);
             let Checkout::Ready(lease) = answer else { return answer };
-            let fresh = cx.now.saturating_duration_since(lease.conn.last_used()) < FRESH;
+            let fresh = wish.repeatable && cx.now.saturating_duration_since(lease.conn.last_used()) < FRESH;
             if if fresh { lease.conn.is_usable() } else { lease.conn.look(cx.now) } {
                 self.counters.reused.fetch_add(1, Ordering::Relaxed);
                 return Checkout::Ready(lease);
@@ -360,6 +365,8 @@ pub(crate) struct Wish<'a> {
     pub(crate) cap: Option<usize>,
     /// A new connection may turn out to be HTTP/2.
     pub(crate) hopeful: bool,
+    /// It may be sent again if the connection turns out to have ended.
+    pub(crate) repeatable: bool,
     /// HTTP/1 connections that were kept are suspect: one of them ended without an answer.
     pub(crate) fresh: bool,
 }
