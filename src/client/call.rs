@@ -287,7 +287,7 @@ impl Call {
             State::Dialling { connecting, since } => self.on_dialling(connecting, since, cx),
             State::Opening { place, since } => self.on_opening(place, since, cx),
             State::Exchanging(exchange) => self.on_exchanging(exchange, cx),
-            State::Upgrading(exchange) => self.to_h2(exchange, cx),
+            State::Upgrading(exchange) => self.on_upgrading(exchange, cx),
             State::Sleeping { until } if until.has_passed(cx.now) => {
                 self.state = State::Begin;
                 Poll::Ready(Ok(None))
@@ -588,7 +588,7 @@ impl Call {
                 Poll::Ready(Ok(None))
             }
             Poll::Ready(Ok(Answer::Final(head))) if exchange.h2c && head.status == StatusCode::SWITCHING_PROTOCOLS => {
-                self.to_h2(exchange, cx)
+                self.on_upgrading(exchange, cx)
             }
             Poll::Ready(Ok(Answer::Final(head))) => {
                 if exchange.h2c {
@@ -868,7 +868,11 @@ impl Call {
     }
 
     /// The peer agreed to HTTP/2: the request is stream 1 of a connection on the same wire.
-    fn to_h2(&mut self, exchange: Box<Exchange>, cx: &mut Cx<'_>) -> Poll<Result<Option<Box<Response>>, Failed>> {
+    fn on_upgrading(
+        &mut self,
+        exchange: Box<Exchange>,
+        cx: &mut Cx<'_>,
+    ) -> Poll<Result<Option<Box<Response>>, Failed>> {
         let old = exchange.stream.carrier().clone();
         let config = connect::h2_config(&self.inner.settings);
         let stream = match to_h2(&old, config, self.inner.pool.record.clone(), cx.now) {

@@ -377,7 +377,7 @@ impl<P: Protocol> Shared<P> {
             core.receiving = false;
             core.bulk = full;
             *(if sealed { &mut core.raw } else { &mut core.input }) = buf;
-            if core.owed && matches!(result, Err(_)) {
+            if core.owed && result.is_err() {
                 core.ingest(now, wakes);
             }
             match result {

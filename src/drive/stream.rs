@@ -217,8 +217,6 @@ pub(crate) trait Carrier: Send + Sync {
     fn take_rest(&self, id: u32) -> Option<(RecvBuf, Option<Fields>)>;
     /// How far the exchange got.
     fn progress(&self, id: u32) -> Progress;
-    /// Why the exchange failed, if it did.
-    fn fault(&self, id: u32) -> Option<Fault>;
     /// Ends the exchange before its time, with this code (HTTP/2).
     fn reset(&self, id: u32, code: u32);
     /// The owner is done with it.
@@ -630,13 +628,6 @@ impl<P: Exchanges> Carrier for Shared<P> {
         })
     }
 
-    fn fault(&self, id: u32) -> Option<Fault> {
-        match &self.lock().proto.slot(id)?.receiving {
-            Receiving::Failed(fault) => Some(fault.clone()),
-            Receiving::Open | Receiving::Ended => None,
-        }
-    }
-
     fn reset(&self, id: u32, code: u32) {
         let now = Instant::now();
         let cause = self.with(now, |core, wakes| {
@@ -952,11 +943,6 @@ impl Stream {
     /// How far the exchange got.
     pub(crate) fn progress(&self) -> Progress {
         self.inner.conn.progress(self.inner.id)
-    }
-
-    /// Why the exchange failed, if it did.
-    pub(crate) fn fault(&self) -> Option<Fault> {
-        self.inner.conn.fault(self.inner.id)
     }
 
     /// Ends the exchange before its time.
