@@ -253,7 +253,8 @@ impl Call {
     /// Looks whether the call has to end whatever its state.
     fn check(&mut self, cx: &mut Cx<'_>) -> Result<()> {
         self.limits.check(cx)?;
-        if self.inner.pool.is_stopped() {
+        // What is open goes on while the client drains; a shutdown ends its connection.
+        if self.inner.pool.is_stopped() && !self.is_open() {
             return Err(Error::with(ErrorKind::Cancelled, "the client was shut down"));
         }
         let deadline = self.deadline();
