@@ -57,13 +57,14 @@ mod proto;
 mod recv;
 mod server;
 mod time;
+pub mod ws;
 
 pub use client::{
     Attempt, Batch, Client, ClientBuilder, Connection, Hook, Pending, Protocol, Redirects, RequestBuilder, Response,
     Retry, Stats, Timeouts, Timings, Trace, Verdict, get, shared,
 };
 pub use drive::{
-    Body, BodyWriter, Cancel, CloseReason, ConnectionInfo, ConnectionState, Flow, GoAway, IntoBody, Tunnel,
+    Backoff, Body, BodyWriter, Cancel, CloseReason, ConnectionInfo, ConnectionState, Flow, GoAway, IntoBody, Tunnel,
     TunnelReader, TunnelWriter, Upkeep, UpkeepAction,
 };
 pub use error::{Error, ErrorKind, Phase, Processed, Result};
