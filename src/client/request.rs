@@ -17,7 +17,7 @@ use crate::{
     drive::{Body, BodyWriter, Cancel, Carrier, IntoBody, Limits, Tunnel, block_on},
     error::{Error, ErrorKind, Phase, Result},
     fields::Fields,
-    proto::h1::OriginalFields,
+    proto::{h1::OriginalFields, ws::Offer},
     time::Deadline,
 };
 use http::{HeaderMap, HeaderValue, Method, Request, header};
@@ -315,6 +315,13 @@ impl RequestBuilder {
                 Err(Error::with(ErrorKind::Handshake, text).in_phase(Phase::FirstByte).attach(response))
             }
         }
+    }
+
+    /// Makes the handshake of a WebSocket of it.
+    pub(super) fn into_websocket(mut self, options: Options, offer: Offer) -> Result<Call> {
+        self.options = options;
+        (self.options.upgrade, self.options.websocket) = (Some("websocket".to_owned()), Some(Box::new(offer)));
+        self.into_call()
     }
 
     /// Checks everything and makes the request of it.
