@@ -25,22 +25,26 @@ impl RecvBuf {
     }
 
     /// Adds received bytes.
+    #[inline]
     pub fn extend(&mut self, bytes: &[u8]) {
         self.space(bytes.len())[..bytes.len()].copy_from_slice(bytes);
         self.filled(bytes.len());
     }
 
     /// Returns how many bytes are not understood yet.
+    #[inline]
     pub fn len(&self) -> usize {
         self.end - self.start
     }
 
     /// Returns whether there are none.
+    #[inline]
     pub fn is_empty(&self) -> bool {
         self.start == self.end
     }
 
     /// Returns the bytes that are not understood yet, without taking them.
+    #[inline]
     pub fn peek(&self) -> &[u8] {
         &self.store[self.start..self.end]
     }
@@ -50,6 +54,7 @@ impl RecvBuf {
     /// # Panics
     ///
     /// Panics if there are fewer.
+    #[inline]
     pub fn take(&mut self, n: usize) -> &mut [u8] {
         assert!(n <= self.len(), "took {n} of {} bytes", self.len());
         let from = self.start;
@@ -95,6 +100,7 @@ impl RecvBuf {
     /// # Panics
     ///
     /// Panics if there was less space.
+    #[inline]
     pub fn filled(&mut self, n: usize) {
         assert!(n <= self.store.len() - self.end, "filled {n} of {} bytes", self.store.len() - self.end);
         self.end += n;

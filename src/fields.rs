@@ -51,17 +51,16 @@ impl Fields {
         self.add(name, value, true);
     }
 
+    #[inline]
     fn add(&mut self, name: &[u8], value: &[u8], sensitive: bool) {
-        let at = |n: usize| u32::try_from(n).expect("header lists are limited far below 4 GiB");
         let start = self.bytes.len();
+        let end = start + name.len() + value.len();
+        // The only check: what is below the end fits as well.
+        let end = u32::try_from(end).expect("header lists are limited far below 4 GiB");
+        self.bytes.reserve(name.len() + value.len());
         self.bytes.extend_from_slice(name);
         self.bytes.extend_from_slice(value);
-        self.ranges.push(Range {
-            name: at(start),
-            value: at(start + name.len()),
-            end: at(self.bytes.len()),
-            sensitive,
-        });
+        self.ranges.push(Range { name: start as u32, value: (start + name.len()) as u32, end, sensitive });
     }
 
     /// Returns how many fields there are.

@@ -57,7 +57,15 @@ mod proto;
 mod recv;
 mod server;
 mod time;
-pub mod ws;
+#[path = "ws/mod.rs"]
+mod websocket;
+
+/// WebSockets that block: receive with a time limit, send from any thread.
+///
+/// [`Client::websocket`] and [`Exchange::websocket`] make them, and [`WebSocket::over`](ws::WebSocket::over) puts one on any wire.
+pub mod ws {
+    pub use crate::{client::WebSocketBuilder as Builder, websocket::*};
+}
 
 pub use client::{
     Attempt, Batch, Client, ClientBuilder, Connection, Hook, Pending, Protocol, Redirects, RequestBuilder, Response,

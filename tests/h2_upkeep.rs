@@ -289,7 +289,7 @@ fn upkeep_reports_what_the_peer_has_closed() {
         assert!(matches!(row.state, ConnectionState::Closed(_)), "{name}: {:?}", row.state);
         assert!(client.connections().is_empty(), "{name}");
         // The socket is closed, not left half open.
-        assert!(link.rest().iter().all(|f| matches!(f.kind, GOAWAY | WINDOW_UPDATE | SETTINGS)), "{name}");
+        assert!(link.rest().iter().all(|f| f.kind == GOAWAY), "{name}");
     }
 }
 
@@ -378,6 +378,25 @@ fn upkeep_that_is_called_now_and_then_keeps_an_idle_connection() {
 }
 
 #[test]
+fn upkeep_keeps_a_connection_whose_peer_pings_too() {
+    // What we send then are answers; they do not make our own PING unnecessary.
+    let (peer, client) = (Peer::new(), scaled().ping_ack_timeout(ms(500)).build().unwrap());
+    let mut link = idle(&client, &peer);
+    let id = only(&client).id;
+    let began = Instant::now();
+    while began.elapsed() < 4 * ms(600) {
+        link.send(&[Frame::ping(*b"are you?")]);
+        assert_ne!(upkeep_one(&client).action, UpkeepAction::ClosedIdle, "after {:?}", began.elapsed());
+        while let Some(frame) = link.within(ms(50)) {
+            if !frame.is_ack() {
+                link.ack(&frame);
+            }
+        }
+    }
+    assert_eq!(only(&client).id, id);
+}
+
+#[test]
 fn without_upkeep_an_idle_connection_is_closed_at_the_limit() {
     let (peer, client) = (Peer::new(), scaled().build().unwrap());
     let mut link = idle(&client, &peer);
@@ -388,10 +407,7 @@ fn without_upkeep_an_idle_connection_is_closed_at_the_limit() {
     let head = second.request();
     second.answer(head.stream, 200, b"");
     assert_ne!(asked.join().unwrap().connection().id, id);
-    assert_eq!(
-        link.rest().iter().map(|f| f.kind).filter(|k| *k != WINDOW_UPDATE && *k != SETTINGS).collect::<Vec<_>>(),
-        [GOAWAY]
-    );
+    assert_eq!(link.rest().iter().map(|f| f.kind).collect::<Vec<_>>(), [GOAWAY]);
 }
 
 /// Those tests that look at the threads of the process run one at a time.
@@ -776,16 +792,18 @@ fn upkeep_serves_while_another_thread_reads() {
     let asked = get(&client, &peer);
     let mut link = peer.h2();
     let head = link.request();
-    // The other thread waits for its answer, and reads the ACK too.
-    assert_eq!(upkeep_one(&client).action, UpkeepAction::Pinged);
+    // The other thread waits for its answer, and reads the ACK too. It may just be writing.
+    assert!(matches!(upkeep_one(&client).action, UpkeepAction::Pinged | UpkeepAction::Blocked));
     let ping = link.expect(PING);
     link.ack(&ping);
-    let report = client.upkeep_wait(PATIENCE);
-    assert!(matches!(report[0].action, UpkeepAction::Acked | UpkeepAction::Pinged), "{report:?}");
-    assert_eq!(report[0].state, ConnectionState::Active);
-    while let Some(frame) = link.within(ms(20)) {
-        link.ack(&frame);
+    let keeping = client.clone();
+    let kept = task(move || keeping.upkeep_wait(PATIENCE));
+    // If the other thread has not read the first ACK yet, it is that one that is waited for.
+    while let Some(ping) = link.within(ms(100)) {
+        link.ack(&ping);
     }
+    let report = kept.join();
+    assert_eq!((report[0].action, report[0].state), (UpkeepAction::Acked, ConnectionState::Active));
     asked.assert_waiting();
     link.answer(head.stream, 200, b"");
     asked.join().unwrap();

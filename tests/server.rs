@@ -1,5 +1,8 @@
 //! The server over real sockets: scripted clients that speak HTTP/1 byte by byte, and the client of this crate.
 
+#[cfg(feature = "tls")]
+#[path = "../src/net/tls/certs.rs"]
+mod certs;
 #[path = "server/raw.rs"]
 mod raw;
 
@@ -11,3 +14,6 @@ mod files;
 mod limits;
 #[path = "server/ours.rs"]
 mod ours;
+#[cfg(feature = "tls")]
+#[path = "server/tls.rs"]
+mod tls;

@@ -234,8 +234,8 @@ fn a_head_that_drips() {
         conn.request();
         conn.drip(head, ms(20));
     });
-    let client = with(Timeouts::none().first_byte(ms(150)).read(ms(150)));
-    assert_eq!(timed(ms(600), || client.get(peer.url("/")).send().unwrap()).status(), 200);
+    let client = with(Timeouts::none().first_byte(ms(400)).read(ms(400)));
+    assert_eq!(timed(ms(37 * 20), || client.get(peer.url("/")).send().unwrap()).status(), 200);
 }
 
 #[test]

@@ -39,7 +39,8 @@ pub fn answer(exchange: Exchange, root: Option<&Path>) -> Result<()> {
     let post = first == "echo";
     let allowed = if post { "POST, PUT" } else { "GET, HEAD" };
     if !allowed.split(", ").any(|method| exchange.method().as_str() == method) {
-        let response = Response::builder().status(405).header(header::ALLOW, allowed).body("another method, please\n")?;
+        let response =
+            Response::builder().status(405).header(header::ALLOW, allowed).body("another method, please\n")?;
         return exchange.respond(response);
     }
     match first {

@@ -29,15 +29,16 @@ use crate::{
         Answer, Begun, Body, CANCEL, Carrier, Fault, Limits, Missing, Opening, Stopped, Stream, Upload, random, to_h2,
     },
     error::{Error, ErrorKind, Phase, Processed, Result},
+    fields::Fields,
     net::{Cx, Route},
     proto::{
         End, ResponseHead,
-        h1::{Length, TargetForm},
+        h1::{Length, OriginalFields, TargetForm},
         h2,
     },
     time::Deadline,
 };
-use http::{HeaderValue, Method, Request, StatusCode, Uri, Version, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Uri, Version, header};
 use std::{
     sync::{
         Arc,
@@ -77,6 +78,8 @@ pub(crate) struct Call {
     pub(super) attempts: u32,
     repeated: bool,
     http1: bool,
+    /// The next connection must not be one that was kept.
+    fresh: bool,
     pub(super) timings: super::Timings,
     /// The stream of an upgrade that was accepted.
     upgraded: Option<Stream>,
@@ -180,6 +183,7 @@ impl Call {
             attempts: 0,
             repeated: false,
             http1: false,
+            fresh: false,
             timings: super::Timings::default(),
             upgraded: None,
             state: State::Begin,
@@ -221,6 +225,8 @@ impl Call {
                 Err(e) => Poll::Ready(Err(self.give_up(e))),
             };
             match step {
+                // A connection that ends wakes those who are on it; who waits for something else has to be told of a shutdown.
+                Poll::Pending if !self.is_open() && self.inner.pool.stopped.register(cx.waker) => {}
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(Ok(None)) => {}
                 Poll::Ready(Ok(Some(response))) => {
@@ -238,10 +244,14 @@ impl Call {
         }
     }
 
+    fn is_open(&self) -> bool {
+        matches!(self.state, State::Exchanging(_) | State::Upgrading(_))
+    }
+
     /// Looks whether the call has to end whatever its state.
     fn check(&mut self, cx: &mut Cx<'_>) -> Result<()> {
         self.limits.check(cx)?;
-        if self.inner.pool.is_stopped() && !matches!(self.state, State::Exchanging(_)) {
+        if self.inner.pool.is_stopped() {
             return Err(Error::with(ErrorKind::Cancelled, "the client was shut down"));
         }
         let deadline = self.deadline();
@@ -346,6 +356,16 @@ impl Call {
         Ok(())
     }
 
+    /// The head with its names as the program wrote them, if it wants that. Made last: hooks and redirects change the headers.
+    fn cased(&self, head: &Request<()>) -> Option<Request<()>> {
+        if !self.inner.settings.preserve_case {
+            return None;
+        }
+        let mut cased = head.clone();
+        cased.extensions_mut().insert(OriginalFields(as_written(&self.options.written, head.headers())));
+        Some(cased)
+    }
+
     fn head(&self) -> &Request<()> {
         self.attempt.head.as_ref().unwrap_or(&self.request)
     }
@@ -398,7 +418,9 @@ impl Call {
             Protocol::Http1 => false,
         };
         let cap = settings.limits.max_per_origin.or(self.started.then_some(STARTED_CONNECTIONS));
-        match self.inner.pool.checkout(&key, Wish { limits: &settings.limits, cap, hopeful }, cx) {
+        let repeatable = self.may_repeat() && self.is_idempotent();
+        let wish = Wish { limits: &settings.limits, cap, hopeful, repeatable, fresh: self.fresh };
+        match self.inner.pool.checkout(&key, wish, cx) {
             Checkout::Ready(lease) => {
                 self.timings.slot = cx.now.saturating_duration_since(since);
                 self.state = State::Opening { place: Place::Pooled(lease), since: cx.now };
@@ -488,6 +510,8 @@ impl Call {
             }
         };
         let head = upgrade.as_ref().unwrap_or_else(|| self.head());
+        let cased = self.cased(head);
+        let head = cased.as_ref().unwrap_or(head);
         let absolute = matches!(connect::route(&self.inner.settings, &self.origin), Ok(Route::Absolute(_)));
         let form = if absolute && self.pinned.is_none() { TargetForm::Absolute } else { TargetForm::Origin };
         let opening = Opening { head, form, length: self.length(conn.version()) };
@@ -681,21 +705,27 @@ impl Call {
         };
         match self.verdict(Ok(&response)) {
             Verdict::RetryAfter(pause) if self.can_repeat() && self.has_time(now, pause) => {
+                self.flight.go_on();
                 self.sleep(now, pause);
                 return Poll::Ready(Ok(None));
             }
             Verdict::Deliver => return Poll::Ready(Ok(Some(Box::new(response)))),
             Verdict::Pass | Verdict::RetryAfter(_) => {}
         }
-        let closing =
-            response.headers().get(header::CONNECTION).is_some_and(|v| v.as_bytes().eq_ignore_ascii_case(b"close"));
+        let options =
+            response.headers().get_all(header::CONNECTION).iter().flat_map(|v| v.as_bytes().split(|b| *b == b','));
+        let closing = options.map(<[u8]>::trim_ascii).any(|option| option.eq_ignore_ascii_case(b"close"));
         if status == StatusCode::REQUEST_TIMEOUT && closing && reused && self.may_repeat() && self.is_idempotent() {
+            self.flight.go_on();
             self.repeat(Again::Fresh, now);
             return Poll::Ready(Ok(None));
         }
         match self.redirected(&mut response) {
             Ok(false) => Poll::Ready(Ok(Some(Box::new(response)))),
-            Ok(true) => Poll::Ready(Ok(None)),
+            Ok(true) => {
+                self.flight.go_on();
+                Poll::Ready(Ok(None))
+            }
             Err(e) => Poll::Ready(Err(Failed::answered(e.attach(response)))),
         }
     }
@@ -728,9 +758,9 @@ impl Call {
         *self.request.uri_mut() = next.url.uri;
         self.origin = next.url.origin;
         if next.body == NextBody::Dropped {
-            (self.body, self.external) = (Body::empty(), false);
+            (self.body, self.external, self.options.once) = (Body::empty(), false, false);
         }
-        (self.http1, self.repeated) = (false, false);
+        (self.http1, self.repeated, self.fresh) = (false, false, false);
         self.inner.pool.counters.redirects.fetch_add(1, Ordering::Relaxed);
         self.attempts -= 1;
         self.state = State::Begin;
@@ -763,6 +793,7 @@ impl Call {
 
     fn repeat(&mut self, again: Again, now: Instant) {
         self.repeated = true;
+        self.fresh = again == Again::Fresh;
         if again == Again::Http1 {
             self.inner.pool.remember_http1(&self.key());
             self.http1 = true;
@@ -920,6 +951,25 @@ impl Call {
         }));
         Poll::Ready(Ok(None))
     }
+}
+
+/// The headers as the program wrote them and in its order, then those that were added for it.
+fn as_written(written: &[(String, Vec<u8>)], headers: &HeaderMap) -> Fields {
+    let mut left: Vec<_> = headers.iter().collect();
+    let mut fields = Fields::new();
+    for (name, value) in written {
+        let same =
+            |(n, v): &(&HeaderName, &HeaderValue)| n.as_str().eq_ignore_ascii_case(name) && v.as_bytes() == value;
+        if let Some(at) = left.iter().position(same) {
+            left.remove(at);
+            fields.push(name.as_bytes(), value);
+        }
+    }
+    for (name, value) in left {
+        let case = written.iter().find(|(w, _)| name.as_str().eq_ignore_ascii_case(w));
+        fields.push(case.map_or(name.as_str(), |(w, _)| w).as_bytes(), value.as_bytes());
+    }
+    fields
 }
 
 /// Notes for how long the peer keeps an idle connection: a second less than it says, against the race.

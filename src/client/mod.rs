@@ -321,5 +321,6 @@ impl Client {
         for conn in self.inner.pool.all() {
             conn.shutdown(Cause::shutdown());
         }
+        self.inner.pool.forget_over();
     }
 }

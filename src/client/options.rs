@@ -25,6 +25,8 @@ pub(crate) struct Options {
     pub(crate) websocket: Option<Box<Offer>>,
     /// The body can be sent only once.
     pub(crate) once: bool,
+    /// Headers as the program wrote them and in its order, for peers that are wrong about case.
+    pub(crate) written: Vec<(String, Vec<u8>)>,
 }
 
 impl Options {
@@ -40,6 +42,7 @@ impl Options {
             upgrade: None,
             websocket: None,
             once: false,
+            written: Vec::new(),
         }
     }
 }

@@ -16,8 +16,7 @@ use super::{
 use crate::{
     drive::{Body, BodyWriter, Cancel, Carrier, IntoBody, Limits, Tunnel, block_on},
     error::{Error, ErrorKind, Phase, Result},
-    fields::Fields,
-    proto::{h1::OriginalFields, ws::Offer},
+    proto::ws::Offer,
     time::Deadline,
 };
 use http::{HeaderMap, HeaderValue, Method, Request, header};
@@ -368,27 +367,12 @@ impl RequestBuilder {
         if options.expect.is_some() {
             headers.insert(header::EXPECT, HeaderValue::from_static("100-continue"));
         }
-        options.once = !body.is_replayable();
+        options.once = !body.is_replayable() && body.content_length() != Some(0);
+        options.written = original;
         let mut request = Request::new(());
         (*request.method_mut(), *request.uri_mut(), *request.headers_mut()) = (method, uri, headers);
-        if settings.preserve_case {
-            let fields = original_fields(&original, request.headers());
-            request.extensions_mut().insert(OriginalFields(fields));
-        }
         Ok(Call::new(inner, options, request, origin, body, pinned))
     }
-}
-
-/// The headers as the program wrote them, then those that were added for it.
-fn original_fields(original: &[(String, Vec<u8>)], headers: &HeaderMap) -> Fields {
-    let mut fields = Fields::new();
-    original.iter().for_each(|(name, value)| fields.push(name.as_bytes(), value));
-    for (name, value) in headers {
-        if !original.iter().any(|(written, _)| name.as_str().eq_ignore_ascii_case(written)) {
-            fields.push(name.as_str().as_bytes(), value.as_bytes());
-        }
-    }
-    fields
 }
 
 /// The URL of a path on the origin of a connection that the caller owns.

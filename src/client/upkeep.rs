@@ -2,7 +2,7 @@
 
 use super::{Client, Inner, connection::Connection, hook::Trace, pool::Pool};
 use crate::{
-    drive::{Carrier, Happened, Upkeep, UpkeepAction, block_on},
+    drive::{Carrier, Cause, CloseReason, ConnectionState, Happened, Upkeep, UpkeepAction, block_on},
     error::{Error, ErrorKind, Phase, Result},
     net::Waker,
     time::Deadline,
@@ -39,22 +39,25 @@ impl Client {
     pub fn upkeep_wait(&self, timeout: Duration) -> Vec<Upkeep> {
         let mut report = self.inner.upkeep();
         let conns = self.inner.pool.all();
-        let deadline = Deadline::after(timeout);
+        let mut asked = Vec::new();
         for row in &mut report {
-            let asked = matches!(row.action, UpkeepAction::Pinged | UpkeepAction::AwaitingAck | UpkeepAction::Blocked);
-            let Some(conn) = conns.iter().find(|conn| asked && conn.id() == row.id) else { continue };
-            let info = conn.info();
-            let answered = block_on(deadline, |cx| conn.clone().poll_pinged(info.pings_sent, cx));
-            row.action = match answered {
-                Some(Ok(rtt)) => {
-                    row.rtt = Some(rtt);
-                    UpkeepAction::Acked
-                }
-                Some(Err(_)) => UpkeepAction::ClosedDead,
-                None => row.action,
-            };
-            row.state = conn.info().state;
+            let waits = matches!(row.action, UpkeepAction::Pinged | UpkeepAction::AwaitingAck | UpkeepAction::Blocked);
+            if let Some(conn) = conns.iter().find(|conn| waits && conn.id() == row.id) {
+                asked.push((row, conn.clone(), conn.info().pings_sent));
+            }
         }
+        // All at once: what one peer is late with must not be in another's round trip time.
+        block_on(Deadline::after(timeout), |cx| {
+            asked.retain_mut(|(row, conn, sent)| match conn.clone().poll_pinged(*sent, cx) {
+                Poll::Ready(answer) => {
+                    answered(row, conn, answer.ok());
+                    false
+                }
+                Poll::Pending => true,
+            });
+            if asked.is_empty() { Poll::Ready(()) } else { Poll::Pending }
+        });
+        self.inner.pool.forget_over();
         self.inner.announce();
         report
     }
@@ -81,11 +84,12 @@ impl Client {
             }
             self.inner.pool.counters.wait_landed(cx.waker);
             // Requests that were only started have nobody who reads for them.
-            for conn in self.inner.pool.all() {
+            for conn in self.inner.pool.all().into_iter().filter(|conn| conn.over().is_none()) {
                 cx.wait_shared(&conn.lead());
             }
             if left() == 0 { Poll::Ready(()) } else { Poll::Pending }
         });
+        self.inner.pool.close_idle();
         self.inner.announce();
         left()
     }
@@ -95,11 +99,15 @@ impl Inner {
     /// What [`Client::upkeep`] does.
     fn upkeep(&self) -> Vec<Upkeep> {
         let now = Instant::now();
-        self.pool.purge_past();
         let interval = self.settings.h2.upkeep_interval;
-        let report =
-            self.pool.all().iter().map(|conn| keep(conn, self.pool.interval(conn.origin(), interval), now)).collect();
+        let conns = self.pool.all();
+        let kept: Vec<_> =
+            conns.iter().map(|conn| (conn, keep(conn, self.pool.interval(conn.origin(), interval), now))).collect();
+        // After the PINGs, which are what keeps a connection above its idle limit.
+        self.pool.purge_past();
         self.pool.forget_over();
+        let report = kept.into_iter().map(|(conn, action)| row(conn, action)).collect();
+        drop(conns);
         self.announce();
         report
     }
@@ -125,10 +133,35 @@ impl Inner {
     }
 }
 
-fn keep(conn: &Arc<dyn Carrier>, interval: Duration, now: Instant) -> Upkeep {
+/// Does about one connection what is due.
+fn keep(conn: &Arc<dyn Carrier>, interval: Duration, now: Instant) -> UpkeepAction {
     let action = conn.upkeep(interval, now);
     let info = conn.info();
+    if info.state == ConnectionState::Draining && info.goaway.is_some() && conn.is_idle() {
+        let text = "the peer takes no more requests";
+        conn.shutdown(Cause::new(ErrorKind::Closed, CloseReason::ByPeer, text));
+    }
+    action
+}
+
+fn row(conn: &Arc<dyn Carrier>, action: UpkeepAction) -> Upkeep {
+    let info = conn.info();
+    let action = match info.state {
+        ConnectionState::Closed(reason) => reason.to_action(),
+        _ => action,
+    };
     Upkeep { id: info.id, origin: info.origin, state: info.state, action, rtt: info.rtt }
+}
+
+/// A wait for the answer of a PING is over; `None`: because the connection is.
+fn answered(row: &mut Upkeep, conn: &Arc<dyn Carrier>, rtt: Option<Duration>) {
+    row.state = conn.info().state;
+    row.action = match (rtt, row.state) {
+        (Some(_), _) => UpkeepAction::Acked,
+        (None, ConnectionState::Closed(reason)) => reason.to_action(),
+        (None, _) => row.action,
+    };
+    row.rtt = rtt.or(row.rtt);
 }
 
 impl Connection {

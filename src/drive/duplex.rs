@@ -213,3 +213,29 @@ impl Duplex {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_being_written_is_unsent() {
+        let now = Instant::now();
+        let mut duplex = Duplex::new(None, Vec::new());
+        duplex.pending.extend_from_slice(&[7; 100]);
+        assert_eq!(duplex.unsent(), 100);
+        let (out, at) = duplex.begin_write().expect("something is framed");
+        assert_eq!((out.len(), at, duplex.unsent()), (100, 0, 100));
+        duplex.end_write(out, 60, now);
+        assert_eq!((duplex.unsent(), duplex.sent()), (40, 60));
+        // The rest, while another thread frames something.
+        let (out, at) = duplex.begin_write().expect("a rest");
+        assert_eq!((out.len(), at, duplex.unsent()), (100, 60, 40));
+        duplex.pending.extend_from_slice(&[8; 10]);
+        assert_eq!((duplex.unsent(), duplex.begin_write()), (50, None));
+        assert!(!duplex.has_work());
+        duplex.end_write(out, 40, now);
+        assert_eq!((duplex.unsent(), duplex.sent(), duplex.framed()), (10, 100, 110));
+        assert!(duplex.has_work());
+    }
+}

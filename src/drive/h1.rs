@@ -6,7 +6,7 @@ use super::{
     info::{CloseReason, ConnectionInfo, UpkeepAction},
     keep::Patience,
     shared::{Ends, Protocol},
-    slot::{Sending, Slot, Wakes},
+    slot::{Receiving, Sending, Slot, Wakes},
     stream::{Exchanges, Opened, Opening},
 };
 use crate::{
@@ -159,15 +159,15 @@ impl Protocol for H1 {
             self.waiting = Waiting::Head(now);
         }
         while self.mode == Mode::Messages && self.read_ahead() < READ_AHEAD {
-            // The next request waits in `input` until this exchange is over; a client never has one waiting.
-            if self.role == Role::Server && (self.incoming || self.engine.is_received() && self.slot.is_some()) {
+            // Nobody has taken the request yet: its body waits in `input`. So does the next request until this exchange is over,
+            // for the engine does not look at it before.
+            if self.incoming {
                 break;
             }
             match self.engine.poll_event(now, input, out).map_err(|v| Self::violation(&v))? {
                 None => break,
                 Some(Event::Head(head)) => {
-                    let mut slot = Box::new(Slot::new(Position::MAX));
-                    slot.request = Some(head);
+                    let slot = Box::new(Slot::to_serve(head));
                     self.cycle = self.cycle.wrapping_add(1);
                     (self.slot, self.incoming, self.waiting) = (Some(slot), true, Waiting::Nothing);
                     wakes.extend(self.line.drain(..));
@@ -175,7 +175,8 @@ impl Protocol for H1 {
                 Some(Event::Upgraded) => {
                     self.mode = Mode::Tunnel;
                     if let Some(slot) = &mut self.slot {
-                        slot.sending = Sending::Open;
+                        // A server's request had ended.
+                        (slot.sending, slot.receiving) = (Sending::Open, Receiving::Open);
                         slot.notify_reader(wakes);
                         slot.notify_writer(wakes);
                     }
@@ -351,11 +352,17 @@ impl Exchanges for H1 {
         false
     }
 
-    fn upkeep(&mut self, _interval: Duration, _now: Instant, _out: &mut Vec<u8>) -> UpkeepAction {
+    fn upkeep(
+        &mut self,
+        _interval: Duration,
+        _used: Option<Instant>,
+        _now: Instant,
+        _out: &mut Vec<u8>,
+    ) -> UpkeepAction {
         UpkeepAction::Http1Checked
     }
 
-    fn upkeep_due(&self, _interval: Duration) -> Option<Instant> {
+    fn upkeep_due(&self, _interval: Duration, _used: Option<Instant>) -> Option<Instant> {
         None
     }
 
@@ -431,7 +438,7 @@ impl Exchanges for H1 {
             let answered = self.role == Role::Server && slot.sending == Sending::Ended;
             // What was answered has still to arrive, even if nobody wants the rest of what was asked.
             let reason = if answered { CloseReason::Finished } else { CloseReason::Shutdown };
-            return Some(Cause::new(ErrorKind::Cancelled, reason, "an exchange was given up before its end"));
+            return Some(Cause::new(ErrorKind::Closed, reason, "an exchange was given up before its end"));
         }
         if !self.engine.persists() {
             return Some(Cause::new(

@@ -111,9 +111,11 @@ impl H2 {
     }
 
     /// Gives stream 1 of an h2c upgrade its request, which came in HTTP/1 and is complete.
-    pub(super) fn adopt_request(&mut self, head: RequestHead) {
-        let mut slot = Box::new(Slot::new(Position::MAX));
-        (slot.request, slot.receiving, self.idle) = (Some(head), Receiving::Ended, None);
+    pub(super) fn adopt_request(&mut self, mut head: RequestHead) {
+        // That is what it is answered in.
+        head.version = Version::HTTP_2;
+        let mut slot = Box::new(Slot::to_serve(head));
+        (slot.receiving, self.idle) = (Receiving::Ended, None);
         self.incoming.push_back(1);
         self.adopt(slot);
     }
@@ -141,8 +143,7 @@ impl H2 {
     fn dispatch(&mut self, event: Event<'_>, wakes: &mut Wakes) {
         match event {
             Event::Head { stream, head } => {
-                let mut slot = Box::new(Slot::new(Position::MAX));
-                slot.request = Some(head);
+                let slot = Box::new(Slot::to_serve(head));
                 self.slots.insert(stream, slot);
                 self.incoming.push_back(stream);
                 self.idle = None;
@@ -205,6 +206,13 @@ impl H2 {
             (Role::Client, CANCEL) => self.engine.cancel(id, code, now, out),
             _ => self.engine.reset(id, code, out),
         }
+    }
+
+    /// From when on the interval of upkeep counts. What only answers the peer, its PINGs above all, is no use of an idle
+    /// connection, and must not keep us from keeping it.
+    fn last_activity(&self, used: Option<Instant>) -> Instant {
+        let sent = self.engine.last_outbound();
+        used.map_or(sent, |used| used.min(sent))
     }
 
     fn on(&mut self, stream: u32, f: impl FnOnce(&mut Slot)) {
@@ -281,6 +289,10 @@ impl Protocol for H2 {
 
     fn rtt(&self) -> Option<Duration> {
         self.engine.rtt()
+    }
+
+    fn is_being_kept(&self) -> bool {
+        self.kept
     }
 
     fn take_kept(&mut self) -> bool {
@@ -373,11 +385,11 @@ impl Exchanges for H2 {
         self.engine.is_suspect()
     }
 
-    fn upkeep(&mut self, interval: Duration, now: Instant, out: &mut Vec<u8>) -> UpkeepAction {
+    fn upkeep(&mut self, interval: Duration, used: Option<Instant>, now: Instant, out: &mut Vec<u8>) -> UpkeepAction {
         if self.engine.ping_outstanding().is_some() {
             return UpkeepAction::AwaitingAck;
         }
-        if now.saturating_duration_since(self.engine.last_outbound()) < interval {
+        if now.saturating_duration_since(self.last_activity(used)) < interval {
             return UpkeepAction::NotDue;
         }
         let payload = self.engine.ping_payload();
@@ -390,10 +402,10 @@ impl Exchanges for H2 {
         }
     }
 
-    fn upkeep_due(&self, interval: Duration) -> Option<Instant> {
+    fn upkeep_due(&self, interval: Duration, used: Option<Instant>) -> Option<Instant> {
         match self.engine.ping_outstanding() {
             Some(_) => self.engine.deadline(),
-            None => self.engine.last_outbound().checked_add(interval),
+            None => self.last_activity(used).checked_add(interval),
         }
     }
 
@@ -409,7 +421,9 @@ impl Exchanges for H2 {
         if self.engine.pings_acked() >= acked {
             return self.engine.rtt();
         }
-        self.pinging.push(waker.clone());
+        if !self.pinging.iter().any(|w| w.same(waker)) {
+            self.pinging.push(waker.clone());
+        }
         None
     }
 

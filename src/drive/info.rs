@@ -108,6 +108,17 @@ pub enum CloseReason {
     Shutdown,
 }
 
+impl CloseReason {
+    /// Returns what `upkeep` says about a connection that ended for this reason.
+    pub(crate) fn to_action(self) -> UpkeepAction {
+        match self {
+            Self::PingUnanswered | Self::WriteStalled => UpkeepAction::ClosedDead,
+            Self::Idle | Self::TooOld | Self::Shutdown => UpkeepAction::ClosedIdle,
+            Self::ByPeer | Self::Violation | Self::Error | Self::Finished => UpkeepAction::ClosedByPeer,
+        }
+    }
+}
+
 /// What `upkeep` did about one connection.
 #[non_exhaustive]
 #[derive(Clone, Debug)]

@@ -11,6 +11,7 @@ use super::{
     keep::Keeper,
     record::{Happened, Record},
     slot::Wakes,
+    stream::Exchanges,
     turn::{Post, Turn},
 };
 use crate::{
@@ -70,6 +71,10 @@ pub(crate) trait Protocol: Send + 'static {
     /// The last round trip time.
     fn rtt(&self) -> Option<Duration> {
         None
+    }
+    /// Whether a PING of upkeep is on its way.
+    fn is_being_kept(&self) -> bool {
+        false
     }
     /// Whether a PING of upkeep was answered since this was asked last.
     fn take_kept(&mut self) -> bool {
@@ -301,6 +306,10 @@ impl<P: Protocol> Shared<P> {
                 }
             }
         }
+        if core.broken.is_some() {
+            // What there is to be read has arrived; nothing tells when a wire that is broken has no more.
+            (core, _) = self.receive(core, now, wakes);
+        }
         if core.duplex.take_finish() {
             drop(core);
             // If the peer has closed already, reading will tell.
@@ -417,7 +426,15 @@ impl<P: Protocol> Shared<P> {
     /// Looks at what has arrived, without waiting and without a role: before a connection is handed out, and in upkeep.
     pub(super) fn look(&self, now: Instant) {
         let mut wakes = Wakes::new();
-        let (mut core, _) = self.receive(self.lock(), now, &mut wakes);
+        let mut core = self.lock();
+        // The end may be behind what arrived.
+        for _ in 0..RECEIVES {
+            let arrived;
+            (core, arrived) = self.receive(core, now, &mut wakes);
+            if !arrived {
+                break;
+            }
+        }
         core.handle_deadlines(self.write_stall, now, &mut wakes);
         let mut core = self.flush(core, now, &mut wakes);
         self.tell_reader(&mut core, &mut wakes);
@@ -447,15 +464,6 @@ impl<P: Protocol> Shared<P> {
 const KEEP_IDLE: Duration = Duration::from_secs(3600);
 
 impl<P: Protocol> Core<P> {
-    /// For how long nobody has used it. An answered PING of upkeep counts as use, up to an hour after the last request.
-    pub(super) fn unused_for(&self) -> Duration {
-        let unused = self.unused_since.age();
-        match self.kept_at {
-            Some(kept) if unused < KEEP_IDLE => unused.min(kept.age()),
-            _ => unused,
-        }
-    }
-
     /// Gives the wire away with what is unsent; `None` while another thread is reading or writing.
     pub(super) fn detach(&mut self) -> Option<Vec<u8>> {
         if self.receiving || self.over.is_some() {
@@ -465,6 +473,14 @@ impl<P: Protocol> Core<P> {
         self.detached = true;
         self.over = Some(Cause::new(ErrorKind::Closed, CloseReason::Shutdown, "the wire speaks another protocol now"));
         Some(unsent)
+    }
+
+    /// Tells the peer that nothing more comes, unless it is over already.
+    pub(super) fn say_goodbye(&mut self) {
+        if self.over.is_none() {
+            self.proto.goodbye(&mut self.duplex.pending);
+            self.duplex.finish();
+        }
     }
 
     /// Ends the connection.
@@ -529,7 +545,8 @@ impl<P: Protocol> Core<P> {
     }
 
     fn handle_deadlines(&mut self, write_stall: Duration, now: Instant, wakes: &mut Wakes) {
-        if self.over.is_some() {
+        // What is just being received may be what was missing; whoever receives it asks afterwards.
+        if self.over.is_some() || self.receiving {
             return;
         }
         let stalled = self.duplex.stalled.is_some_and(|since| now.saturating_duration_since(since) >= write_stall);
@@ -560,6 +577,28 @@ impl<P: Protocol> Core<P> {
                 self.end(cause, wakes);
             }
         }
+    }
+}
+
+impl<P: Exchanges> Core<P> {
+    /// For how long nobody has used it; `None` while something is open on it. A PING of upkeep that is answered counts as use, up
+    /// to an hour after the last request; until the answer comes, or is overdue, it is in use.
+    pub(super) fn unused_for(&self) -> Option<Duration> {
+        if !self.proto.is_idle() {
+            return None;
+        }
+        let unused = self.unused_since.age();
+        Some(match self.kept_at {
+            _ if unused >= KEEP_IDLE => unused,
+            _ if self.proto.is_being_kept() => Duration::ZERO,
+            Some(kept) => unused.min(kept.age()),
+            None => unused,
+        })
+    }
+
+    /// When it was last used; `None` while something is open on it.
+    pub(super) fn last_use(&self, now: Instant) -> Option<Instant> {
+        self.unused_for().and_then(|unused| now.checked_sub(unused))
     }
 }
 
@@ -626,9 +665,7 @@ impl<P: Protocol> Drop for Shared<P> {
         let mut wakes = Wakes::new();
         let mut core = self.lock();
         if core.over.is_none() {
-            let Core { proto, duplex, .. } = &mut *core;
-            proto.goodbye(&mut duplex.pending);
-            duplex.finish();
+            core.say_goodbye();
             core = self.flush(core, now, &mut wakes);
         }
         let detached = core.detached;

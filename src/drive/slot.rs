@@ -33,6 +33,8 @@ pub(crate) struct Slot {
     pub(super) body: RecvBuf,
     pub(super) trailers: Option<Fields>,
     pub(super) receiving: Receiving,
+    /// Server: why the rest of the answer is not wanted. A client knows enough once it has the answer.
+    pub(super) unwanted: Option<Fault>,
     /// Our message is complete, or nothing more of it is wanted.
     pub(super) sending: Sending,
     /// At least one byte of the answer arrived.
@@ -43,6 +45,8 @@ pub(crate) struct Slot {
     pub(super) head_at: Position,
     /// Behind the last byte of our message framed so far.
     pub(super) end_at: Position,
+    /// The exchange is answered here.
+    serves: bool,
     /// Who waits for something to arrive.
     reader: Option<Waker>,
     /// Who waits for room to send.
@@ -70,6 +74,8 @@ impl Slot {
             body: RecvBuf::new(),
             trailers: None,
             receiving: Receiving::Open,
+            unwanted: None,
+            serves: false,
             sending: Sending::Open,
             answered: false,
             begun: false,
@@ -78,6 +84,11 @@ impl Slot {
             reader: None,
             writer: None,
         }
+    }
+
+    /// An exchange that the peer began.
+    pub(super) fn to_serve(request: RequestHead) -> Self {
+        Slot { request: Some(request), serves: true, ..Self::new(Position::MAX) }
     }
 
     /// Leaves the waker of the thread that waits for something to arrive.
@@ -107,6 +118,7 @@ impl Slot {
         }
         if self.sending == Sending::Open {
             self.sending = Sending::Stopped;
+            self.unwanted = self.serves.then(|| fault.clone());
         }
         self.notify_reader(wakes);
         self.notify_writer(wakes);

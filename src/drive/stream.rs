@@ -82,10 +82,10 @@ pub(crate) trait Exchanges: Protocol {
     }
     /// Whether it is late with an answer.
     fn is_suspect(&self) -> bool;
-    /// Sends the PING that is due.
-    fn upkeep(&mut self, interval: Duration, now: Instant, out: &mut Vec<u8>) -> UpkeepAction;
+    /// Sends the PING that is due; `used` is when an idle connection was last used.
+    fn upkeep(&mut self, interval: Duration, used: Option<Instant>, now: Instant, out: &mut Vec<u8>) -> UpkeepAction;
     /// When the next PING is due, or the peer is given up.
-    fn upkeep_due(&self, interval: Duration) -> Option<Instant>;
+    fn upkeep_due(&self, interval: Duration, used: Option<Instant>) -> Option<Instant>;
     /// Sends a PING or joins one; returns how many will have been answered once it is.
     fn ping(&mut self, now: Instant, out: &mut Vec<u8>) -> Result<Option<u64>, Fault>;
     /// The round trip time once so many PINGs were answered; else `waker` is called when one is.
@@ -552,7 +552,7 @@ impl<P: Exchanges> Carrier for Shared<P> {
         let sent = self.with(cx.now, |core, wakes| {
             let failed = Self::on_slot(core, id, |slot| match (&slot.receiving, slot.sending) {
                 (Receiving::Failed(fault), _) => Some(Err(fault.clone())),
-                (_, Sending::Stopped) => Some(Ok(Sent::Stopped)),
+                (_, Sending::Stopped) => Some(slot.unwanted.clone().map_or(Ok(Sent::Stopped), Err)),
                 (_, Sending::Ended) => Some(Err(Fault::Misuse("the message was ended already".into()))),
                 (_, Sending::Open) => None,
             })?;
@@ -752,8 +752,7 @@ impl<P: Exchanges> Carrier for Shared<P> {
     }
 
     fn unused_for(&self) -> Option<Duration> {
-        let core = self.lock();
-        core.proto.is_idle().then(|| core.unused_for())
+        self.lock().unused_for()
     }
 
     fn last_used(&self) -> Instant {
@@ -762,7 +761,11 @@ impl<P: Exchanges> Carrier for Shared<P> {
     }
 
     fn shutdown(&self, cause: Cause) {
-        self.end(cause, Instant::now());
+        let now = Instant::now();
+        if cause.reason != CloseReason::Shutdown {
+            self.with(now, |core, _| core.say_goodbye());
+        }
+        self.end(cause, now);
     }
 
     fn info(&self) -> ConnectionInfo {
@@ -849,33 +852,25 @@ impl<P: Exchanges> Carrier for Shared<P> {
 
     fn upkeep(&self, interval: Duration, now: Instant) -> UpkeepAction {
         Shared::look(self, now);
-        let action = self.with(now, |core, _| match &core.over {
-            Some(cause) => match cause.reason {
-                CloseReason::PingUnanswered | CloseReason::WriteStalled => UpkeepAction::ClosedDead,
-                CloseReason::Idle | CloseReason::TooOld | CloseReason::Shutdown => UpkeepAction::ClosedIdle,
-                CloseReason::ByPeer | CloseReason::Violation | CloseReason::Error | CloseReason::Finished => {
-                    UpkeepAction::ClosedByPeer
-                }
-            },
-            None => core.proto.upkeep(interval, now, &mut core.duplex.pending),
+        let (action, end) = self.with(now, |core, _| {
+            if let Some(cause) = &core.over {
+                return (cause.reason.to_action(), 0);
+            }
+            let used = core.last_use(now);
+            let action = core.proto.upkeep(interval, used, now, &mut core.duplex.pending);
+            (action, core.duplex.framed())
         });
-        // What the socket did not take, or another thread is just writing, goes out first thing.
-        match action {
-            UpkeepAction::Pinged if self.lock().duplex.unsent() > 0 => {
-                self.record(Happened::Pinged { connection: self.id, rtt: None });
-                UpkeepAction::Blocked
-            }
-            UpkeepAction::Pinged => {
-                self.record(Happened::Pinged { connection: self.id, rtt: None });
-                action
-            }
-            action => action,
+        if action != UpkeepAction::Pinged {
+            return action;
         }
+        self.record(Happened::Pinged { connection: self.id, rtt: None });
+        // What the socket did not take, or another thread is just writing, goes out first thing.
+        if self.lock().duplex.sent() < end { UpkeepAction::Blocked } else { action }
     }
 
     fn upkeep_due(&self, interval: Duration) -> Option<Instant> {
         let core = self.lock();
-        if core.over.is_some() { None } else { core.proto.upkeep_due(interval) }
+        if core.over.is_some() { None } else { core.proto.upkeep_due(interval, core.last_use(Instant::now())) }
     }
 
     fn ping(&self, now: Instant) -> Result<Option<u64>, Fault> {

@@ -4,15 +4,14 @@
 //! epoll(7), so ten thousand silent connections cost nothing; elsewhere poll(2), and for wires without a descriptor their
 //! wakers. Watching is level-triggered: what is ready is reported again until it was dealt with or is watched no longer.
 
+#[cfg(any(test, not(any(target_os = "linux", target_os = "android"))))]
+mod portable;
+
 #[cfg(any(target_os = "linux", target_os = "android"))]
 use super::sys::{self, Epoll, WakeHandle};
-use super::{Interest, Ready, Waiter, Waker, Wire};
+use super::{Interest, Ready, Waker, Wire};
 use crate::time::Deadline;
-use std::{
-    collections::BTreeMap,
-    io,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-};
+use std::{io, sync::Arc};
 #[cfg(any(target_os = "linux", target_os = "android"))]
 use std::{
     sync::atomic::{AtomicBool, Ordering},
@@ -30,8 +29,8 @@ pub(crate) struct Poller {
 enum Kind {
     #[cfg(any(target_os = "linux", target_os = "android"))]
     Epoll(Arc<Watched>),
-    /// Everything is said again for every wait.
-    Portable(Box<Portable>),
+    #[cfg(any(test, not(any(target_os = "linux", target_os = "android"))))]
+    Portable(Box<portable::Portable>),
 }
 
 /// An epoll(7), and the handle that ends its wait.
@@ -47,27 +46,6 @@ struct Watched {
 /// The token of the handle that ends a wait.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 const WAKE: u64 = u64::MAX;
-
-#[derive(Debug)]
-struct Portable {
-    wires: Mutex<BTreeMap<u64, Entry>>,
-    waiter: Mutex<Waiter>,
-}
-
-struct Entry {
-    wire: Arc<dyn Wire>,
-    interest: Interest,
-}
-
-impl std::fmt::Debug for Entry {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.interest.fmt(f)
-    }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
 
 impl Poller {
     /// Returns the best the system has.
@@ -98,9 +76,8 @@ impl Poller {
     /// Returns one that works everywhere and takes every wire, at a cost that grows with their number.
     #[cfg(any(test, not(any(target_os = "linux", target_os = "android"))))]
     pub(crate) fn portable() -> Self {
-        let waiter = Waiter::new();
-        let waker = waiter.waker().clone();
-        let portable = Portable { wires: Mutex::default(), waiter: Mutex::new(waiter) };
+        let portable = portable::Portable::new();
+        let waker = portable.waker().clone();
         Poller { kind: Kind::Portable(Box::new(portable)), waker }
     }
 
@@ -134,16 +111,9 @@ impl Poller {
                     (Some(_), None) => watched.epoll.delete(handle),
                 }
             }
+            #[cfg(any(test, not(any(target_os = "linux", target_os = "android"))))]
             Kind::Portable(portable) => {
-                let mut wires = lock(&portable.wires);
-                match to {
-                    Some(interest) => wires.insert(token, Entry { wire: wire.clone(), interest }),
-                    None => wires.remove(&token),
-                };
-                drop(wires);
-                if from != to {
-                    self.waker.wake();
-                }
+                portable.watch(token, wire, to);
                 Ok(())
             }
         }
@@ -168,17 +138,9 @@ impl Poller {
                     token => each(token, ready),
                 })
             }
+            #[cfg(any(test, not(any(target_os = "linux", target_os = "android"))))]
             Kind::Portable(portable) => {
-                let entries: Vec<(u64, Arc<dyn Wire>, Interest)> =
-                    lock(&portable.wires).iter().map(|(t, e)| (*t, e.wire.clone(), e.interest)).collect();
-                let wires: Vec<(&dyn Wire, Interest)> = entries.iter().map(|(_, wire, i)| (&**wire, *i)).collect();
-                let mut ready = Vec::new();
-                lock(&portable.waiter).wait(&wires, deadline, &mut ready);
-                for ((token, ..), ready) in entries.iter().zip(ready) {
-                    if ready.read || ready.write {
-                        each(*token, ready);
-                    }
-                }
+                portable.wait(deadline, each);
                 Ok(())
             }
         }

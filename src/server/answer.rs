@@ -97,6 +97,7 @@ impl Answer {
                 Stopped::Body(e) => e,
             })),
             Poll::Pending => {
+                // A wire that takes a little at a time does not stand still, however long it takes to make room.
                 let since = match stream.missing() {
                     Missing::Room(since) => since,
                     Missing::Answer | Missing::Rest(_) => upload.moved(cx.now),

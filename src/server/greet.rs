@@ -9,6 +9,7 @@ use crate::{
     proto::{Role, h1, h2},
     time::Deadline,
 };
+use http::Version;
 use std::{io, sync::Arc, task::Poll, time::Instant};
 
 /// What a client of HTTP/2 says first (RFC 9113, section 3.4). No request of HTTP/1 begins like that.
@@ -91,14 +92,20 @@ impl Greeting {
     pub(super) fn poll(&mut self, settings: &Settings, cx: &mut Cx<'_>) -> Poll<Result<Option<Arc<dyn Carrier>>>> {
         loop {
             let deadline = self.deadline(settings);
-            if let Poll::Pending = self.poll_write(cx)? {
+            if self.poll_write(cx)?.is_pending() {
                 if deadline.has_passed(cx.now) {
                     return Poll::Ready(Err(too_slow()));
                 }
                 cx.wait_until(deadline);
                 return Poll::Pending;
             }
-            let speaks = self.speaks();
+            let speaks = match (self.speaks(), settings.only) {
+                (Speaks::Unknown, _) => Speaks::Unknown,
+                // Who speaks the other version is told so by the engine of this one.
+                (_, Some(Version::HTTP_2)) => Speaks::Http2,
+                (_, Some(_)) => Speaks::Http1,
+                (speaks, None) => speaks,
+            };
             if speaks != Speaks::Unknown {
                 return Poll::Ready(Ok(Some(self.finish(speaks, settings, cx.now))));
             }
@@ -234,6 +241,7 @@ pub(super) fn patience(settings: &Settings) -> Patience {
 /// What the HTTP/2 engine is made with.
 pub(super) fn h2_config(settings: &Settings) -> h2::Config {
     let mut config = h2::Config::new(Role::Server);
+    config.extended_connect = true;
     config.seed = random();
     config.header_list = u32::try_from(settings.max_header_bytes).unwrap_or(u32::MAX);
     config.max_streams = settings.max_streams;

@@ -41,7 +41,9 @@ use crate::{
     error::{Error, ErrorKind, Result},
     net::{Listener, Wire},
     time::Deadline,
+    ws,
 };
+use http::Version;
 use hub::Hub;
 use settings::Settings;
 use std::{
@@ -153,6 +155,21 @@ impl Server {
         self
     }
 
+    /// Serves only HTTP/1.1 (and 1.0 to those who speak that) or only HTTP/2; the default is both.
+    ///
+    /// ALPN offers nothing else then. A client in the clear that begins with the other version gets an error and is closed.
+    /// Another version than these two is an error of `serve` or `spawn`.
+    pub fn only(mut self, version: Version) -> Self {
+        match version {
+            Version::HTTP_11 | Version::HTTP_2 => self.settings.only = Some(version),
+            _ => {
+                self.wrong =
+                    Some(Error::invalid(format!("a server of {version:?} alone: HTTP/1.1 and HTTP/2 are possible")))
+            }
+        }
+        self
+    }
+
     /// Limits the connections at once; more wait in the kernel's queue.
     pub fn max_connections(mut self, n: usize) -> Self {
         self.settings.max_connections = n.max(1);
@@ -218,6 +235,13 @@ impl Server {
         address.ok_or_else(|| Error::with(ErrorKind::Misuse, "the server listens at no address"))
     }
 
+    /// Sets limits, heartbeat and compression of every WebSocket accepted.
+    #[must_use]
+    pub fn websocket_config(mut self, config: ws::Config) -> Self {
+        self.settings.websocket = config;
+        self
+    }
+
     /// Makes `serve` stop and return once the token is cancelled: nothing more is accepted, and what is in flight has the time
     /// of [`grace`](Self::grace).
     pub fn cancel_on(mut self, cancel: &Cancel) -> Self {
@@ -263,6 +287,7 @@ impl Server {
         if let Some(wrong) = wrong {
             return Err(wrong);
         }
+        let settings = settled(settings);
         #[cfg(feature = "tls")]
         if let Some(tls) = &settings.tls {
             tls.start()?;
@@ -280,8 +305,22 @@ impl Server {
         if let Some(wrong) = &self.wrong {
             return Err(Error::invalid(wrong.to_string()));
         }
-        serve::serve_wire(Arc::new(wire), handler, &Arc::new(self.settings.clone()))
+        serve::serve_wire(Arc::new(wire), handler, &Arc::new(settled(self.settings.clone())))
     }
+}
+
+/// The settings with ALPN in step with the version.
+fn settled(settings: Settings) -> Settings {
+    #[cfg(feature = "tls")]
+    let settings = Settings {
+        tls: match (settings.tls, settings.only) {
+            (Some(tls), Some(Version::HTTP_2)) => Some(tls.only(b"h2")),
+            (Some(tls), Some(_)) => Some(tls.only(b"http/1.1")),
+            (tls, _) => tls,
+        },
+        ..settings
+    };
+    settings
 }
 
 /// A server that runs. Dropping it stops it and ends what is in flight.
@@ -302,6 +341,11 @@ impl ServerHandle {
     /// Returns `http://127.0.0.1:PORT`, `https` with TLS, and the path: for tests.
     pub fn url(&self, path: &str) -> String {
         format!("{}://{}{path}", self.scheme, self.address)
+    }
+
+    /// Returns the same as a URL of a WebSocket: `ws://…`, or `wss://…` with TLS.
+    pub fn ws_url(&self, path: &str) -> String {
+        self.url(path).replacen("http", "ws", 1)
     }
 
     /// Returns its connections, one row each, in the order in which they were made.

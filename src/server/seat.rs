@@ -203,7 +203,11 @@ impl Seat {
         let Some(carrier) = self.carrier() else { return self.attend_end(now) };
         while self.running.load(Ordering::SeqCst) < AT_ONCE {
             match carrier.clone().accept(now) {
-                Some((stream, head)) => self.begin(&carrier, stream, head, now),
+                Some((stream, head)) => match self.begin(&carrier, stream, head, now) {
+                    Begun::Handling => {}
+                    // It is attended to next.
+                    Begun::Switched => return,
+                },
                 None => break,
             }
         }
@@ -246,7 +250,7 @@ impl Seat {
     }
 
     /// Has a handler run for a request.
-    fn begin(self: &Arc<Self>, carrier: &Arc<dyn Carrier>, stream: Stream, head: RequestHead, now: Instant) {
+    fn begin(self: &Arc<Self>, carrier: &Arc<dyn Carrier>, stream: Stream, head: RequestHead, now: Instant) -> Begun {
         let (stream, head) = match serve::upgrade(carrier, stream, head, &self.hub.settings, now) {
             serve::Upgrade::None(stream, head) => (stream, head),
             serve::Upgrade::Done(new) => {
@@ -256,14 +260,19 @@ impl Seat {
                 }
                 drop(state);
                 self.keep(&new);
-                return self.stir();
+                self.stir();
+                return Begun::Switched;
             }
-            serve::Upgrade::Failed => return,
+            serve::Upgrade::Failed => {
+                carrier.shutdown(Cause::shutdown());
+                return Begun::Handling;
+            }
         };
         self.running.fetch_add(1, Ordering::SeqCst);
         self.hub.active.fetch_add(1, Ordering::SeqCst);
         stream.keep(Box::new(Running(self.clone())));
         self.hub.workers.submit(Box::new(Work::new(stream, head, self.peer, self.hub.clone())));
+        Begun::Handling
     }
 
     fn keep(self: &Arc<Self>, carrier: &Arc<dyn Carrier>) {
@@ -349,6 +358,14 @@ impl Seat {
         }
         done
     }
+}
+
+/// What became of a request.
+enum Begun {
+    /// It is with a handler, or will never be.
+    Handling,
+    /// The connection that it came on has become another.
+    Switched,
 }
 
 /// What reading what nobody wants gave.

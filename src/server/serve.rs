@@ -9,13 +9,13 @@ use super::{
     workers::Job,
 };
 use crate::{
+    b64,
     drive::{Carrier, CloseReason, Closing, REFUSED_STREAM, Stream, block_on, serve_h2},
     error::Result,
     net::{Interest, Wire},
     proto::{End, RequestHead, h1::Length},
     time::Deadline,
 };
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use http::{HeaderValue, Method, Response, StatusCode, Version, header};
 use std::{
     net::SocketAddr,
@@ -92,7 +92,9 @@ pub(super) fn upgrade(
     now: Instant,
 ) -> Upgrade {
     let asked = match head.version {
-        Version::HTTP_11 if !settings.is_tls() && head.method != Method::HEAD => h2_settings(&head),
+        Version::HTTP_11 if settings.only.is_none() && !settings.is_tls() && head.method != Method::HEAD => {
+            h2_settings(&head)
+        }
         _ => None,
     };
     let Some(payload) = asked.filter(|_| !stream.has_body()) else { return Upgrade::None(stream, head) };
@@ -120,7 +122,7 @@ fn h2_settings(head: &RequestHead) -> Option<Vec<u8>> {
     let mut settings = head.fields.get_all("http2-settings");
     let (value, more) = (settings.next()?, settings.next());
     let wanted = names("upgrade", "h2c") && names("connection", "upgrade") && names("connection", "http2-settings");
-    let payload = URL_SAFE_NO_PAD.decode(value).ok()?;
+    let payload = b64::decode_url(value)?;
     (wanted && more.is_none()).then_some(payload)
 }
 
@@ -144,7 +146,7 @@ pub(super) fn serve_wire(wire: Arc<dyn Wire>, handler: &dyn Handler, settings: &
                 carrier = new;
                 carrier.keep(keeper.clone());
             }
-            Upgrade::Failed => break,
+            Upgrade::Failed => carrier.shutdown(crate::drive::Cause::shutdown()),
         }
     }
     // What the last request has become, a tunnel perhaps, may be with another thread.

@@ -1,8 +1,9 @@
 //! What a server was told.
 
-use crate::drive::Cancel;
+use crate::{drive::Cancel, ws};
 #[cfg(feature = "tls")]
 use crate::net::TlsServer;
+use http::Version;
 use std::time::Duration;
 
 /// Time limits of a server's connections.
@@ -107,6 +108,9 @@ pub(super) struct Settings {
     pub(super) queue: usize,
     pub(super) grace: Duration,
     pub(super) cancels: Vec<Cancel>,
+    pub(super) websocket: ws::Config,
+    /// The one version that is served.
+    pub(super) only: Option<Version>,
     #[cfg(feature = "tls")]
     pub(super) tls: Option<TlsServer>,
 }
@@ -126,6 +130,8 @@ impl Default for Settings {
             queue: 1024,
             grace: Duration::from_secs(5),
             cancels: Vec::new(),
+            websocket: ws::Config::default(),
+            only: None,
             #[cfg(feature = "tls")]
             tls: None,
         }

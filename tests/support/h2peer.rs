@@ -363,9 +363,9 @@ impl Link {
         (head.stream, body)
     }
 
-    /// Reads until the end of the connection and returns the frames before it.
+    /// Reads until the end of the connection and returns the frames before it that are no bookkeeping.
     pub fn rest(&mut self) -> Vec<Frame> {
-        std::iter::from_fn(|| self.next_or_end()).collect()
+        std::iter::from_fn(|| self.next_or_end()).filter(|f| !is_bookkeeping(f)).collect()
     }
 
     /// What has arrived by now, without waiting.

@@ -13,7 +13,7 @@ use super::{
     url::Origin,
 };
 use crate::{
-    drive::{Carrier, CloseReason, ConnectionInfo, ENHANCE_YOUR_CALM, Record},
+    drive::{Cancel, Carrier, CloseReason, ConnectionInfo, ENHANCE_YOUR_CALM, Record},
     net::{Cx, Waker},
 };
 use http::Version;
@@ -27,8 +27,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// A connection that carried something within this time is handed out without a look: in a tight loop the look would
-/// cost a system call per request and could hardly find anything; an end that it misses is found by sending.
+/// A connection that carried something within this time is handed out without a look to a request that can be repeated: in a
+/// tight loop the look would cost a system call per request and could hardly find anything; an end that it misses is found
+/// by sending.
 const FRESH: Duration = Duration::from_millis(1);
 
 /// For how many origins a wish for calm is remembered.
@@ -67,6 +68,10 @@ impl Counters {
         self.in_flight.fetch_add(1, Ordering::SeqCst);
     }
 
+    pub(crate) fn go_on(&self) {
+        self.in_flight.fetch_add(1, Ordering::SeqCst);
+    }
+
     pub(crate) fn land(&self) {
         if self.in_flight.fetch_sub(1, Ordering::SeqCst) == 1 {
             let wakers = std::mem::take(&mut *self.landing.lock().unwrap_or_else(PoisonError::into_inner));
@@ -88,6 +93,8 @@ pub(crate) struct Pool {
     state: Mutex<State>,
     pub(crate) counters: Counters,
     pub(crate) record: Arc<Record>,
+    /// Cancelled once nothing new is taken any more.
+    pub(crate) stopped: Cancel,
 }
 
 /// The answer of a pool that is asked for a connection.
@@ -109,7 +116,7 @@ impl fmt::Debug for Pool {
 
 impl Pool {
     pub(crate) fn new() -> Self {
-        Pool { state: Mutex::default(), counters: Counters::default(), record: Arc::default() }
+        Pool { state: Mutex::default(), counters: Counters::default(), record: Arc::default(), stopped: Cancel::new() }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -133,19 +140,19 @@ impl Pool {
             let (answer, past) = self.choose(key, wish, cx);
             retire(past);
             let Checkout::Ready(lease) = answer else { return answer };
-            let fresh = cx.now.saturating_duration_since(lease.conn.last_used()) < FRESH;
+            let fresh = wish.repeatable && cx.now.saturating_duration_since(lease.conn.last_used()) < FRESH;
             if if fresh { lease.conn.is_usable() } else { lease.conn.look(cx.now) } {
                 self.counters.reused.fetch_add(1, Ordering::Relaxed);
                 return Checkout::Ready(lease);
             }
-            self.forget(key, &lease.conn);
+            self.take_out(vec![lease.conn.id()]);
         }
     }
 
     /// What `checkout` would hand out, not looked at yet; and what was past its time.
     fn choose(self: &Arc<Self>, key: &Key, wish: Wish<'_>, cx: &Cx<'_>) -> (Checkout, Past) {
         let mut state = self.lock();
-        let past = state.purge(key);
+        let mut past = state.purge(key);
         let State { shelves, idle, .. } = &mut *state;
         if !shelves.contains_key(key) {
             shelves.insert(key.clone(), Shelf::default());
@@ -161,6 +168,10 @@ impl Pool {
         let queue = shelf.shared.iter().rev().find(|kept| !wish.limits.more_when_full && !kept.conn.is_suspect());
         if let Some(kept) = shared.or(queue) {
             return (Checkout::Ready(lease(kept.conn.clone(), true)), past);
+        }
+        if wish.fresh {
+            *idle -= shelf.idle.len();
+            past.extend(shelf.idle.drain(..).map(|kept| (kept, CloseReason::Idle)));
         }
         if let Some(kept) = shelf.idle.pop() {
             shelf.used += 1;
@@ -191,12 +202,17 @@ impl Pool {
     /// Takes out what is over.
     pub(crate) fn forget_over(&self) {
         let kept = self.lock().kept();
-        let over: Vec<_> = kept.iter().filter(|conn| !conn.is_usable()).collect();
-        over.iter().for_each(|conn| self.heed_calm(conn));
-        let over: Vec<u64> = over.iter().map(|conn| conn.id()).collect();
-        if !over.is_empty() {
-            self.lock().forget(&over);
+        self.take_out(kept.iter().filter(|conn| !conn.is_usable()).map(|conn| conn.id()).collect());
+    }
+
+    /// Takes these out, and heeds what their peers have asked for.
+    fn take_out(&self, over: Vec<u64>) {
+        if over.is_empty() {
+            return;
         }
+        let (gone, wakers) = self.lock().forget(&over);
+        gone.iter().for_each(|kept| self.heed_calm(&kept.conn));
+        wakers.iter().for_each(Waker::wake);
     }
 
     /// When the next connection is past its time.
@@ -229,20 +245,7 @@ impl Pool {
         let kept = state.kept();
         drop(state);
         retire(past);
-        let over: Vec<u64> = kept.iter().filter(|conn| !conn.look(now)).map(|conn| conn.id()).collect();
-        if !over.is_empty() {
-            self.lock().forget(&over);
-        }
-    }
-
-    /// Takes a connection out that must not serve anybody any more.
-    fn forget(&self, key: &Key, conn: &Arc<dyn Carrier>) {
-        self.heed_calm(conn);
-        let mut state = self.lock();
-        state.forget(&[conn.id()]);
-        let wakers = state.shelves.get_mut(key).map(|shelf| std::mem::take(&mut shelf.waiters)).unwrap_or_default();
-        drop(state);
-        wakers.iter().for_each(Waker::wake);
+        self.take_out(kept.iter().filter(|conn| !conn.look(now)).map(|conn| conn.id()).collect());
     }
 
     /// Enters a connection into the table.
@@ -302,16 +305,12 @@ impl Pool {
 
     /// Takes nothing new any more.
     pub(crate) fn stop(&self) {
-        let mut state = self.lock();
-        state.stopped = true;
-        let wakers: Vec<_> = state.shelves.values_mut().flat_map(|s| std::mem::take(&mut s.waiters)).collect();
-        drop(state);
-        wakers.iter().for_each(Waker::wake);
+        self.stopped.cancel();
     }
 
     /// Whether it takes nothing new.
     pub(crate) fn is_stopped(&self) -> bool {
-        self.lock().stopped
+        self.stopped.is_cancelled()
     }
 
     /// Takes an HTTP/1 connection back that served its exchange.
@@ -322,7 +321,7 @@ impl Pool {
         let mut oldest = None;
         let mut state = self.lock();
         let keep = usable
-            && !state.stopped
+            && !self.is_stopped()
             && state.idle < lease.limits.max_idle
             && unused > Duration::ZERO
             && lease.limits.max_idle_per_origin > 0;
@@ -366,4 +365,8 @@ pub(crate) struct Wish<'a> {
     pub(crate) cap: Option<usize>,
     /// A new connection may turn out to be HTTP/2.
     pub(crate) hopeful: bool,
+    /// It may be sent again if the connection turns out to have ended.
+    pub(crate) repeatable: bool,
+    /// HTTP/1 connections that were kept are suspect: one of them ended without an answer.
+    pub(crate) fresh: bool,
 }

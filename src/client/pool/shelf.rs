@@ -24,7 +24,6 @@ pub(super) struct State {
     pub(super) all: Vec<Weak<dyn Carrier>>,
     /// HTTP/1 connections nobody uses, in all.
     pub(super) idle: usize,
-    pub(super) stopped: bool,
     swept: Option<Instant>,
     /// How often the upkeep interval of an origin was doubled.
     pub(super) calm: HashMap<String, u32>,
@@ -123,14 +122,27 @@ impl State {
         self.shelves.values().flat_map(|s| s.idle.iter().chain(&s.shared)).map(|kept| kept.conn.clone()).collect()
     }
 
-    /// Takes out what is over, among these.
-    pub(super) fn forget(&mut self, over: &[u64]) {
+    /// Takes these out; returns them, and who waits for room on their shelves.
+    pub(super) fn forget(&mut self, over: &[u64]) -> (Vec<Kept>, Vec<Waker>) {
+        let (mut gone, mut wakers) = (Vec::new(), Vec::new());
         for shelf in self.shelves.values_mut() {
-            let before = shelf.idle.len();
-            shelf.idle.retain(|kept| !over.contains(&kept.conn.id()));
-            self.idle -= before - shelf.idle.len();
-            shelf.shared.retain(|kept| !over.contains(&kept.conn.id()));
+            let before = gone.len();
+            let mut sort = |kept: &Kept| {
+                let stays = !over.contains(&kept.conn.id());
+                if !stays {
+                    gone.push(kept.clone());
+                }
+                stays
+            };
+            let idle = shelf.idle.len();
+            shelf.idle.retain(&mut sort);
+            self.idle -= idle - shelf.idle.len();
+            shelf.shared.retain(&mut sort);
+            if gone.len() > before {
+                wakers.append(&mut shelf.waiters);
+            }
         }
+        (gone, wakers)
     }
 }
 

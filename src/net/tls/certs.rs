@@ -137,6 +137,13 @@ fn der(tag: u8, parts: &[&[u8]]) -> Vec<u8> {
     [head, &value].concat()
 }
 
+/// Returns it in lines of 64 (RFC 7468, section 2): OpenSSL reads no longer ones.
 fn pem(label: &str, der: &[u8]) -> String {
-    format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", STANDARD.encode(der))
+    let text = STANDARD.encode(der);
+    let mut lines = format!("-----BEGIN {label}-----\n");
+    for line in text.as_bytes().chunks(64) {
+        lines.extend(line.iter().map(|&digit| char::from(digit)));
+        lines.push('\n');
+    }
+    lines + "-----END " + label + "-----\n"
 }

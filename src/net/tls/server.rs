@@ -41,6 +41,12 @@ impl TlsServer {
         TlsServer { config }
     }
 
+    /// Offers no other protocol than this one.
+    pub(crate) fn only(mut self, protocol: &[u8]) -> Self {
+        Arc::make_mut(&mut self.config).alpn_protocols.retain(|offered| offered == protocol);
+        self
+    }
+
     /// Begins a session with a client that has just connected.
     ///
     /// # Errors
