@@ -122,6 +122,17 @@ pub(super) enum Finish {
     Done,
 }
 
+/// How far the last frame has gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Linger {
+    /// There is none, or it has gone, or is given up.
+    Nothing,
+    /// It was framed.
+    Wanted,
+    /// The wire has not taken it; the end is reported then.
+    Until(Instant),
+}
+
 /// What is behind the lock.
 #[derive(Debug)]
 pub(super) struct Core {
@@ -145,6 +156,8 @@ pub(super) struct Core {
     pub(super) out: Vec<u8>,
     pub(super) at: usize,
     pub(super) finish: Finish,
+    /// Until when the end is held back for the Close that answers it to go out.
+    pub(super) linger: Linger,
     /// Some thread has the input, or what is to go out.
     pub(super) reading: bool,
     pub(super) writing: bool,
@@ -174,6 +187,7 @@ impl Core {
             out: Vec::new(),
             at: 0,
             finish: Finish::Open,
+            linger: Linger::Nothing,
             reading: false,
             writing: false,
             readers: Vec::new(),
@@ -191,6 +205,7 @@ impl Core {
         self.engine = Connection::new(Role::Client, config, agreed.deflate, now);
         self.inflates = agreed.deflate.is_some();
         (self.stream, self.stage, self.finish) = (stream, Stage::Opening, Finish::Open);
+        self.linger = Linger::Nothing;
         self.generation += 1;
         self.input.clear();
         self.assembly.clear();
@@ -333,7 +348,7 @@ impl Core {
             Stage::Broken(_) | Stage::Ended(_) => return,
         };
         if self.finish == Finish::Open {
-            self.finish = Finish::Wanted;
+            (self.finish, self.linger) = (Finish::Wanted, Linger::Wanted);
         }
         self.stage = match self.reopens && !closing && ending.can_pass() {
             true => Stage::Broken(ending),

@@ -5,7 +5,7 @@
 
 use super::{
     config::Config,
-    core::{Arrived, Core, Ending, Finish, ROOM, Stage, Want, leave, refused},
+    core::{Arrived, Core, Ending, Finish, Linger, ROOM, Stage, Want, leave, refused},
     message::{CloseCode, Closed, MessageRef, Sent},
 };
 use crate::{
@@ -26,6 +26,9 @@ use std::{
 
 /// How long a close waits for the answer, beyond what the engine waits: it is the engine that gives up.
 const CLOSE_WAIT: Duration = Duration::from_secs(4);
+
+/// How long an end is held back while the wire does not take our Close. On a socket it takes it at once.
+const LINGER: Duration = Duration::from_millis(250);
 
 /// Who sends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -286,6 +289,13 @@ impl Socket {
                 core = self.lock();
             }
             match &core.stage {
+                Stage::Ended(_) | Stage::Broken(_) if core.linger != Linger::Nothing => {
+                    drop(core);
+                    if self.poll_last(cx).is_pending() {
+                        return Poll::Pending;
+                    }
+                    continue;
+                }
                 Stage::Ended(ending) | Stage::Broken(ending) => {
                     return Poll::Ready(ending.error().map_or(Ok(Arrived::Ended), Err));
                 }
@@ -317,6 +327,24 @@ impl Socket {
             leave(&mut core.readers, cx.waker);
             return Poll::Pending;
         }
+    }
+
+    /// Ready once the wire has taken our Close, or will not within [`LINGER`]: whoever gives the socket up then takes nothing away from it.
+    fn poll_last(&self, cx: &mut Cx<'_>) -> Poll<()> {
+        let flushed = self.poll_flushed(cx);
+        let mut core = self.lock();
+        let until = match core.linger {
+            Linger::Nothing => return Poll::Ready(()),
+            Linger::Wanted => cx.now + LINGER,
+            Linger::Until(until) => until,
+        };
+        if flushed.is_ready() || until <= cx.now {
+            core.linger = Linger::Nothing;
+            return Poll::Ready(());
+        }
+        core.linger = Linger::Until(until);
+        cx.wait_until(Deadline::at(until));
+        Poll::Pending
     }
 
     /// Takes what arrived on the stream; ready if that changed anything.
