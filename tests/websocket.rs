@@ -15,3 +15,6 @@ mod sending;
 #[path = "websocket/served.rs"]
 mod served;
 mod support;
+#[cfg(feature = "tls")]
+#[path = "websocket/tls.rs"]
+mod tls;

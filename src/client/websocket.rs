@@ -24,6 +24,9 @@ use crate::{
 use http::{HeaderMap, Method};
 use std::{fmt, sync::Arc, task::Poll, time::Duration};
 
+/// Marks the configuration of a network whose proxies are asked for tunnels only; numbers count up from one.
+const TUNNELLING: u64 = 1 << 63;
+
 /// How much of the body of a refusal can be read.
 const REFUSAL: u64 = 64 * 1024;
 
@@ -87,7 +90,17 @@ impl Client {
             Some(base) if url.as_ref().starts_with('/') => base.join(url.as_ref()),
             _ => Url::parse(url.as_ref(), Family::WebSocket),
         };
-        Builder::new(self.inner.clone(), url, None)
+        Builder::new(self.tunnelling(), url, None)
+    }
+
+    /// This client as a WebSocket uses it: through a proxy only by a tunnel. What was dialled otherwise is not shared.
+    fn tunnelling(&self) -> Arc<Inner> {
+        let Some(proxy) = &self.inner.settings.network.proxy else { return self.inner.clone() };
+        let mut settings = (*self.inner.settings).clone();
+        settings.network.proxy = Some(proxy.tunnelling());
+        // The same for all of its WebSockets.
+        settings.network.id |= TUNNELLING;
+        Arc::new(Inner { settings: Arc::new(settings), pool: self.inner.pool.clone(), keeper: None })
     }
 }
 
@@ -213,8 +226,7 @@ impl Ask {
         let mut nonce = [0; 16];
         nonce[..8].copy_from_slice(&random().to_ne_bytes());
         nonce[8..].copy_from_slice(&random().to_ne_bytes());
-        let offer =
-            Offer::new(nonce, &names, &config.engine()).map_err(|misuse| Error::invalid(misuse.to_string()))?;
+        let offer = Offer::new(nonce, &names, &config.engine()).map_err(|misuse| Error::invalid(misuse.to_string()))?;
         let mut request = RequestBuilder::to(self.inner.clone(), Method::GET, Ok(url.clone()));
         if let Some(conn) = &self.pinned {
             request = request.pin(conn.clone());

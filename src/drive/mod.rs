@@ -64,7 +64,7 @@ pub(crate) use inflate::Inflate;
 pub(crate) use keep::{Closing, Patience, Rule};
 pub(crate) use record::{Happened, Record};
 pub(crate) use shared::{Setup, Shared};
-pub(crate) use stream::{Sent as SentPart, Answer, Begun, Carrier, Missing, Opening, Progress, Stream, given_up};
+pub(crate) use stream::{Answer, Begun, Carrier, Missing, Opening, Progress, Sent as SentPart, Stream, given_up};
 pub(crate) use upgrade::{raw, serve_h2, to_h2};
 pub(crate) use upload::{Stopped, Upload};
 pub(crate) use wait::{Waits, block_on, step_once, tell_waits};

@@ -1,8 +1,8 @@
 //! What a server was told.
 
-use crate::{drive::Cancel, ws};
 #[cfg(feature = "tls")]
 use crate::net::TlsServer;
+use crate::{drive::Cancel, ws};
 use http::Version;
 use std::time::Duration;
 

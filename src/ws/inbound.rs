@@ -117,7 +117,8 @@ impl Inbound {
     /// What lies there whole, if nothing has to be sent for it: without the ceremony of a wait.
     fn at_once(&mut self, want: Want) -> Option<Arrived> {
         let mut core = self.socket.lock();
-        if core.reading || core.writing || core.has_work() || !matches!(core.stage, Stage::Open) || !core.has_buffered() {
+        if core.reading || core.writing || core.has_work() || !matches!(core.stage, Stage::Open) || !core.has_buffered()
+        {
             return None;
         }
         core.next(want, Instant::now())

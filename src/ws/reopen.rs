@@ -130,8 +130,11 @@ impl Reopen {
 
     /// Runs the caller's code after an opening.
     pub(super) fn announce(&mut self, sender: &WsSender, subprotocol: Option<&str>) -> Result<()> {
-        let opened =
-            Opened { count: self.count, subprotocol: subprotocol.map(str::to_owned), last_error: self.last_error.take() };
+        let opened = Opened {
+            count: self.count,
+            subprotocol: subprotocol.map(str::to_owned),
+            last_error: self.last_error.take(),
+        };
         match &mut self.on_open {
             Some(on_open) => on_open(sender, &opened),
             None => Ok(()),

@@ -302,6 +302,10 @@ impl Socket {
                 Stage::Closing if want != Want::End => return Poll::Ready(Ok(Arrived::Ended)),
                 Stage::Opening | Stage::Open | Stage::Closing => {}
             }
+            if matches!(want, Want::Pong(_)) && core.is_full() {
+                // The PONG is behind more than is kept: only the time limit of the call ends this.
+                return Poll::Pending;
+            }
             match self.fill(core, cx) {
                 Poll::Ready(()) => continue,
                 Poll::Pending => core = self.lock(),
@@ -409,7 +413,9 @@ impl Socket {
         match ended {
             Some(Ok(_)) => Ok(()),
             Some(Err(e)) => Err(e.in_phase(Phase::Close)),
-            None => Err(Error::with(ErrorKind::TimedOut, "no close frame came in answer to ours").in_phase(Phase::Close)),
+            None => {
+                Err(Error::with(ErrorKind::TimedOut, "no close frame came in answer to ours").in_phase(Phase::Close))
+            }
         }
     }
 
@@ -424,11 +430,6 @@ impl Socket {
         let wakers = core.everyone();
         drop(core);
         wakers.iter().for_each(Waker::wake);
-    }
-
-    /// It is over for good: the last attempt to open it again failed.
-    pub(super) fn give_up(&self) {
-        self.abandon();
     }
 
     /// Goes on with another connection.

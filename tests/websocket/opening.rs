@@ -48,12 +48,27 @@ fn what_is_asked_and_what_is_agreed() {
 #[test]
 fn answers_that_are_no_agreement() {
     let answers: &[(&str, &str)] = &[
-        ("a wrong accept value", "HTTP/1.1 101 x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: AAAA\r\n\r\n"),
+        (
+            "a wrong accept value",
+            "HTTP/1.1 101 x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: AAAA\r\n\r\n",
+        ),
         ("no accept value", "HTTP/1.1 101 x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n"),
-        ("another protocol", "HTTP/1.1 101 x\r\nUpgrade: other\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ACCEPT\r\n\r\n"),
-        ("no upgrade token", "HTTP/1.1 101 x\r\nUpgrade: websocket\r\nConnection: keep\r\nSec-WebSocket-Accept: ACCEPT\r\n\r\n"),
-        ("an extension", "HTTP/1.1 101 x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ACCEPT\r\nSec-WebSocket-Extensions: permessage-deflate\r\n\r\n"),
-        ("a subprotocol", "HTTP/1.1 101 x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ACCEPT\r\nSec-WebSocket-Protocol: c\r\n\r\n"),
+        (
+            "another protocol",
+            "HTTP/1.1 101 x\r\nUpgrade: other\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ACCEPT\r\n\r\n",
+        ),
+        (
+            "no upgrade token",
+            "HTTP/1.1 101 x\r\nUpgrade: websocket\r\nConnection: keep\r\nSec-WebSocket-Accept: ACCEPT\r\n\r\n",
+        ),
+        (
+            "an extension",
+            "HTTP/1.1 101 x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ACCEPT\r\nSec-WebSocket-Extensions: permessage-deflate\r\n\r\n",
+        ),
+        (
+            "a subprotocol",
+            "HTTP/1.1 101 x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ACCEPT\r\nSec-WebSocket-Protocol: c\r\n\r\n",
+        ),
     ];
     for (name, answer) in answers {
         let peer = peer(move |_, mut conn| {
@@ -72,7 +87,10 @@ fn answers_that_are_no_agreement() {
 fn a_refusal_with_its_response() {
     let peer = peer(|_, mut conn| {
         conn.head().unwrap();
-        conn.say(format!("HTTP/1.1 403 Forbidden\r\nX-Why: token\r\nContent-Length: 70000\r\n\r\n{}", "n".repeat(70_000)));
+        conn.say(format!(
+            "HTTP/1.1 403 Forbidden\r\nX-Why: token\r\nContent-Length: 70000\r\n\r\n{}",
+            "n".repeat(70_000)
+        ));
         conn.rest();
     });
     let e = client().websocket(peer.url("/")).connect().unwrap_err();

@@ -35,7 +35,9 @@ fn frames_behind_the_101_in_one_segment() {
 
 #[test]
 fn a_time_limit_holds_while_the_peer_drips() {
-    for (name, whole) in [("header", frame(0x82, &[7; 70_000])), ("payload", frame(0x81, b"a text of some bytes in all"))] {
+    for (name, whole) in
+        [("header", frame(0x82, &[7; 70_000])), ("payload", frame(0x81, b"a text of some bytes in all"))]
+    {
         let (over, gate) = raw::until_dropped();
         let dripped = whole.clone();
         let peer = raw::open(move |conn| {

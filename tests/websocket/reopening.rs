@@ -4,7 +4,10 @@ use crate::{
     raw::{self, close, text},
     support::{client, ms, peer, prompt},
 };
-use bowline::{Backoff, ErrorKind, Recv, ws::{CloseCode, Message}};
+use bowline::{
+    Backoff, ErrorKind, Recv,
+    ws::{CloseCode, Message},
+};
 use std::{
     sync::{Arc, Mutex, mpsc},
     thread,

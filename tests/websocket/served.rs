@@ -47,12 +47,8 @@ fn echo_over_either_version() {
     let server = server(Config::default().fragment_at(50_000), echo);
     let client = client();
     for protocol in BOTH {
-        let mut socket = client
-            .websocket(server.ws_url("/"))
-            .protocol(protocol)
-            .subprotocols(&["one", "two"])
-            .connect()
-            .unwrap();
+        let mut socket =
+            client.websocket(server.ws_url("/")).protocol(protocol).subprotocols(&["one", "two"]).connect().unwrap();
         assert_eq!(socket.subprotocol(), Some("two"), "{protocol:?}");
         assert_eq!(socket.fd().is_some(), protocol == Protocol::Http1);
         exchange_all(&mut socket);
