@@ -468,6 +468,9 @@ impl<P: Exchanges> Carrier for Shared<P> {
     }
 
     fn tend(&self, ready: Ready, now: Instant) -> bool {
+        if ready == Ready::default() {
+            self.rest(now);
+        }
         if self.is_led() { false } else { Lead::turn(self, ready, now) }
     }
 
