@@ -361,7 +361,7 @@ mod downgrade {
 
     #[test]
     fn from_https_to_http() {
-        let authority = tls::Authority::new("test");
+        let authority = tls::certs::Authority::new("test");
         let identity = authority.issue(&["a.test", "127.0.0.1"]);
         let config = tls::config(&identity, &[]);
         let plain = moving();

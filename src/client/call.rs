@@ -34,6 +34,7 @@ use crate::{
     proto::{
         End, ResponseHead,
         h1::{Length, OriginalFields, TargetForm},
+        h2,
     },
     time::Deadline,
 };
@@ -253,7 +254,8 @@ impl Call {
     /// Looks whether the call has to end whatever its state.
     fn check(&mut self, cx: &mut Cx<'_>) -> Result<()> {
         self.limits.check(cx)?;
-        if self.inner.pool.is_stopped() {
+        // What is open goes on while the client drains; a shutdown ends its connection.
+        if self.inner.pool.is_stopped() && !self.is_open() {
             return Err(Error::with(ErrorKind::Cancelled, "the client was shut down"));
         }
         let deadline = self.deadline();
@@ -378,6 +380,9 @@ impl Call {
             // What follows is no body; only HTTP/2 has to be told that something does.
             return if version == Version::HTTP_2 { Length::Unknown } else { Length::Empty };
         }
+        if self.options.websocket.is_some() && version == Version::HTTP_2 {
+            return Length::Unknown;
+        }
         match &self.attempt.upload {
             Some(upload) => match (upload.length(), self.head().headers().contains_key(header::CONTENT_LENGTH)) {
                 (Length::Empty, true) => Length::Known(0),
@@ -495,6 +500,20 @@ impl Call {
         let served = conn.served();
         let upgrade = self.h2c_upgrade(&conn);
         let h2c = upgrade.is_some();
+        let upgrade = match self.poll_websocket(&conn, cx) {
+            Poll::Pending => {
+                self.state = State::Opening { place, since };
+                return self.wait_for_slot(since, cx);
+            }
+            Poll::Ready(Ok(head)) => head.or(upgrade),
+            Poll::Ready(Err(Some(failed))) => return Poll::Ready(Err(failed)),
+            Poll::Ready(Err(None)) => {
+                drop(place);
+                self.http1 = true;
+                self.state = State::Slot { since };
+                return Poll::Ready(Ok(None));
+            }
+        };
         let head = upgrade.as_ref().unwrap_or_else(|| self.head());
         let cased = self.cased(head);
         let head = cased.as_ref().unwrap_or(head);
@@ -676,7 +695,8 @@ impl Call {
         let (request_id, status) = (self.flight.id(), head.status);
         self.inner.trace(|| Trace::Answered { request_id, status, took: now.saturating_duration_since(began) });
         let reused = exchange.reused;
-        let accepts = if *self.request.method() == Method::CONNECT {
+        let connects = self.options.websocket.is_some() && exchange.version == Version::HTTP_2;
+        let accepts = if connects || *self.request.method() == Method::CONNECT {
             status.is_success()
         } else {
             status == StatusCode::SWITCHING_PROTOCOLS
@@ -870,6 +890,38 @@ impl Call {
         head.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("Upgrade, HTTP2-Settings"));
         head.headers_mut().insert("http2-settings", settings);
         Some(head)
+    }
+
+    /// The handshake of a WebSocket as it is made on this connection. `Err(None)`: not on this one, but over HTTP/1.
+    fn poll_websocket(
+        &self,
+        conn: &Arc<dyn Carrier>,
+        cx: &mut Cx<'_>,
+    ) -> Poll<Result<Option<Request<()>>, Option<Failed>>> {
+        let Some(offer) = &self.options.websocket else { return Poll::Ready(Ok(None)) };
+        let version = conn.version();
+        let mut head = self.head().clone();
+        if version == Version::HTTP_2 {
+            match conn.clone().poll_extended_connect(cx) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Ok(true)) => {}
+                Poll::Ready(Ok(false)) if self.pinned.is_none() && self.protocol() == Protocol::Auto => {
+                    return Poll::Ready(Err(None));
+                }
+                Poll::Ready(Ok(false)) => {
+                    let text = "the peer does not enable WebSocket over HTTP/2 (RFC 8441)";
+                    let e = Error::with(ErrorKind::Unsupported, text).in_phase(Phase::Slot);
+                    return Poll::Ready(Err(Some(Failed::error(e))));
+                }
+                Poll::Ready(Err(fault)) => {
+                    return Poll::Ready(Err(Some(Failed::unsent(fault, conn.served() > 0, conn.clone()))));
+                }
+            }
+            *head.method_mut() = Method::CONNECT;
+            head.extensions_mut().insert(h2::Protocol("websocket".to_owned()));
+        }
+        offer.add_to(head.headers_mut(), version);
+        Poll::Ready(Ok(Some(head)))
     }
 
     /// The peer agreed to HTTP/2: the request is stream 1 of a connection on the same wire.

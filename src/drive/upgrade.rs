@@ -1,6 +1,7 @@
-//! From HTTP/1 to HTTP/2 on the same wire: `Upgrade: h2c` (RFC 7540, section 3.2).
+//! Streams that begin otherwise than with a request of ours: `Upgrade: h2c` (RFC 7540, section 3.2), and wires as they are.
 
 use super::{
+    h1::H1,
     h2::H2,
     keep::Patience,
     next_id,
@@ -9,9 +10,13 @@ use super::{
     slot::{Sending, Slot},
     stream::{Carrier, Stream},
 };
-use crate::proto::{
-    RequestHead, Role,
-    h2::{self, Connection},
+use crate::{
+    buf::RecvBuf,
+    net::Wire,
+    proto::{
+        RequestHead, Role, h1,
+        h2::{self, Connection},
+    },
 };
 use std::{
     sync::Arc,
@@ -66,4 +71,12 @@ pub(crate) fn serve_h2(
     let mut driver = H2::new(engine, Role::Server).with_patience(patience, now);
     driver.adopt_request(head);
     Some(Ok(Arc::new(Shared::new(setup, driver))))
+}
+
+/// Makes one stream of a whole wire, whose bytes are nobody's but the caller's.
+pub(crate) fn raw(wire: Arc<dyn Wire>, now: Instant) -> Stream {
+    let mut setup = Setup::new(wire, None, Vec::new(), RecvBuf::new(), String::new(), next_id(), now);
+    let engine = h1::Connection::new(Role::Client, h1::Config::default(), now, setup.out());
+    let conn: Arc<dyn Carrier> = Arc::new(Shared::new(setup, H1::raw(engine)));
+    Stream::new(conn, 1)
 }

@@ -43,6 +43,7 @@ use crate::{
     error::{Error, ErrorKind, Result},
     net::{Listener, Wire},
     time::Deadline,
+    ws,
 };
 use http::Version;
 use hub::Hub;
@@ -236,6 +237,13 @@ impl Server {
         address.ok_or_else(|| Error::with(ErrorKind::Misuse, "the server listens at no address"))
     }
 
+    /// Sets limits, heartbeat and compression of every WebSocket accepted.
+    #[must_use]
+    pub fn websocket_config(mut self, config: ws::Config) -> Self {
+        self.settings.websocket = config;
+        self
+    }
+
     /// Makes `serve` stop and return once the token is cancelled: nothing more is accepted, and what is in flight has the time
     /// of [`grace`](Self::grace).
     pub fn cancel_on(mut self, cancel: &Cancel) -> Self {
@@ -335,6 +343,11 @@ impl ServerHandle {
     /// Returns `http://127.0.0.1:PORT`, `https` with TLS, and the path: for tests.
     pub fn url(&self, path: &str) -> String {
         format!("{}://{}{path}", self.scheme, self.address)
+    }
+
+    /// Returns the same as a URL of a WebSocket: `ws://…`, or `wss://…` with TLS.
+    pub fn ws_url(&self, path: &str) -> String {
+        self.url(path).replacen("http", "ws", 1)
     }
 
     /// Returns its connections, one row each, in the order in which they were made.

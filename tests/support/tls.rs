@@ -1,9 +1,9 @@
 //! The server's side of TLS, with certificates of our own.
 
 #[path = "../../src/net/tls/certs.rs"]
-mod certs;
+pub mod certs;
 
-use crate::support::Conn;
+use super::Conn;
 pub use certs::{Authority, Identity};
 use rustls::{
     ServerConfig, ServerConnection, StreamOwned,
