@@ -115,7 +115,10 @@ impl World {
         let peer = peer(move |_, mut conn| {
             while let Some(head) = conn.head() {
                 match head.target.as_str() {
-                    "/stuck" => return drop(wait.lock().unwrap().recv()),
+                    "/stuck" => {
+                        let _ = wait.lock().unwrap().recv();
+                        return;
+                    }
                     "/busy" => conn.say("HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n"),
                     "/body" => {
                         conn.say("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf");

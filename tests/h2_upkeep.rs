@@ -515,7 +515,7 @@ fn calm_doubles_the_interval_of_its_origin() {
             let (peer, other) = (Peer::new(), Peer::new());
             let client = builder().upkeep_interval(interval).build().unwrap();
             let mut link = idle(&client, &peer);
-            link.send(&[farewell.clone()]);
+            link.send(std::slice::from_ref(&farewell));
             notice(&client, &peer);
             let _second = idle(&client, &peer);
             let due = client.next_upkeep().expect("a connection") - Instant::now();

@@ -78,6 +78,8 @@ pub(crate) struct Call {
     pub(super) attempts: u32,
     repeated: bool,
     http1: bool,
+    /// Whether the peer may have acted on one of the attempts that failed.
+    processed: Processed,
     /// The next connection must not be one that was kept.
     fresh: bool,
     pub(super) timings: super::Timings,
@@ -183,6 +185,7 @@ impl Call {
             attempts: 0,
             repeated: false,
             http1: false,
+            processed: Processed::No,
             fresh: false,
             timings: super::Timings::default(),
             upgraded: None,
@@ -251,7 +254,8 @@ impl Call {
     /// Looks whether the call has to end whatever its state.
     fn check(&mut self, cx: &mut Cx<'_>) -> Result<()> {
         self.limits.check(cx)?;
-        if self.inner.pool.is_stopped() {
+        // What is open goes on while the client drains; a shutdown ends its connection.
+        if self.inner.pool.is_stopped() && !self.is_open() {
             return Err(Error::with(ErrorKind::Cancelled, "the client was shut down"));
         }
         let deadline = self.deadline();
@@ -288,7 +292,7 @@ impl Call {
             State::Dialling { connecting, since } => self.on_dialling(connecting, since, cx),
             State::Opening { place, since } => self.on_opening(place, since, cx),
             State::Exchanging(exchange) => self.on_exchanging(exchange, cx),
-            State::Upgrading(exchange) => self.to_h2(exchange, cx),
+            State::Upgrading(exchange) => self.on_upgrading(exchange, cx),
             State::Sleeping { until } if until.has_passed(cx.now) => {
                 self.state = State::Begin;
                 Poll::Ready(Ok(None))
@@ -399,7 +403,8 @@ impl Call {
     fn key(&self) -> Key {
         let mut key =
             Key { origin: self.origin.clone(), protocol: self.protocol(), network: self.inner.settings.network.id };
-        if key.protocol == Protocol::Auto && self.inner.pool.is_http1_only(&key) {
+        let falls_back = matches!(key.protocol, Protocol::Auto | Protocol::Http2 | Protocol::Http2WithoutAlpn);
+        if falls_back && self.inner.pool.is_http1_only(&key) {
             key.protocol = Protocol::Http1;
         }
         key
@@ -606,7 +611,7 @@ impl Call {
                 Poll::Ready(Ok(None))
             }
             Poll::Ready(Ok(Answer::Final(head))) if exchange.h2c && head.status == StatusCode::SWITCHING_PROTOCOLS => {
-                self.to_h2(exchange, cx)
+                self.on_upgrading(exchange, cx)
             }
             Poll::Ready(Ok(Answer::Final(head))) => {
                 if exchange.h2c {
@@ -760,7 +765,7 @@ impl Call {
         if next.body == NextBody::Dropped {
             (self.body, self.external, self.options.once) = (Body::empty(), false, false);
         }
-        (self.http1, self.repeated, self.fresh) = (false, false, false);
+        (self.http1, self.repeated, self.fresh, self.processed) = (false, false, false, Processed::No);
         self.inner.pool.counters.redirects.fetch_add(1, Ordering::Relaxed);
         self.attempts -= 1;
         self.state = State::Begin;
@@ -835,7 +840,8 @@ impl Call {
         });
         let phase = self.phase();
         self.inner.announce();
-        let e = failed.into_error(phase, self.began.elapsed(), self.attempts, idempotent);
+        let e = failed.into_error(phase, self.began.elapsed(), self.attempts, idempotent, self.processed);
+        self.processed = e.processed();
         match self.verdict(Err(&e)) {
             Verdict::Deliver => return Some(e),
             Verdict::RetryAfter(pause) if self.can_repeat() && self.has_time(cx.now, pause) => {
@@ -919,10 +925,14 @@ impl Call {
     }
 
     /// The peer agreed to HTTP/2: the request is stream 1 of a connection on the same wire.
-    fn to_h2(&mut self, exchange: Box<Exchange>, cx: &mut Cx<'_>) -> Poll<Result<Option<Box<Response>>, Failed>> {
+    fn on_upgrading(
+        &mut self,
+        exchange: Box<Exchange>,
+        cx: &mut Cx<'_>,
+    ) -> Poll<Result<Option<Box<Response>>, Failed>> {
         let old = exchange.stream.carrier().clone();
         let config = connect::h2_config(&self.inner.settings);
-        let stream = match to_h2(&old, config, self.inner.pool.record.clone(), cx.now) {
+        let stream = match to_h2(&old, config, self.inner.pool.record.clone(), connect::H2_WRITE_STALL, cx.now) {
             None => {
                 // Another thread looks at the wire; that takes no time to speak of.
                 cx.wait_until(Deadline::at(cx.now + Duration::from_millis(1)));

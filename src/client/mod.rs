@@ -110,7 +110,7 @@ pub(super) struct Inner {
     pub(super) settings: Arc<Settings>,
     pub(super) pool: Arc<Pool>,
     /// The thread of `keep_alive_thread`, which ends with the last handle.
-    pub(super) keeper: Option<upkeep::Keeper>,
+    _keeper: Option<upkeep::Keeper>,
 }
 
 impl Inner {
@@ -236,7 +236,7 @@ impl Client {
         // The proxy itself is reached directly.
         let mut settings = (*self.inner.settings).clone();
         (settings.network.proxy, settings.network.id) = (None, next_id());
-        let inner = Inner { settings: Arc::new(settings), pool: self.inner.pool.clone(), keeper: None };
+        let inner = Inner { settings: Arc::new(settings), pool: self.inner.pool.clone(), _keeper: None };
         let mut request = RequestBuilder::to(Arc::new(inner), Method::CONNECT, Ok(proxy));
         if let Some(value) = authorization {
             request = request.headers([(http::header::PROXY_AUTHORIZATION, value)].into_iter().collect());

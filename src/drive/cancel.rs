@@ -11,7 +11,7 @@ use std::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 /// What a callback wants: to go on, or to stop the operation (which then fails with `Cancelled`).
@@ -150,7 +150,7 @@ fn cancelled() -> Error {
 mod tests {
     use super::*;
     use crate::drive::block_on;
-    use std::task::Poll;
+    use std::{task::Poll, time::Instant};
 
     fn wait_with(limits: &mut Limits) -> Result<()> {
         block_on(Deadline::NEVER, |cx| match limits.check(cx) {

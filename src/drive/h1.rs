@@ -236,7 +236,8 @@ impl Protocol for H1 {
     }
 
     fn wants_keeping(&self) -> bool {
-        self.slot.is_none()
+        // Who waits without a thread has nobody else that reads.
+        self.slot.as_ref().is_none_or(|slot| slot.is_awaited())
     }
 
     fn has_incoming(&self) -> bool {

@@ -223,8 +223,6 @@ pub(crate) trait Carrier: Send + Sync {
     fn take_rest(&self, id: u32) -> Option<(RecvBuf, Option<Fields>)>;
     /// How far the exchange got.
     fn progress(&self, id: u32) -> Progress;
-    /// Why the exchange failed, if it did.
-    fn fault(&self, id: u32) -> Option<Fault>;
     /// Ends the exchange before its time, with this code (HTTP/2).
     fn reset(&self, id: u32, code: u32);
     /// The owner is done with it.
@@ -658,18 +656,11 @@ impl<P: Exchanges> Carrier for Shared<P> {
 
     fn progress(&self, id: u32) -> Progress {
         let mut core = self.lock();
-        let touched = core.duplex.touched();
+        let touched = core.duplex.touchable();
         core.proto.slot(id).map_or_else(Progress::default, |slot| Progress {
             written: touched.min(slot.end_at).saturating_sub(slot.head_at),
             answered: slot.answered,
         })
-    }
-
-    fn fault(&self, id: u32) -> Option<Fault> {
-        match &self.lock().proto.slot(id)?.receiving {
-            Receiving::Failed(fault) => Some(fault.clone()),
-            Receiving::Open | Receiving::Ended => None,
-        }
     }
 
     fn reset(&self, id: u32, code: u32) {
@@ -1015,11 +1006,6 @@ impl Stream {
     /// How far the exchange got.
     pub(crate) fn progress(&self) -> Progress {
         self.inner.conn.progress(self.inner.id)
-    }
-
-    /// Why the exchange failed, if it did.
-    pub(crate) fn fault(&self) -> Option<Fault> {
-        self.inner.conn.fault(self.inner.id)
     }
 
     /// Ends the exchange before its time.

@@ -30,17 +30,19 @@ pub(crate) fn to_h2(
     old: &Arc<dyn Carrier>,
     config: h2::Config,
     record: Arc<Record>,
+    write_stall: Duration,
     now: Instant,
 ) -> Option<Result<Stream, h2::Violation>> {
     let detached = old.detach()?;
     let mut setup = Setup::new(detached.wire, None, detached.out, detached.input, detached.origin, next_id(), now);
-    setup.record = Some(record);
+    (setup.record, setup.write_stall) = (Some(record), write_stall);
     let engine = match Connection::upgraded(Role::Client, config, &[], now, setup.out()) {
         Ok(engine) => engine,
         Err(violation) => return Some(Err(violation)),
     };
     let mut slot = Box::new(Slot::new(0));
-    (slot.sending, slot.answered) = (Sending::Ended, false);
+    // The 101 was the first byte of the answer.
+    (slot.sending, slot.answered) = (Sending::Ended, true);
     let mut driver = H2::new(engine, Role::Client);
     driver.adopt(slot);
     let conn: Arc<dyn Carrier> = Arc::new(Shared::new(setup, driver));

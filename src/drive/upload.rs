@@ -10,10 +10,7 @@ use crate::{
     net::Cx,
     proto::{End, h1::Length},
 };
-use std::{
-    task::Poll,
-    time::{Duration, Instant},
-};
+use std::{task::Poll, time::Instant};
 
 /// How much of a body is read at a time: some frames' worth, so that reading and sending alternate in large steps.
 const PIECE: usize = 64 * 1024;

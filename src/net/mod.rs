@@ -19,11 +19,11 @@ mod unix;
 mod wait;
 
 pub(crate) use dial::{Dial, DialPlan, Dialled, Took, Via};
-pub(crate) use listen::{Accepted, Listener};
+pub(crate) use listen::Listener;
 pub use pair::{PairEnd, pair};
 pub(crate) use poller::Poller;
 pub use proxy::Proxy;
-pub(crate) use proxy::{ProxyServer, Route};
+pub(crate) use proxy::Route;
 #[cfg(unix)]
 pub(crate) use sys::connect_unix;
 pub(crate) use sys::{connect_result, start_connect};

@@ -2,6 +2,7 @@
 
 use super::{
     answer::{Answer, Plan},
+    hub::Hub,
     request_body::{RequestBody, Verdict},
     settings::Settings,
 };
@@ -56,10 +57,18 @@ pub struct Exchange {
     verdict: Option<Verdict>,
     peer: Option<SocketAddr>,
     settings: Arc<Settings>,
+    /// Who sends what the client does not take at once.
+    hub: Option<Arc<Hub>>,
 }
 
 impl Exchange {
-    pub(super) fn new(stream: Stream, head: RequestHead, peer: Option<SocketAddr>, settings: &Arc<Settings>) -> Self {
+    pub(super) fn new(
+        stream: Stream,
+        head: RequestHead,
+        peer: Option<SocketAddr>,
+        settings: &Arc<Settings>,
+        hub: Option<&Arc<Hub>>,
+    ) -> Self {
         let mut exchange = Exchange {
             stream: None,
             head,
@@ -69,6 +78,7 @@ impl Exchange {
             verdict: None,
             peer,
             settings: settings.clone(),
+            hub: hub.cloned(),
         };
         if stream.has_body() {
             let verdict = Verdict::default();
@@ -171,8 +181,8 @@ impl Exchange {
 
     /// Answers with headers of the caller's. Date is added; Content-Length too, where the length is known.
     ///
-    /// Returns when the last byte is on its way, which is after everything before it was taken by the kernel: a slow client
-    /// keeps the thread. The body of the request may be the body of the answer.
+    /// Returns when the last byte is on its way; or, where a server with threads of its own serves a client that takes nothing for
+    /// a moment, once it is sure that the rest is sent when there is room. The body of the request may be the body of the answer.
     ///
     /// # Errors
     ///
@@ -190,7 +200,7 @@ impl Exchange {
         let answer = Answer::begin(self.stream()?, &head, plan, body, &self.settings)?;
         // What comes now is the answer's: nothing else can be said any more.
         let stream = self.stream.take();
-        let done = answer.send();
+        let done = answer.send(self.hub.as_ref());
         drop(stream);
         done
     }

@@ -8,6 +8,7 @@
 //! | `greet` | from a wire to a connection: TLS, and which protocol is spoken |
 //! | `workers` | the threads that run handlers |
 //! | `serve` | running a handler; h2c; a connection on the caller's thread |
+//! | `later` | answers to slow clients |
 //! | `exchange`, `answer`, `request_body` | one request, one answer |
 //! | `file`, `conditions`, `date` | answering with files |
 //!
@@ -24,6 +25,7 @@ mod exchange;
 mod file;
 mod greet;
 mod hub;
+mod later;
 mod request_body;
 mod seat;
 mod serve;

@@ -69,7 +69,11 @@ curl_client() {
     check "curl $name upload, 100-continue" same "$work/root/big" "${client[@]}" -T "$work/root/big" -H 'Expect: 100-continue' "$url/echo"
     check "curl $name upload, no length" same "$work/root/big" "${client[@]}" -T - "$url/echo" <"$work/root/big"
     check "curl $name head" curl_head "${client[@]}" -I "$url/files/big"
-    check "curl $name 300 in a row" curl_many "${client[@]}" "$url/bytes/[1-300]"
+    if [ "$name" = h2-clear ] && curl --version | grep -q '^curl 7\.8[78]'; then
+      skipped "curl $name 300 in a row" "this curl cannot use a connection of prior knowledge twice, with any server"
+    else
+      check "curl $name 300 in a row" curl_many "${client[@]}" "$url/bytes/[1-300]"
+    fi
   done <<LIST
 h1-clear $1 --http1.1
 h1-tls $2 --http1.1

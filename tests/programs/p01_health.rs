@@ -8,13 +8,14 @@ fn main() -> bowline::Result<()> {
     let client = world::builder().timeout(Duration::from_secs(2)).redirects(Redirects::None).build()?;
     let mut ill = Vec::new();
     // `std::env::args().skip(1)` in the program itself.
-    for url in [
+    let urls = [
         "https://ok.test/",
         "https://ok.test/ill",
         "https://ok.test/slow",
         "https://nobody.test/",
         "https://127.0.0.1:1/",
-    ] {
+    ];
+    for url in urls.map(String::from) {
         match client.get(&url).send() {
             Ok(response) if response.status().is_success() => {
                 let t = response.timings();

@@ -8,10 +8,7 @@ use std::{
     time::Duration,
 };
 
-#[path = "../../src/net/tls/certs.rs"]
-mod certs;
-
-use certs::Authority;
+use crate::certs::Authority;
 
 fn handle(mut exchange: Exchange) -> Result<()> {
     let body = exchange.take_body();

@@ -1,7 +1,7 @@
 //! The server's side of TLS, with certificates of our own.
 
 #[path = "../../src/net/tls/certs.rs"]
-mod certs;
+pub mod certs;
 
 use super::Conn;
 pub use certs::{Authority, Identity};

@@ -16,9 +16,7 @@ mod race;
 #[cfg(test)]
 mod tests;
 
-use super::{
-    Connect, Cx, Interest, Resolve, Route, Session, Target, Tcp, TlsClient, TlsWire, Wire, proxy, start_connect,
-};
+use super::{Cx, Interest, Route, Session, Target, Tcp, TlsWire, Wire, proxy, start_connect};
 use crate::{
     buf::RecvBuf,
     error::{Error, ErrorKind, Phase, Result},
@@ -343,9 +341,8 @@ impl Dial {
     }
 
     fn done(&mut self, wire: Arc<dyn Wire>, tls: Option<Session>, leftover: RecvBuf, out: Vec<u8>) -> Turn {
-        let peer = wire.peer_addr();
         let addresses = std::mem::take(&mut self.addresses);
-        Turn::Done(Box::new(Dialled { wire, tls, peer, leftover, out, addresses, took: self.took }))
+        Turn::Done(Box::new(Dialled { wire, tls, leftover, out, addresses, took: self.took }))
     }
 
     /// Returns how long it is since the last stage that is measured.

@@ -91,8 +91,6 @@ pub(crate) struct Dialled {
     pub(crate) wire: Arc<dyn Wire>,
     /// The session with an https target, its handshake over. What it chose of the protocols is [`Session::alpn`].
     pub(crate) tls: Option<Session>,
-    /// The address at the other end of the wire, which is the proxy's if there is one.
-    pub(crate) peer: Option<SocketAddr>,
     /// What the target has said already, decrypted if there is a session.
     pub(crate) leftover: RecvBuf,
     /// The end of our handshake: raw bytes to send before all others, best together with them.

@@ -1,4 +1,5 @@
 use super::*;
+use crate::net::{Connect, Resolve};
 use crate::net::{PairEnd, Proxy, Unix, Waiter, Wants, pair};
 use std::{
     cell::RefCell,
@@ -100,7 +101,7 @@ fn a_literal_address() {
     let (listener, address) = listen();
     let plan = DialPlan::new(target("http", "127.0.0.1", address.port()));
     let dialled = finish(Dial::new(plan)).unwrap();
-    assert_eq!((dialled.peer, &dialled.addresses[..]), (Some(address), &[address][..]));
+    assert_eq!((dialled.wire.peer_addr(), &dialled.addresses[..]), (Some(address), &[address][..]));
     assert!(dialled.tls.is_none() && dialled.leftover.is_empty() && dialled.out.is_empty());
     let (mut server, _) = listener.accept().unwrap();
     assert_eq!(dialled.wire.try_write(b"hi").unwrap(), 2);
@@ -115,7 +116,7 @@ fn a_name_of_the_system() {
     let plan = DialPlan::new(target("http", "localhost", address.port()));
     assert!(("localhost", 1).to_socket_addrs().is_ok());
     let dialled = finish(Dial::new(plan)).unwrap();
-    assert_eq!(dialled.peer, Some(address));
+    assert_eq!(dialled.wire.peer_addr(), Some(address));
     let plan = DialPlan::new(target("http", "no\0name", 1));
     let error = error(finish(Dial::new(plan)));
     assert_eq!((error.kind(), error.phase()), (ErrorKind::Connect, Phase::Resolve));
@@ -127,7 +128,7 @@ fn a_dead_address_is_passed_over() {
     let mut plan = DialPlan::new(target("http", "two.example", 80));
     plan.via = over("two.example", &[dead("127.0.0.2"), dead("127.0.0.3"), address]);
     let dialled = finish(Dial::new(plan)).unwrap();
-    assert_eq!((dialled.peer, dialled.addresses.len()), (Some(address), 3));
+    assert_eq!((dialled.wire.peer_addr(), dialled.addresses.len()), (Some(address), 3));
 }
 
 #[test]

@@ -206,11 +206,13 @@ impl Session {
     }
 
     /// Returns whether the handshake resumed an earlier session.
+    #[cfg(test)]
     pub(crate) fn is_resumed(&self) -> bool {
         self.inner.handshake_kind() == Some(rustls::HandshakeKind::Resumed)
     }
 
     /// Returns the peer's certificates as DER, its own first.
+    #[cfg(test)]
     pub(crate) fn peer_certificates(&self) -> impl Iterator<Item = &[u8]> {
         self.inner.peer_certificates().unwrap_or_default().iter().map(AsRef::as_ref)
     }

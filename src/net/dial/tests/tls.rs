@@ -1,6 +1,7 @@
 //! Dialling with TLS, over pairs in memory and real sockets.
 
 use super::*;
+use crate::net::TlsClient;
 use crate::net::{
     Fed, NoAlpn, Tls, TlsServer,
     tls::certs::{Authority, Identity},
@@ -247,7 +248,7 @@ fn an_address_that_breaks_the_handshake_is_passed_over() {
         }
     });
     let dialled = finish(Dial::new(site.plan(over("a.example", &[first, second])))).unwrap();
-    assert_eq!(dialled.peer, Some(second));
+    assert_eq!(dialled.wire.peer_addr(), Some(second));
     assert_eq!(dialled.tls.unwrap().alpn(), Some(&b"h2"[..]));
     assert_eq!(dialled.wire.try_write(&dialled.out).unwrap(), dialled.out.len());
     peer.join().unwrap();
