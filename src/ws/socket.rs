@@ -240,21 +240,45 @@ impl Socket {
         }
     }
 
-    /// Sends a PING whose answer is timed; returns its payload.
-    pub(super) fn ping(&self) -> Result<[u8; 8]> {
-        let now = Instant::now();
+    /// Sends a PING whose answer is timed, once there is room; returns its payload.
+    pub(super) fn ping(&self, deadline: Deadline, limits: &mut Limits) -> Result<[u8; 8]> {
+        let deadline = deadline.earlier(Deadline::after(self.send_timeout));
+        let sent = block_on(deadline, |cx| {
+            if let Err(e) = limits.check(cx) {
+                return Poll::Ready(Err(e.in_phase(Phase::Send)));
+            }
+            self.poll_ping(cx)
+        });
+        sent.unwrap_or_else(
+            || Err(Error::with(ErrorKind::TimedOut, "no room for a ping in time").in_phase(Phase::Send)),
+        )
+    }
+
+    fn poll_ping(&self, cx: &mut Cx<'_>) -> Poll<Result<[u8; 8]>> {
+        let full = self.lock().unsent() >= ROOM;
+        if full && self.poll_pump(cx).is_pending() {
+            return Poll::Pending;
+        }
         let mut core = self.lock();
         let Core { engine, out, .. } = &mut *core;
-        let payload = engine.probe(now, out).map_err(refused)?;
-        // The receiver has an earlier deadline now.
+        let payload = match engine.probe(cx.now, out) {
+            Ok(payload) => payload,
+            Err(misuse) => return Poll::Ready(Err(refused(misuse))),
+        };
+        // The receiver may have an earlier deadline now.
         let readers = std::mem::take(&mut core.readers);
         drop(core);
         readers.wake();
-        block_on(Deadline::at(now), |cx| {
+        let _ = self.poll_pump(cx);
+        Poll::Ready(Ok(payload))
+    }
+
+    /// Gives what is to go out to the stream, as far as it takes it at once.
+    pub(super) fn pump(&self) {
+        block_on(Deadline::at(Instant::now()), |cx| {
             let _ = self.poll_pump(cx);
             Poll::Ready(())
         });
-        Ok(payload)
     }
 
     /// The next thing a call wants. What is there comes before the stream; what is to go out goes out meanwhile.
