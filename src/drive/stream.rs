@@ -248,6 +248,7 @@ pub(crate) trait Carrier: Send + Sync {
     /// The connection as the waiting loop sees it.
     fn lead(self: Arc<Self>) -> Arc<dyn Lead>;
     /// The wire, for callers with a poll loop of their own.
+    #[cfg(unix)]
     fn wire(&self) -> &dyn Wire;
     /// How many exchanges began on it.
     fn served(&self) -> u64;
@@ -763,6 +764,7 @@ impl<P: Exchanges> Carrier for Shared<P> {
         self
     }
 
+    #[cfg(unix)]
     fn wire(&self) -> &dyn Wire {
         &**self.wire_ref()
     }
