@@ -62,6 +62,16 @@ impl RecvBuf {
         &mut self.store[from..from + n]
     }
 
+    /// Returns the `n` bytes that were taken last. They are there until the next call of [`space`](Self::space).
+    ///
+    /// # Panics
+    ///
+    /// Panics if fewer were taken since then.
+    pub fn taken(&self, n: usize) -> &[u8] {
+        assert!(n <= self.start, "{n} of {} taken bytes", self.start);
+        &self.store[self.start - n..self.start]
+    }
+
     /// Drops everything.
     pub fn clear(&mut self) {
         (self.start, self.end) = (0, 0);

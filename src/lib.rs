@@ -59,13 +59,22 @@ mod proto;
 mod recv;
 mod server;
 mod time;
+#[path = "ws/mod.rs"]
+mod websocket;
+
+/// WebSockets that block: receive with a time limit, send from any thread.
+///
+/// [`Client::websocket`] and [`Exchange::websocket`] make them, and [`WebSocket::over`](ws::WebSocket::over) puts one on any wire.
+pub mod ws {
+    pub use crate::{client::WebSocketBuilder as Builder, websocket::*};
+}
 
 pub use client::{
     Attempt, Batch, Client, ClientBuilder, Connection, Hook, Pending, Protocol, Redirects, RequestBuilder, Response,
     Retry, Stats, Timeouts, Timings, Trace, Verdict, get, shared,
 };
 pub use drive::{
-    Body, BodyWriter, Cancel, CloseReason, ConnectionInfo, ConnectionState, Flow, GoAway, IntoBody, Tunnel,
+    Backoff, Body, BodyWriter, Cancel, CloseReason, ConnectionInfo, ConnectionState, Flow, GoAway, IntoBody, Tunnel,
     TunnelReader, TunnelWriter, Upkeep, UpkeepAction,
 };
 pub use error::{Error, ErrorKind, Phase, Processed, Result};

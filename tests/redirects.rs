@@ -1,6 +1,9 @@
 //! Redirects: what becomes of method, body and headers, and what is not followed.
 
 mod support;
+#[cfg(feature = "tls")]
+#[path = "support/tls.rs"]
+mod tls;
 
 use bowline::{
     Attempt, Body, Client, Deadline, Error, ErrorKind, Hook, Phase, Processed, Redirects, Response, Verdict,
@@ -355,7 +358,6 @@ fn a_long_body_of_a_redirect_is_not_read() {
 mod downgrade {
     use super::*;
     use bowline::Tls;
-    use support::tls;
 
     #[test]
     fn from_https_to_http() {

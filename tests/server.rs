@@ -10,6 +10,8 @@ mod raw;
 mod basics;
 #[path = "server/files.rs"]
 mod files;
+#[path = "server/h2.rs"]
+mod h2;
 #[path = "server/limits.rs"]
 mod limits;
 #[path = "server/ours.rs"]

@@ -34,6 +34,7 @@ use crate::{
     proto::{
         End, ResponseHead,
         h1::{Length, OriginalFields, TargetForm},
+        h2,
     },
     time::Deadline,
 };
@@ -77,6 +78,8 @@ pub(crate) struct Call {
     pub(super) attempts: u32,
     repeated: bool,
     http1: bool,
+    /// Whether the peer may have acted on one of the attempts that failed.
+    processed: Processed,
     /// The next connection must not be one that was kept.
     fresh: bool,
     pub(super) timings: super::Timings,
@@ -182,6 +185,7 @@ impl Call {
             attempts: 0,
             repeated: false,
             http1: false,
+            processed: Processed::No,
             fresh: false,
             timings: super::Timings::default(),
             upgraded: None,
@@ -376,6 +380,9 @@ impl Call {
             // What follows is no body; only HTTP/2 has to be told that something does.
             return if version == Version::HTTP_2 { Length::Unknown } else { Length::Empty };
         }
+        if self.options.websocket.is_some() && version == Version::HTTP_2 {
+            return Length::Unknown;
+        }
         match &self.attempt.upload {
             Some(upload) => match (upload.length(), self.head().headers().contains_key(header::CONTENT_LENGTH)) {
                 (Length::Empty, true) => Length::Known(0),
@@ -396,7 +403,8 @@ impl Call {
     fn key(&self) -> Key {
         let mut key =
             Key { origin: self.origin.clone(), protocol: self.protocol(), network: self.inner.settings.network.id };
-        if key.protocol == Protocol::Auto && self.inner.pool.is_http1_only(&key) {
+        let falls_back = matches!(key.protocol, Protocol::Auto | Protocol::Http2 | Protocol::Http2WithoutAlpn);
+        if falls_back && self.inner.pool.is_http1_only(&key) {
             key.protocol = Protocol::Http1;
         }
         key
@@ -492,6 +500,20 @@ impl Call {
         let served = conn.served();
         let upgrade = self.h2c_upgrade(&conn);
         let h2c = upgrade.is_some();
+        let upgrade = match self.poll_websocket(&conn, cx) {
+            Poll::Pending => {
+                self.state = State::Opening { place, since };
+                return self.wait_for_slot(since, cx);
+            }
+            Poll::Ready(Ok(head)) => head.or(upgrade),
+            Poll::Ready(Err(Some(failed))) => return Poll::Ready(Err(failed)),
+            Poll::Ready(Err(None)) => {
+                drop(place);
+                self.http1 = true;
+                self.state = State::Slot { since };
+                return Poll::Ready(Ok(None));
+            }
+        };
         let head = upgrade.as_ref().unwrap_or_else(|| self.head());
         let cased = self.cased(head);
         let head = cased.as_ref().unwrap_or(head);
@@ -673,7 +695,8 @@ impl Call {
         let (request_id, status) = (self.flight.id(), head.status);
         self.inner.trace(|| Trace::Answered { request_id, status, took: now.saturating_duration_since(began) });
         let reused = exchange.reused;
-        let accepts = if *self.request.method() == Method::CONNECT {
+        let connects = self.options.websocket.is_some() && exchange.version == Version::HTTP_2;
+        let accepts = if connects || *self.request.method() == Method::CONNECT {
             status.is_success()
         } else {
             status == StatusCode::SWITCHING_PROTOCOLS
@@ -742,7 +765,7 @@ impl Call {
         if next.body == NextBody::Dropped {
             (self.body, self.external, self.options.once) = (Body::empty(), false, false);
         }
-        (self.http1, self.repeated, self.fresh) = (false, false, false);
+        (self.http1, self.repeated, self.fresh, self.processed) = (false, false, false, Processed::No);
         self.inner.pool.counters.redirects.fetch_add(1, Ordering::Relaxed);
         self.attempts -= 1;
         self.state = State::Begin;
@@ -817,7 +840,8 @@ impl Call {
         });
         let phase = self.phase();
         self.inner.announce();
-        let e = failed.into_error(phase, self.began.elapsed(), self.attempts, idempotent);
+        let e = failed.into_error(phase, self.began.elapsed(), self.attempts, idempotent, self.processed);
+        self.processed = e.processed();
         match self.verdict(Err(&e)) {
             Verdict::Deliver => return Some(e),
             Verdict::RetryAfter(pause) if self.can_repeat() && self.has_time(cx.now, pause) => {
@@ -868,6 +892,38 @@ impl Call {
         Some(head)
     }
 
+    /// The handshake of a WebSocket as it is made on this connection. `Err(None)`: not on this one, but over HTTP/1.
+    fn poll_websocket(
+        &self,
+        conn: &Arc<dyn Carrier>,
+        cx: &mut Cx<'_>,
+    ) -> Poll<Result<Option<Request<()>>, Option<Failed>>> {
+        let Some(offer) = &self.options.websocket else { return Poll::Ready(Ok(None)) };
+        let version = conn.version();
+        let mut head = self.head().clone();
+        if version == Version::HTTP_2 {
+            match conn.clone().poll_extended_connect(cx) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Ok(true)) => {}
+                Poll::Ready(Ok(false)) if self.pinned.is_none() && self.protocol() == Protocol::Auto => {
+                    return Poll::Ready(Err(None));
+                }
+                Poll::Ready(Ok(false)) => {
+                    let text = "the peer does not enable WebSocket over HTTP/2 (RFC 8441)";
+                    let e = Error::with(ErrorKind::Unsupported, text).in_phase(Phase::Slot);
+                    return Poll::Ready(Err(Some(Failed::error(e))));
+                }
+                Poll::Ready(Err(fault)) => {
+                    return Poll::Ready(Err(Some(Failed::unsent(fault, conn.served() > 0, conn.clone()))));
+                }
+            }
+            *head.method_mut() = Method::CONNECT;
+            head.extensions_mut().insert(h2::Protocol("websocket".to_owned()));
+        }
+        offer.add_to(head.headers_mut(), version);
+        Poll::Ready(Ok(Some(head)))
+    }
+
     /// The peer agreed to HTTP/2: the request is stream 1 of a connection on the same wire.
     fn on_upgrading(
         &mut self,
@@ -876,7 +932,7 @@ impl Call {
     ) -> Poll<Result<Option<Box<Response>>, Failed>> {
         let old = exchange.stream.carrier().clone();
         let config = connect::h2_config(&self.inner.settings);
-        let stream = match to_h2(&old, config, self.inner.pool.record.clone(), cx.now) {
+        let stream = match to_h2(&old, config, self.inner.pool.record.clone(), connect::H2_WRITE_STALL, cx.now) {
             None => {
                 // Another thread looks at the wire; that takes no time to speak of.
                 cx.wait_until(Deadline::at(cx.now + Duration::from_millis(1)));

@@ -21,7 +21,7 @@ use std::{
 };
 
 /// How long an HTTP/2 connection may take no byte: every stream on it suffers.
-const H2_WRITE_STALL: Duration = Duration::from_secs(15);
+pub(super) const H2_WRITE_STALL: Duration = Duration::from_secs(15);
 
 /// How long an HTTP/1 connection may take no byte: only its own request suffers.
 const H1_WRITE_STALL: Duration = Duration::from_secs(60);

@@ -43,6 +43,14 @@ impl Connection {
         Connection { client, conn, origin }
     }
 
+    pub(super) fn client(&self) -> &Client {
+        &self.client
+    }
+
+    pub(super) fn origin(&self) -> &Origin {
+        &self.origin
+    }
+
     pub(super) fn carrier(&self) -> &Arc<dyn Carrier> {
         &self.conn
     }

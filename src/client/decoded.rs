@@ -20,15 +20,35 @@ pub(super) struct Decoded {
     coded: Vec<u8>,
     start: usize,
     end: usize,
-    /// The coded body has ended.
-    last: bool,
-    done: bool,
+    stage: Stage,
+}
+
+/// How far the body is.
+#[derive(Debug)]
+enum Stage {
+    /// More of it may come.
+    Open,
+    /// What is in `coded` is the last.
+    Last,
+    /// Everything was read.
+    Done,
+    /// It cannot be decoded, and says so again.
+    Failed(String),
 }
 
 impl Decoded {
     pub(super) fn new(inner: Incoming, inflate: Inflate) -> Self {
-        Decoded { inner, inflate, coded: vec![0; PIECE], start: 0, end: 0, last: false, done: false }
+        Decoded { inner, inflate, coded: vec![0; PIECE], start: 0, end: 0, stage: Stage::Open }
     }
+
+    fn fail(&mut self, text: String) -> Error {
+        self.stage = Stage::Failed(text.clone());
+        undecodable(text)
+    }
+}
+
+fn undecodable(text: String) -> Error {
+    Error::with(ErrorKind::Content, text).in_phase(Phase::Body).with_processed(Processed::Yes)
 }
 
 impl Source for Decoded {
@@ -36,34 +56,40 @@ impl Source for Decoded {
         if buf.is_empty() {
             return Poll::Ready(Ok(0));
         }
-        while !self.done {
-            let step = self.inflate.step(&self.coded[self.start..self.end], buf, self.last).map_err(|e| {
-                Error::with(ErrorKind::Content, e.to_string())
-                    .with_source(e)
-                    .in_phase(Phase::Body)
-                    .with_processed(Processed::Yes)
-            })?;
+        loop {
+            let last = match &self.stage {
+                Stage::Open => false,
+                Stage::Last => true,
+                Stage::Done => return Poll::Ready(Ok(0)),
+                Stage::Failed(text) => return Poll::Ready(Err(undecodable(text.clone()))),
+            };
+            let step = match self.inflate.step(&self.coded[self.start..self.end], buf, last) {
+                Ok(step) => step,
+                Err(e) => return Poll::Ready(Err(self.fail(e.to_string()).with_source(e))),
+            };
             self.start += step.consumed;
-            self.done = step.done;
+            if step.done {
+                self.stage = Stage::Done;
+            }
             if step.produced > 0 {
                 return Poll::Ready(Ok(step.produced));
             }
-            if self.start == self.end && !self.last {
+            if self.start == self.end && !last {
                 match self.inner.poll_read(&mut self.coded, cx) {
                     Poll::Pending => return Poll::Pending,
                     Poll::Ready(n) => (self.start, self.end) = (0, n?),
                 }
-                self.last = self.end == 0;
-            } else if step.consumed == 0 && !self.done && self.last {
-                let text = "the compressed body does not end";
-                return Poll::Ready(Err(Error::with(ErrorKind::Content, text).in_phase(Phase::Body)));
+                if self.end == 0 {
+                    self.stage = Stage::Last;
+                }
+            } else if step.consumed == 0 && last && !step.done {
+                return Poll::Ready(Err(self.fail("the compressed body does not end".to_owned())));
             }
         }
-        Poll::Ready(Ok(0))
     }
 
     fn trailers(&self) -> Option<&HeaderMap> {
-        self.inner.trailers().filter(|_| self.done)
+        self.inner.trailers().filter(|_| matches!(self.stage, Stage::Done))
     }
 
     fn content_length(&self) -> Option<u64> {

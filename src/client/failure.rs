@@ -73,8 +73,15 @@ impl Failed {
         }
     }
 
-    /// The error that the program sees.
-    pub(super) fn into_error(self, phase: Phase, elapsed: Duration, attempts: u32, idempotent: bool) -> Error {
+    /// The error that the program sees; `before` is what is known of earlier attempts.
+    pub(super) fn into_error(
+        self,
+        phase: Phase,
+        elapsed: Duration,
+        attempts: u32,
+        idempotent: bool,
+        before: Processed,
+    ) -> Error {
         let Progress { written, answered } = self.progress;
         let (e, phase, processed) = match self.what {
             What::Fault(fault) => {
@@ -93,6 +100,12 @@ impl Failed {
                 let phase = (e.phase() == Phase::Build).then_some(phase);
                 (e, phase, processed)
             }
+        };
+        // What an earlier attempt may have done, this one does not undo.
+        let processed = match (before, processed) {
+            (Processed::Yes, _) | (_, Processed::Yes) => Processed::Yes,
+            (Processed::Maybe, _) | (_, Processed::Maybe) => Processed::Maybe,
+            (Processed::No, Processed::No) => Processed::No,
         };
         let mut e =
             e.with_processed(processed).with_elapsed(elapsed).with_attempts(attempts).with_bytes_written(written);

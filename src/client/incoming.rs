@@ -90,7 +90,8 @@ impl Incoming {
             None => incoming.state = State::Open { stream, upload: upload.filter(|u| !u.is_done()) },
         }
         let body = match &incoming.state {
-            _ if bodiless => Body::from_source(Box::new(incoming)),
+            // A range is one of the coded bytes (RFC 9110, section 14.2).
+            _ if bodiless || status == StatusCode::PARTIAL_CONTENT => Body::from_source(Box::new(incoming)),
             _ => decode(call, &mut headers, incoming),
         };
         Ok(Response::new(Parts {

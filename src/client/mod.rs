@@ -8,6 +8,7 @@
 //! | `connect`, `pool`, `connection` | where its connection comes from |
 //! | `retry`, `redirect`, `failure`, `hook` | what happens after an attempt |
 //! | `pending` | waiting for one request or for many |
+//! | `websocket` | a WebSocket being opened |
 //! | `response`, `incoming`, `decoded` | the answer and its body |
 //! | `url`, `auth`, `json` | what heads and bodies are made of |
 
@@ -35,6 +36,7 @@ mod settings;
 mod timeouts;
 mod upkeep;
 mod url;
+mod websocket;
 
 pub use builder::ClientBuilder;
 pub use connection::Connection;
@@ -46,6 +48,7 @@ pub use response::{Response, Timings};
 pub use retry::Retry;
 pub use settings::Protocol;
 pub use timeouts::Timeouts;
+pub use websocket::Builder as WebSocketBuilder;
 
 use crate::{
     drive::{Cause, ConnectionInfo, IntoBody, Tunnel, block_on, next_id},

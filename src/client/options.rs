@@ -6,7 +6,7 @@ use super::{
     settings::{Protocol, Settings},
     timeouts::Timeouts,
 };
-use crate::drive::Cancel;
+use crate::{drive::Cancel, proto::ws::Offer};
 use std::time::Duration;
 
 /// The options of one request: the client's, unless it said otherwise.
@@ -21,6 +21,8 @@ pub(crate) struct Options {
     pub(crate) expect: Option<Duration>,
     /// The protocol asked for by Upgrade or CONNECT.
     pub(crate) upgrade: Option<String>,
+    /// What a WebSocket offers.
+    pub(crate) websocket: Option<Box<Offer>>,
     /// The body can be sent only once.
     pub(crate) once: bool,
     /// Headers as the program wrote them and in its order, for peers that are wrong about case.
@@ -38,6 +40,7 @@ impl Options {
             cancels: settings.cancels.clone(),
             expect: None,
             upgrade: None,
+            websocket: None,
             once: false,
             written: Vec::new(),
         }

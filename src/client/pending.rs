@@ -75,6 +75,10 @@ impl Pending {
     ///
     /// As [`send`](super::RequestBuilder::send).
     pub fn wait(mut self) -> Result<Response> {
+        if let State::Moving(call) = &mut self.state {
+            // Nobody can read the answers of the others meanwhile: it must not wait for their connections.
+            call.started = false;
+        }
         block_on(Deadline::NEVER, |cx| self.poll(cx)).unwrap_or_else(|| Err(Error::new(ErrorKind::TimedOut)))
     }
 

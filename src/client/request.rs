@@ -16,6 +16,7 @@ use super::{
 use crate::{
     drive::{Body, BodyWriter, Cancel, Carrier, IntoBody, Limits, Tunnel, block_on},
     error::{Error, ErrorKind, Phase, Result},
+    proto::ws::Offer,
     time::Deadline,
 };
 use http::{HeaderMap, HeaderValue, Method, Request, header};
@@ -313,6 +314,13 @@ impl RequestBuilder {
                 Err(Error::with(ErrorKind::Handshake, text).in_phase(Phase::FirstByte).attach(response))
             }
         }
+    }
+
+    /// Makes the handshake of a WebSocket of it.
+    pub(super) fn into_websocket(mut self, options: Options, offer: Offer) -> Result<Call> {
+        self.options = options;
+        (self.options.upgrade, self.options.websocket) = (Some("websocket".to_owned()), Some(Box::new(offer)));
+        self.into_call()
     }
 
     /// Checks everything and makes the request of it.

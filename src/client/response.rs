@@ -160,6 +160,12 @@ impl Response {
         &mut self.parts.body
     }
 
+    /// Lets no more of the body be read.
+    pub(super) fn limit(mut self, max: u64) -> Self {
+        self.parts.body = std::mem::take(&mut self.parts.body).limit(max);
+        self
+    }
+
     /// Returns the body alone.
     pub fn into_body(self) -> Body {
         self.parts.body

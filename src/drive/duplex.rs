@@ -83,6 +83,11 @@ impl Duplex {
         self.touched
     }
 
+    /// Returns the same while a write may be under way, whose outcome nobody knows yet.
+    pub(super) fn touchable(&self) -> Position {
+        if self.writing.is_some() { self.sealed } else { self.touched }
+    }
+
     /// Returns how many bytes wait to be sent, those that are just being written included.
     pub(super) fn unsent(&self) -> usize {
         self.pending.len() + self.writing.unwrap_or_else(|| self.out.len() - self.at)
@@ -226,8 +231,10 @@ mod tests {
         assert_eq!(duplex.unsent(), 100);
         let (out, at) = duplex.begin_write().expect("something is framed");
         assert_eq!((out.len(), at, duplex.unsent()), (100, 0, 100));
+        // Nobody knows how much the wire will have taken, so nobody may say nothing.
+        assert_eq!((duplex.touchable(), duplex.touched(), duplex.sent()), (100, 0, 0));
         duplex.end_write(out, 60, now);
-        assert_eq!((duplex.unsent(), duplex.sent()), (40, 60));
+        assert_eq!((duplex.unsent(), duplex.touchable(), duplex.sent()), (40, 60, 60));
         // The rest, while another thread frames something.
         let (out, at) = duplex.begin_write().expect("a rest");
         assert_eq!((out.len(), at, duplex.unsent()), (100, 60, 40));

@@ -88,6 +88,13 @@ impl H1 {
         }
     }
 
+    /// A wire on which nobody speaks HTTP: its bytes are the body of exchange 1, both ways.
+    pub(super) fn raw(engine: Connection) -> Self {
+        let mut raw = H1::new(engine, Role::Client);
+        (raw.mode, raw.cycle, raw.slot) = (Mode::Tunnel, 1, Some(Box::new(Slot::new(0))));
+        raw
+    }
+
     /// Makes a server close the connection when a request does not come in time.
     pub(crate) fn with_patience(mut self, patience: Patience, now: Instant) -> Self {
         (self.patience, self.waiting) = (patience, Waiting::Begin(now));
@@ -108,6 +115,10 @@ impl H1 {
 
     fn tunnel(&mut self, input: &mut RecvBuf, wakes: &mut Wakes) {
         let Some(slot) = &mut self.slot else { return input.clear() };
+        if slot.body.is_empty() && !input.is_empty() && input.len() <= READ_AHEAD {
+            std::mem::swap(&mut slot.body, input);
+            return slot.notify_reader(wakes);
+        }
         let n = input.len().min(READ_AHEAD.saturating_sub(slot.body.len()));
         if n > 0 {
             slot.body.extend(input.take(n));
@@ -225,7 +236,8 @@ impl Protocol for H1 {
     }
 
     fn wants_keeping(&self) -> bool {
-        self.slot.is_none()
+        // Who waits without a thread has nobody else that reads.
+        self.slot.as_ref().is_none_or(|slot| slot.is_awaited())
     }
 
     fn has_incoming(&self) -> bool {

@@ -377,6 +377,10 @@ impl Exchanges for H2 {
         self.requests
     }
 
+    fn extended_connect(&self) -> Option<bool> {
+        self.engine.is_confirmed().then(|| self.engine.extended_connect())
+    }
+
     fn is_suspect(&self) -> bool {
         self.engine.is_suspect()
     }

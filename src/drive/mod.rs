@@ -25,6 +25,7 @@
 //! 7. A server's connection has a keeper besides: a waker that calls a function of the server. It is woken under the same
 //!    rules when a request waits to be accepted, when there is something to watch and nobody does, and when the connection is over.
 
+mod backoff;
 mod body;
 mod cancel;
 mod duplex;
@@ -46,6 +47,7 @@ mod upload;
 mod wait;
 mod writer;
 
+pub use backoff::Backoff;
 pub use body::{Body, IntoBody};
 pub use cancel::{Cancel, Flow};
 pub use info::{CloseReason, ConnectionInfo, ConnectionState, GoAway, Upkeep, UpkeepAction};
@@ -62,8 +64,8 @@ pub(crate) use inflate::Inflate;
 pub(crate) use keep::{Closing, Patience, Rule};
 pub(crate) use record::{Happened, Record};
 pub(crate) use shared::{Setup, Shared};
-pub(crate) use stream::{Answer, Begun, Carrier, Missing, Opening, Progress, Stream, given_up};
-pub(crate) use upgrade::{serve_h2, to_h2};
+pub(crate) use stream::{Answer, Begun, Carrier, Missing, Opening, Progress, Sent as SentPart, Stream, given_up};
+pub(crate) use upgrade::{raw, serve_h2, to_h2};
 pub(crate) use upload::{Stopped, Upload};
 pub(crate) use wait::{Waits, block_on, step_once, tell_waits};
 

@@ -103,7 +103,7 @@ pub(crate) struct Core<P> {
     pub(super) receiving: bool,
     /// Somebody wants to know whether the peer is still there, although nothing is wanted from it.
     pub(super) peeking: bool,
-    /// Somebody wanted to dispatch while the buffer was away.
+    /// Somebody wanted to dispatch while the buffer was away, or nobody has looked at what came before the beginning.
     owed: bool,
     /// The last receive filled its buffer.
     bulk: bool,
@@ -204,6 +204,7 @@ impl<P: Protocol> Shared<P> {
     /// Joins a wire and a protocol whose first bytes are already in `setup.duplex`.
     pub(crate) fn new(setup: Setup, proto: P) -> Self {
         let Setup { wire, duplex, leftover, write_stall, origin, id, now, record } = setup;
+        let owed = !leftover.is_empty();
         let core = Core {
             proto,
             duplex,
@@ -214,7 +215,7 @@ impl<P: Protocol> Shared<P> {
             asleep: None,
             receiving: false,
             peeking: false,
-            owed: false,
+            owed,
             bulk: false,
             eof: Eof::Open,
             broken: None,
@@ -361,7 +362,7 @@ impl<P: Protocol> Shared<P> {
             if core.receiving || core.over.is_some() || core.eof != Eof::Open || !wanted {
                 break;
             }
-            let sealed = core.duplex.tls.is_some();
+            let (sealed, was_broken) = (core.duplex.tls.is_some(), core.broken.is_some());
             let mut buf = std::mem::take(if sealed { &mut core.raw } else { &mut core.input });
             let room = if core.bulk { RECEIVE_BULK } else { RECEIVE };
             core.receiving = true;
@@ -392,6 +393,10 @@ impl<P: Protocol> Shared<P> {
                 }
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
+                    // Of what came between this read and the write that failed meanwhile it says nothing.
+                    if core.broken.is_some() && !was_broken {
+                        continue;
+                    }
                     if let Some(cause) = core.broken.take() {
                         core.end(cause, wakes);
                     }
@@ -607,19 +612,33 @@ impl<P: Protocol> Lead for Shared<P> {
         &*self.wire
     }
 
-    fn enlist(&self, waker: &Waker, _now: Instant) -> Part {
+    fn enlist(&self, waker: &Waker, now: Instant) -> Part {
+        let mut wakes = Wakes::new();
         let mut core = self.lock();
+        if core.owed && core.over.is_none() {
+            // What came before this connection began is looked at before the wire is: nothing more may come.
+            core.ingest(now, &mut wakes);
+            if core.over.is_some() {
+                drop(core);
+                wakes.fire();
+                self.close_wire();
+                return Part::Over;
+            }
+        }
         if core.over.is_some() {
             return Part::Over;
         }
-        match core.turn.enlist(waker) {
+        let part = match core.turn.enlist(waker) {
             Post::Lead => {
                 let (interest, deadline) = self.needs(&core);
                 core.asleep = Some((interest, deadline));
                 Part::Reader(interest, deadline)
             }
             Post::Follow => Part::Follower,
-        }
+        };
+        drop(core);
+        wakes.fire();
+        part
     }
 
     fn turn(&self, ready: Ready, now: Instant) -> bool {

@@ -101,6 +101,11 @@ impl Slot {
         leave(&mut self.writer, waker);
     }
 
+    /// Returns whether somebody waits for something to arrive who is no thread, and so does not read by itself.
+    pub(super) fn is_awaited(&self) -> bool {
+        self.reader.as_ref().is_some_and(Waker::is_hooked)
+    }
+
     /// Something arrived: the thread that waits for it is to be woken.
     pub(super) fn notify_reader(&mut self, wakes: &mut Wakes) {
         wakes.extend(self.reader.take());

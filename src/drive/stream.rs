@@ -76,6 +76,10 @@ pub(crate) trait Exchanges: Protocol {
     fn has_room(&self) -> bool;
     /// How many exchanges began.
     fn served(&self) -> u64;
+    /// Whether the peer takes an extended CONNECT; `None`: not known yet.
+    fn extended_connect(&self) -> Option<bool> {
+        Some(false)
+    }
     /// Whether it is late with an answer.
     fn is_suspect(&self) -> bool;
     /// Sends the PING that is due; `used` is when an idle connection was last used.
@@ -201,6 +205,8 @@ pub(crate) trait Carrier: Send + Sync {
     fn poll_answer(self: Arc<Self>, id: u32, cx: &mut Cx<'_>) -> Poll<Result<Answer, Fault>>;
     /// The next bytes of the body; zero is its end.
     fn poll_data(self: Arc<Self>, id: u32, buf: &mut [u8], cx: &mut Cx<'_>) -> Poll<Result<usize, Fault>>;
+    /// Moves all that arrived of the body to the end of `buf`; zero is its end.
+    fn poll_fill(self: Arc<Self>, id: u32, buf: &mut RecvBuf, cx: &mut Cx<'_>) -> Poll<Result<usize, Fault>>;
     /// Frames what fits of `data`.
     fn poll_send(self: Arc<Self>, id: u32, data: &[u8], end: End, cx: &mut Cx<'_>) -> Poll<Result<Sent, Fault>>;
     /// Ready once the wire has taken everything framed for this exchange.
@@ -223,6 +229,8 @@ pub(crate) trait Carrier: Send + Sync {
     fn drop_stream(&self, id: u32);
     /// Whether the client waits for a 100.
     fn wants_continue(&self, id: u32) -> bool;
+    /// Whether bytes of the body were received that were not taken.
+    fn has_buffered(&self, id: u32) -> bool;
     /// Whether our half of the exchange may still be sent.
     fn is_sending(&self, id: u32) -> bool;
     /// What is missing before the answer.
@@ -247,6 +255,10 @@ pub(crate) trait Carrier: Send + Sync {
     fn info(&self) -> ConnectionInfo;
     /// The connection as the waiting loop sees it.
     fn lead(self: Arc<Self>) -> Arc<dyn Lead>;
+    /// Whether the peer takes an extended CONNECT (RFC 8441); pending until its SETTINGS came.
+    fn poll_extended_connect(self: Arc<Self>, cx: &mut Cx<'_>) -> Poll<Result<bool, Fault>>;
+    /// Whether the wire has taken everything framed so far.
+    fn is_flushed(&self) -> bool;
     /// The wire, for callers with a poll loop of their own.
     #[cfg(unix)]
     fn wire(&self) -> &dyn Wire;
@@ -302,7 +314,47 @@ impl<P: Exchanges> Shared<P> {
         if let Some(slot) = core.proto.slot(id) {
             slot.end_at = end_at;
         }
+        if last == End::Last && n == data.len() && core.proto.is_tunnel(id) {
+            core.duplex.finish();
+        }
         Ok(n)
+    }
+
+    /// Takes what is there of a body by `take`, which says how much that was; zero is the end of the body.
+    fn poll_body(
+        self: Arc<Self>,
+        id: u32,
+        cx: &mut Cx<'_>,
+        take: impl FnOnce(&mut Slot) -> usize,
+    ) -> Poll<Result<usize, Fault>> {
+        let waker = cx.waker;
+        let got = self.with(cx.now, |core, wakes| {
+            // What was received and is not understood yet comes before the wire.
+            if Self::on_slot(core, id, |slot| slot.body.is_empty())? {
+                core.ingest(cx.now, wakes);
+            }
+            let got = Self::on_slot(core, id, |slot| match &slot.receiving {
+                _ if !slot.body.is_empty() => Poll::Ready(Ok(take(slot))),
+                Receiving::Failed(fault) => Poll::Ready(Err(fault.clone())),
+                Receiving::Ended => Poll::Ready(Ok(0)),
+                Receiving::Open => {
+                    slot.wait_to_read(waker);
+                    Poll::Pending
+                }
+            })?;
+            if let Poll::Ready(Ok(n @ 1..)) = got {
+                core.proto.took(id, n, &mut core.duplex.pending);
+            }
+            Ok(got)
+        });
+        match got {
+            Err(fault) => Poll::Ready(Err(fault)),
+            Ok(Poll::Ready(result)) => Poll::Ready(result),
+            Ok(Poll::Pending) => {
+                self.wait(cx);
+                Poll::Pending
+            }
+        }
     }
 
     /// Reads what is left of a body nobody wants, as far as it is there.
@@ -474,41 +526,24 @@ impl<P: Exchanges> Carrier for Shared<P> {
         if buf.is_empty() {
             return Poll::Ready(Ok(0));
         }
-        let waker = cx.waker;
-        let got = self.with(cx.now, |core, wakes| {
-            // What was received and is not understood yet comes before the wire.
-            if Self::on_slot(core, id, |slot| slot.body.is_empty())? {
-                core.ingest(cx.now, wakes);
+        self.poll_body(id, cx, |slot| {
+            let n = slot.body.len().min(buf.len());
+            buf[..n].copy_from_slice(slot.body.take(n));
+            slot.body.shrink(!matches!(slot.receiving, Receiving::Open));
+            n
+        })
+    }
+
+    fn poll_fill(self: Arc<Self>, id: u32, buf: &mut RecvBuf, cx: &mut Cx<'_>) -> Poll<Result<usize, Fault>> {
+        self.poll_body(id, cx, |slot| {
+            let n = slot.body.len();
+            if buf.is_empty() {
+                std::mem::swap(&mut slot.body, buf);
+            } else {
+                buf.extend(slot.body.take(n));
             }
-            let got = Self::on_slot(core, id, |slot| {
-                let n = slot.body.len().min(buf.len());
-                if n > 0 {
-                    buf[..n].copy_from_slice(slot.body.take(n));
-                    slot.body.shrink(!matches!(slot.receiving, Receiving::Open));
-                    return Poll::Ready(Ok(n));
-                }
-                match &slot.receiving {
-                    Receiving::Failed(fault) => Poll::Ready(Err(fault.clone())),
-                    Receiving::Ended => Poll::Ready(Ok(0)),
-                    Receiving::Open => {
-                        slot.wait_to_read(waker);
-                        Poll::Pending
-                    }
-                }
-            })?;
-            if let Poll::Ready(Ok(n @ 1..)) = got {
-                core.proto.took(id, n, &mut core.duplex.pending);
-            }
-            Ok(got)
-        });
-        match got {
-            Err(fault) => Poll::Ready(Err(fault)),
-            Ok(Poll::Ready(result)) => Poll::Ready(result),
-            Ok(Poll::Pending) => {
-                self.wait(cx);
-                Poll::Pending
-            }
-        }
+            n
+        })
     }
 
     fn poll_send(self: Arc<Self>, id: u32, data: &[u8], end: End, cx: &mut Cx<'_>) -> Poll<Result<Sent, Fault>> {
@@ -622,7 +657,7 @@ impl<P: Exchanges> Carrier for Shared<P> {
 
     fn progress(&self, id: u32) -> Progress {
         let mut core = self.lock();
-        let touched = core.duplex.touched();
+        let touched = core.duplex.touchable();
         core.proto.slot(id).map_or_else(Progress::default, |slot| Progress {
             written: touched.min(slot.end_at).saturating_sub(slot.head_at),
             answered: slot.answered,
@@ -664,6 +699,11 @@ impl<P: Exchanges> Carrier for Shared<P> {
 
     fn wants_continue(&self, id: u32) -> bool {
         self.lock().proto.wants_continue(id)
+    }
+
+    fn has_buffered(&self, id: u32) -> bool {
+        let mut core = self.lock();
+        !core.input.is_empty() || core.proto.slot(id).is_some_and(|slot| !slot.body.is_empty())
     }
 
     fn is_sending(&self, id: u32) -> bool {
@@ -762,6 +802,24 @@ impl<P: Exchanges> Carrier for Shared<P> {
 
     fn lead(self: Arc<Self>) -> Arc<dyn Lead> {
         self
+    }
+
+    fn poll_extended_connect(self: Arc<Self>, cx: &mut Cx<'_>) -> Poll<Result<bool, Fault>> {
+        let mut core = self.lock();
+        if let Some(cause) = &core.over {
+            return Poll::Ready(Err(Fault::Over(cause.clone())));
+        }
+        if let Some(enabled) = core.proto.extended_connect() {
+            return Poll::Ready(Ok(enabled));
+        }
+        core.proto.wait_to_open(cx.waker);
+        drop(core);
+        self.wait(cx);
+        Poll::Pending
+    }
+
+    fn is_flushed(&self) -> bool {
+        self.lock().duplex.unsent() == 0
     }
 
     #[cfg(unix)]
@@ -907,6 +965,11 @@ impl Stream {
         self.conn().poll_data(self.inner.id, buf, cx)
     }
 
+    /// Moves all that arrived of the body to the end of `buf`; zero is its end.
+    pub(crate) fn poll_fill(&self, buf: &mut RecvBuf, cx: &mut Cx<'_>) -> Poll<Result<usize, Fault>> {
+        self.conn().poll_fill(self.inner.id, buf, cx)
+    }
+
     /// Frames what fits of `data`.
     pub(crate) fn poll_send(&self, data: &[u8], end: End, cx: &mut Cx<'_>) -> Poll<Result<Sent, Fault>> {
         self.conn().poll_send(self.inner.id, data, end, cx)
@@ -965,6 +1028,11 @@ impl Stream {
     /// Server: looks whether the peer has given the exchange up.
     pub(crate) fn has_gone(&self) -> bool {
         self.inner.conn.has_gone(self.inner.id, Instant::now())
+    }
+
+    /// Whether bytes of the body were received that were not taken.
+    pub(crate) fn has_buffered(&self) -> bool {
+        self.inner.conn.has_buffered(self.inner.id)
     }
 
     /// Whether our half may still be sent.

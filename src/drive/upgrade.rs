@@ -1,6 +1,7 @@
-//! From HTTP/1 to HTTP/2 on the same wire: `Upgrade: h2c` (RFC 7540, section 3.2).
+//! Streams that begin otherwise than with a request of ours: `Upgrade: h2c` (RFC 7540, section 3.2), and wires as they are.
 
 use super::{
+    h1::H1,
     h2::H2,
     keep::Patience,
     next_id,
@@ -9,9 +10,13 @@ use super::{
     slot::{Sending, Slot},
     stream::{Carrier, Stream},
 };
-use crate::proto::{
-    RequestHead, Role,
-    h2::{self, Connection},
+use crate::{
+    buf::RecvBuf,
+    net::Wire,
+    proto::{
+        RequestHead, Role, h1,
+        h2::{self, Connection},
+    },
 };
 use std::{
     sync::Arc,
@@ -25,17 +30,19 @@ pub(crate) fn to_h2(
     old: &Arc<dyn Carrier>,
     config: h2::Config,
     record: Arc<Record>,
+    write_stall: Duration,
     now: Instant,
 ) -> Option<Result<Stream, h2::Violation>> {
     let detached = old.detach()?;
     let mut setup = Setup::new(detached.wire, None, detached.out, detached.input, detached.origin, next_id(), now);
-    setup.record = Some(record);
+    (setup.record, setup.write_stall) = (Some(record), write_stall);
     let engine = match Connection::upgraded(Role::Client, config, &[], now, setup.out()) {
         Ok(engine) => engine,
         Err(violation) => return Some(Err(violation)),
     };
     let mut slot = Box::new(Slot::new(0));
-    (slot.sending, slot.answered) = (Sending::Ended, false);
+    // The 101 was the first byte of the answer.
+    (slot.sending, slot.answered) = (Sending::Ended, true);
     let mut driver = H2::new(engine, Role::Client);
     driver.adopt(slot);
     let conn: Arc<dyn Carrier> = Arc::new(Shared::new(setup, driver));
@@ -64,4 +71,12 @@ pub(crate) fn serve_h2(
     let mut driver = H2::new(engine, Role::Server).with_patience(patience, now);
     driver.adopt_request(head);
     Some(Ok(Arc::new(Shared::new(setup, driver))))
+}
+
+/// Makes one stream of a whole wire, whose bytes are nobody's but the caller's.
+pub(crate) fn raw(wire: Arc<dyn Wire>, now: Instant) -> Stream {
+    let mut setup = Setup::new(wire, None, Vec::new(), RecvBuf::new(), String::new(), next_id(), now);
+    let engine = h1::Connection::new(Role::Client, h1::Config::default(), now, setup.out());
+    let conn: Arc<dyn Carrier> = Arc::new(Shared::new(setup, H1::raw(engine)));
+    Stream::new(conn, 1)
 }

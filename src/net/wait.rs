@@ -130,6 +130,11 @@ impl Waker {
         Waker { shared: Arc::new(Shared { hook: Some(Box::new(hook)), ..Shared::default() }) }
     }
 
+    /// Returns whether it belongs to no thread.
+    pub(crate) fn is_hooked(&self) -> bool {
+        self.shared.hook.is_some()
+    }
+
     /// Ends the wait of the thread, now or as soon as it begins. Never blocks.
     pub fn wake(&self) {
         if let Some(hook) = &self.shared.hook {

@@ -1,14 +1,19 @@
 //! An answer on its way out: what its head says about the body, and sending that body.
 
-use super::{date, settings::Settings};
+use super::{date, hub::Hub, later, settings::Settings};
 use crate::{
     drive::{Body, INTERNAL_ERROR, Missing, Stopped, Stream, Upload, block_on},
     error::{Error, ErrorKind, Phase, Result},
+    net::Cx,
     proto::h1::Length,
     time::Deadline,
 };
 use http::{HeaderValue, Method, Response, StatusCode, Version, header};
-use std::{task::Poll, time::Duration};
+use std::{sync::Arc, task::Poll, time::Duration};
+
+/// How long a thread waits for a client that takes nothing before it does something else. A client that reads needs less, and
+/// is served by one thread without a change.
+const MOMENT: Duration = Duration::from_millis(50);
 
 /// How the body of an answer is delimited, and whether it is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,21 +86,41 @@ impl Answer {
         Ok(Answer { stream: stream.clone(), upload, stall: settings.timeouts.write })
     }
 
-    /// Sends the rest.
+    /// Sends the rest; one whose client stands still for a moment is sent [`later`], if there is a hub for that.
     ///
     /// # Errors
     ///
     /// If the body fails, which resets the exchange, or the client is gone or takes nothing for too long.
-    pub(super) fn send(mut self) -> Result<()> {
+    pub(super) fn send(mut self, hub: Option<&Arc<Hub>>) -> Result<()> {
         if self.upload.is_done() {
             return Ok(());
         }
-        let Answer { stream, upload, stall } = &mut self;
-        let sent = block_on(Deadline::NEVER, |cx| match upload.poll(stream, cx) {
-            Poll::Ready(result) => Poll::Ready(result.map_err(|stopped| match stopped {
-                Stopped::Fault(fault) => fault.to_error().in_phase(Phase::Send),
-                Stopped::Body(e) => e,
-            })),
+        let sent = block_on(Deadline::NEVER, |cx| match (self.poll(cx), hub) {
+            (Poll::Ready(result), _) => Poll::Ready(Some(result)),
+            (Poll::Pending, None) => Poll::Pending,
+            (Poll::Pending, Some(_)) => {
+                let moves_on = Deadline::from(self.upload.moved(cx.now).checked_add(MOMENT));
+                cx.wait_until(moves_on);
+                if moves_on.has_passed(cx.now) { Poll::Ready(None) } else { Poll::Pending }
+            }
+        });
+        match (sent.flatten(), hub) {
+            (Some(result), _) => result,
+            (None, Some(hub)) => {
+                later::send(Box::new(self), hub);
+                Ok(())
+            }
+            (None, None) => Ok(()),
+        }
+    }
+
+    /// Goes as far as there is room.
+    pub(super) fn poll(&mut self, cx: &mut Cx<'_>) -> Poll<Result<()>> {
+        let Answer { stream, upload, stall } = self;
+        let failed = match upload.poll(stream, cx) {
+            Poll::Ready(Ok(())) => return Poll::Ready(Ok(())),
+            Poll::Ready(Err(Stopped::Fault(fault))) => fault.to_error().in_phase(Phase::Send),
+            Poll::Ready(Err(Stopped::Body(e))) => e,
             Poll::Pending => {
                 // A wire that takes a little at a time does not stand still, however long it takes to make room.
                 let since = match stream.missing() {
@@ -103,21 +128,16 @@ impl Answer {
                     Missing::Answer | Missing::Rest(_) => upload.moved(cx.now),
                 };
                 let until = Deadline::from(since.checked_add(*stall));
-                if until.has_passed(cx.now) {
-                    let text = format!("the client took nothing of the answer for {stall:?}");
-                    return Poll::Ready(Err(Error::with(ErrorKind::TimedOut, text).in_phase(Phase::Send)));
+                if !until.has_passed(cx.now) {
+                    cx.wait_until(until);
+                    return Poll::Pending;
                 }
-                cx.wait_until(until);
-                Poll::Pending
+                let text = format!("the client took nothing of the answer for {stall:?}");
+                Error::with(ErrorKind::TimedOut, text).in_phase(Phase::Send)
             }
-        });
-        match sent {
-            Some(Err(e)) => {
-                // The client must not take a part for the whole.
-                self.stream.reset(INTERNAL_ERROR);
-                Err(e)
-            }
-            Some(Ok(())) | None => Ok(()),
-        }
+        };
+        // The client must not take a part for the whole.
+        stream.reset(INTERNAL_ERROR);
+        Poll::Ready(Err(failed))
     }
 }

@@ -2,16 +2,22 @@
 
 use super::{
     answer::{Answer, Plan},
+    hub::Hub,
     request_body::{RequestBody, Verdict},
     settings::Settings,
 };
 use crate::{
     drive::{Body, BodyWriter, IntoBody, Limits, Stream, Tunnel},
     error::{Error, ErrorKind, Phase, Result},
-    proto::{End, RequestHead, h1::Length},
+    proto::{
+        End, RequestHead, Role,
+        h1::Length,
+        ws::{Refusal, accept},
+    },
     time::Deadline,
+    ws::{Config, WebSocket},
 };
-use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Uri, Version, header};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version, header};
 use std::{
     fmt,
     net::SocketAddr,
@@ -51,10 +57,18 @@ pub struct Exchange {
     verdict: Option<Verdict>,
     peer: Option<SocketAddr>,
     settings: Arc<Settings>,
+    /// Who sends what the client does not take at once.
+    hub: Option<Arc<Hub>>,
 }
 
 impl Exchange {
-    pub(super) fn new(stream: Stream, head: RequestHead, peer: Option<SocketAddr>, settings: &Arc<Settings>) -> Self {
+    pub(super) fn new(
+        stream: Stream,
+        head: RequestHead,
+        peer: Option<SocketAddr>,
+        settings: &Arc<Settings>,
+        hub: Option<&Arc<Hub>>,
+    ) -> Self {
         let mut exchange = Exchange {
             stream: None,
             head,
@@ -64,6 +78,7 @@ impl Exchange {
             verdict: None,
             peer,
             settings: settings.clone(),
+            hub: hub.cloned(),
         };
         if stream.has_body() {
             let verdict = Verdict::default();
@@ -166,8 +181,8 @@ impl Exchange {
 
     /// Answers with headers of the caller's. Date is added; Content-Length too, where the length is known.
     ///
-    /// Returns when the last byte is on its way, which is after everything before it was taken by the kernel: a slow client
-    /// keeps the thread. The body of the request may be the body of the answer.
+    /// Returns when the last byte is on its way; or, where a server with threads of its own serves a client that takes nothing for
+    /// a moment, once it is sure that the rest is sent when there is room. The body of the request may be the body of the answer.
     ///
     /// # Errors
     ///
@@ -185,7 +200,7 @@ impl Exchange {
         let answer = Answer::begin(self.stream()?, &head, plan, body, &self.settings)?;
         // What comes now is the answer's: nothing else can be said any more.
         let stream = self.stream.take();
-        let done = answer.send();
+        let done = answer.send(self.hub.as_ref());
         drop(stream);
         done
     }
@@ -237,6 +252,62 @@ impl Exchange {
         self.stream = None;
         self.body = Body::empty();
         Ok(Tunnel::new(stream, self.headers().clone(), Limits::default()))
+    }
+
+    /// Returns whether the request asks for a WebSocket: over HTTP/1 by Upgrade, over HTTP/2 by an extended CONNECT (RFC 8441).
+    pub fn is_websocket(&self) -> bool {
+        match self.head.version {
+            Version::HTTP_2 => self.head.protocol.as_deref() == Some("websocket"),
+            _ => {
+                let asks = |value: &HeaderValue| {
+                    value.as_bytes().split(|b| *b == b',').any(|v| v.trim_ascii().eq_ignore_ascii_case(b"websocket"))
+                };
+                self.head.method == Method::GET && self.headers().get_all(header::UPGRADE).iter().any(asks)
+            }
+        }
+    }
+
+    /// Accepts a WebSocket, with the first of `subprotocols` that the client offers. What is wrong with the handshake is answered
+    /// (400, 405, 426).
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Misuse`] if the request asks for none, which is answered with 426; [`ErrorKind::PeerViolation`] if its handshake is
+    /// not valid; as [`respond`](Self::respond), for the head.
+    pub fn websocket(self, subprotocols: &[&str]) -> Result<WebSocket> {
+        let config = self.settings.websocket.clone();
+        self.websocket_with(subprotocols, config)
+    }
+
+    /// Accepts a WebSocket as [`websocket`](Self::websocket), with settings of its own.
+    ///
+    /// # Errors
+    ///
+    /// As [`websocket`](Self::websocket).
+    pub fn websocket_with(mut self, subprotocols: &[&str], config: Config) -> Result<WebSocket> {
+        let mut request = Request::new(());
+        (*request.method_mut(), *request.version_mut()) = (self.head.method.clone(), self.head.version);
+        *request.headers_mut() = self.headers().clone();
+        let kind = if self.is_websocket() { ErrorKind::PeerViolation } else { ErrorKind::Misuse };
+        let accepted = match self.is_websocket() || self.head.version != Version::HTTP_2 {
+            true => accept(&request, subprotocols, &config.engine()),
+            false => Err(Refusal::UpgradeMissing),
+        };
+        let (head, agreed) = match accepted {
+            Ok(accepted) => accepted,
+            Err(refusal) => {
+                let answer = refusal.response().map(|()| Body::empty());
+                let text = format!("a websocket was refused: {refusal}");
+                self.respond(answer)?;
+                return Err(Error::with(kind, text));
+            }
+        };
+        let length = if self.head.version == Version::HTTP_2 { Length::Unknown } else { Length::Empty };
+        let stream = self.stream()?.clone();
+        stream.respond(&head, length, &[], End::More).map_err(|fault| fault.to_error().in_phase(Phase::Send))?;
+        self.stream = None;
+        self.body = Body::empty();
+        Ok(WebSocket::on(stream, Role::Server, agreed, config, Limits::new(self.settings.cancels.clone(), None)))
     }
 
     /// A client that waits for 100 before it sends a body that is still to be read has to hear of it before the answer.

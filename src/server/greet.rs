@@ -241,6 +241,7 @@ pub(super) fn patience(settings: &Settings) -> Patience {
 /// What the HTTP/2 engine is made with.
 pub(super) fn h2_config(settings: &Settings) -> h2::Config {
     let mut config = h2::Config::new(Role::Server);
+    config.extended_connect = true;
     config.seed = random();
     config.header_list = u32::try_from(settings.max_header_bytes).unwrap_or(u32::MAX);
     config.max_streams = settings.max_streams;

@@ -1,6 +1,6 @@
 //! What the threads of a server share, and the one that accepts connections and watches those that nobody waits on.
 
-use super::{Handler, greet::Greeting, seat::Seat, settings::Settings, workers::Workers};
+use super::{Handler, greet::Greeting, later::Waiting, seat::Seat, settings::Settings, workers::Workers};
 use crate::{
     drive::ConnectionInfo,
     error::Result,
@@ -23,12 +23,17 @@ const LISTENER: u64 = 0;
 /// How many connections are accepted before those that are there get their turn.
 const ACCEPTS: usize = 64;
 
+/// How often connections are looked at while somebody waits for the end of the server.
+const DRAIN_TICK: Duration = Duration::from_millis(20);
+
 /// What the threads of a server share.
 pub(super) struct Hub {
     pub(super) settings: Arc<Settings>,
     pub(super) handler: Arc<dyn Handler>,
     pub(super) poller: Poller,
     pub(super) workers: Workers,
+    /// Answers whose clients are slow.
+    pub(super) waiting: Waiting,
     /// Requests that were not answered to their end.
     pub(super) active: AtomicUsize,
     seats: Mutex<Seats>,
@@ -62,6 +67,7 @@ impl Hub {
             handler,
             poller: Poller::new()?,
             workers,
+            waiting: Waiting::default(),
             active: AtomicUsize::new(0),
             seats: Mutex::default(),
             draining: OnceLock::new(),
@@ -100,6 +106,7 @@ impl Hub {
         self.workers.close();
         let seats: Vec<_> = self.seats().all.values().cloned().collect();
         seats.iter().for_each(Seat::cut);
+        self.waiting.clear();
         left
     }
 
@@ -150,7 +157,7 @@ struct Front<'a> {
 impl Front<'_> {
     fn run(&mut self) -> usize {
         let hub = self.hub.clone();
-        let tick = hub.settings.timeouts.tick();
+        let mut tick = hub.settings.timeouts.tick();
         let mut events: Vec<(u64, Ready)> = Vec::new();
         let mut next_tick = Instant::now() + tick;
         let mut told = false;
@@ -166,6 +173,8 @@ impl Front<'_> {
             if let Some(Draining { until, .. }) = hub.draining.get().copied() {
                 if !std::mem::replace(&mut told, true) {
                     self.close_listener();
+                    tick = tick.min(DRAIN_TICK);
+                    next_tick = now + tick;
                     self.each_seat(|seat| if seat.carrier().is_some() { seat.stir() } else { seat.on_drain() });
                     continue;
                 }
@@ -194,6 +203,7 @@ impl Front<'_> {
             if now >= next_tick {
                 next_tick = now + tick;
                 self.each_seat(|seat| seat.on_tick(now));
+                hub.waiting.on_tick(now);
             }
         }
     }

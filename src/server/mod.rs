@@ -8,6 +8,7 @@
 //! | `greet` | from a wire to a connection: TLS, and which protocol is spoken |
 //! | `workers` | the threads that run handlers |
 //! | `serve` | running a handler; h2c; a connection on the caller's thread |
+//! | `later` | answers to slow clients |
 //! | `exchange`, `answer`, `request_body` | one request, one answer |
 //! | `file`, `conditions`, `date` | answering with files |
 //!
@@ -24,6 +25,7 @@ mod exchange;
 mod file;
 mod greet;
 mod hub;
+mod later;
 mod request_body;
 mod seat;
 mod serve;
@@ -41,6 +43,7 @@ use crate::{
     error::{Error, ErrorKind, Result},
     net::{Listener, Wire},
     time::Deadline,
+    ws,
 };
 use http::Version;
 use hub::Hub;
@@ -234,6 +237,13 @@ impl Server {
         address.ok_or_else(|| Error::with(ErrorKind::Misuse, "the server listens at no address"))
     }
 
+    /// Sets limits, heartbeat and compression of every WebSocket accepted.
+    #[must_use]
+    pub fn websocket_config(mut self, config: ws::Config) -> Self {
+        self.settings.websocket = config;
+        self
+    }
+
     /// Makes `serve` stop and return once the token is cancelled: nothing more is accepted, and what is in flight has the time
     /// of [`grace`](Self::grace).
     pub fn cancel_on(mut self, cancel: &Cancel) -> Self {
@@ -333,6 +343,11 @@ impl ServerHandle {
     /// Returns `http://127.0.0.1:PORT`, `https` with TLS, and the path: for tests.
     pub fn url(&self, path: &str) -> String {
         format!("{}://{}{path}", self.scheme, self.address)
+    }
+
+    /// Returns the same as a URL of a WebSocket: `ws://…`, or `wss://…` with TLS.
+    pub fn ws_url(&self, path: &str) -> String {
+        self.url(path).replacen("http", "ws", 1)
     }
 
     /// Returns its connections, one row each, in the order in which they were made.

@@ -35,6 +35,9 @@ const AT_ONCE: usize = 32;
 const LINGER: Duration = Duration::from_secs(5);
 const LINGER_SILENT: Duration = Duration::from_secs(2);
 
+/// The same while the server shuts down, and somebody waits for that.
+const LINGER_BRIEFLY: Duration = Duration::from_millis(100);
+
 /// How long after the first GOAWAY the second one says which streams were the last: more than most round trips.
 const LAST_CALL: Duration = Duration::from_millis(500);
 
@@ -83,11 +86,11 @@ struct Ending {
 
 impl Ending {
     /// Notes what happened; returns whether there is time for more.
-    fn goes_on(&mut self, closing: Closing, forgot: Forgot, now: Instant) -> bool {
+    fn goes_on(&mut self, closing: Closing, forgot: Forgot, silence: Duration, now: Instant) -> bool {
         if closing == Closing::Lingering && !std::mem::replace(&mut self.flushed, true) {
-            (self.until, self.silent) = (now + LINGER, now + LINGER_SILENT);
+            (self.until, self.silent) = (now + LINGER, now + silence);
         } else if self.flushed && forgot == Forgot::Some {
-            self.silent = now + LINGER_SILENT;
+            self.silent = now + silence;
         }
         now < self.until.min(self.silent)
     }
@@ -296,8 +299,9 @@ impl Seat {
             Closing::Flushing | Closing::Lingering => self.forget(),
             Closing::Done | Closing::Open => return self.leave(),
         };
+        let silence = if self.hub.drains_for().is_some() { LINGER_BRIEFLY } else { LINGER_SILENT };
         let goes_on = match &mut *lock(&self.state) {
-            State::Ending(ending) => ending.goes_on(closing, forgot, now),
+            State::Ending(ending) => ending.goes_on(closing, forgot, silence, now),
             State::Greeting(_) | State::Handshaking | State::Open(_) | State::Gone => false,
         };
         let interest = match (closing, forgot) {

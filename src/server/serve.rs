@@ -42,7 +42,8 @@ impl Work {
 impl Job for Work {
     fn run(self: Box<Self>) {
         let Work { stream, head, peer, hub } = *self;
-        handle(&*hub.handler, stream, head, peer, &hub.settings);
+        let exchange = Exchange::new(stream, head, peer, &hub.settings, Some(&hub));
+        handle(&*hub.handler, exchange, &hub.settings);
     }
 
     fn refuse(self: Box<Self>) {
@@ -58,14 +59,7 @@ impl Job for Work {
 }
 
 /// Runs the handler. Whatever it leaves undone is done by what it drops.
-fn handle(
-    handler: &dyn Handler,
-    stream: Stream,
-    head: RequestHead,
-    peer: Option<SocketAddr>,
-    settings: &Arc<Settings>,
-) {
-    let exchange = Exchange::new(stream, head, peer, settings);
+fn handle(handler: &dyn Handler, exchange: Exchange, settings: &Settings) {
     if exchange.declared().is_some_and(|len| len > settings.max_body) {
         return exchange.refuse(StatusCode::PAYLOAD_TOO_LARGE);
     }
@@ -141,7 +135,9 @@ pub(super) fn serve_wire(wire: Arc<dyn Wire>, handler: &dyn Handler, settings: &
         let accepted = block_on(Deadline::NEVER, |cx| carrier.clone().poll_accept(cx)).flatten();
         let Some((stream, head)) = accepted else { break };
         match upgrade(&carrier, stream, head, settings, Instant::now()) {
-            Upgrade::None(stream, head) => handle(handler, stream, head, peer, settings),
+            Upgrade::None(stream, head) => {
+                handle(handler, Exchange::new(stream, head, peer, settings, None), settings);
+            }
             Upgrade::Done(new) => {
                 carrier = new;
                 carrier.keep(keeper.clone());

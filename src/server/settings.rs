@@ -1,8 +1,8 @@
 //! What a server was told.
 
-use crate::drive::Cancel;
 #[cfg(feature = "tls")]
 use crate::net::TlsServer;
+use crate::{drive::Cancel, ws};
 use http::Version;
 use std::time::Duration;
 
@@ -108,6 +108,7 @@ pub(super) struct Settings {
     pub(super) queue: usize,
     pub(super) grace: Duration,
     pub(super) cancels: Vec<Cancel>,
+    pub(super) websocket: ws::Config,
     /// The one version that is served.
     pub(super) only: Option<Version>,
     #[cfg(feature = "tls")]
@@ -129,6 +130,7 @@ impl Default for Settings {
             queue: 1024,
             grace: Duration::from_secs(5),
             cancels: Vec::new(),
+            websocket: ws::Config::default(),
             only: None,
             #[cfg(feature = "tls")]
             tls: None,

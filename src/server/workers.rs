@@ -97,6 +97,17 @@ impl Workers {
         self.pool.announce(state);
     }
 
+    /// Has a job done, however many wait: the rest of one that was begun, of which each exchange has at most one.
+    pub(super) fn submit_always(&self, job: Box<dyn Job>) {
+        let mut state = self.pool.lock();
+        if state.closed {
+            drop(state);
+            return job.refuse();
+        }
+        state.jobs.push_back(job);
+        self.pool.announce(state);
+    }
+
     /// Has a job done before the others, however many wait: a short one, of which each connection has at most one.
     pub(super) fn submit_first(&self, job: Box<dyn Job>) {
         let mut state = self.pool.lock();

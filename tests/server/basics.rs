@@ -53,9 +53,11 @@ fn handle(mut exchange: Exchange) -> Result<()> {
             std::thread::spawn(move || exchange.reply(200, "from another thread"));
             Ok(())
         }
-        "/upgrade" => {
+        "/upgrade" | "" => {
             let mut headers = HeaderMap::new();
-            headers.insert("upgrade", "echo".parse().unwrap());
+            if exchange.method() != http::Method::CONNECT {
+                headers.insert("upgrade", "echo".parse().unwrap());
+            }
             let mut tunnel = exchange.upgrade(headers)?;
             let mut buf = [0; 100];
             loop {
@@ -269,6 +271,11 @@ fn upgrades_and_connect() {
     assert_eq!(upgraded.take(5), b"early");
     assert_eq!(upgraded.send("late").take(4), b"late");
     assert!(upgraded.finish().is_closed());
+    let mut connects = raw(&server);
+    let head = connects.send("CONNECT there:80 HTTP/1.1\r\nHost: there:80\r\n\r\n").head();
+    assert_eq!((head.status(), head.get("content-length"), head.get("connection")), (200, None, None));
+    assert_eq!(connects.send("through").take(7), b"through");
+    drop(connects);
     let mut plain = raw(&server);
     assert_eq!(plain.send(get("/upgrade")).answer().status(), 500, "nobody asked for an upgrade");
 }

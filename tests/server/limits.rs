@@ -3,6 +3,7 @@
 use crate::raw::Raw;
 use bowline::{Exchange, Result, Server, ServerHandle, ServerTimeouts};
 use std::{
+    io::Write,
     sync::{Arc, Barrier, mpsc},
     time::{Duration, Instant},
 };
@@ -245,16 +246,59 @@ fn stalled_clients_keep_workers_from_nobody() {
 
 #[test]
 fn the_write_stall_ends_a_client_that_takes_nothing() {
-    let timeouts = ServerTimeouts::default().write(Duration::from_millis(100));
+    let timeouts = ServerTimeouts::default().write(Duration::from_millis(300));
     let (told, errors) = mpsc::channel();
     let server = bind().timeouts(timeouts).spawn(move |exchange: Exchange| {
-        let done = exchange.reply(200, vec![7; 64 << 20]);
+        if exchange.path() == "/reply" {
+            return exchange.reply(200, vec![7; 64 << 20]);
+        }
+        let (_, mut writer) = exchange.respond_streaming(bowline::http::Response::new(()))?;
+        let done = (0..64).try_for_each(|_| writer.write_all(&[7; 1 << 20])).map_err(bowline::Error::from);
         told.send(done.as_ref().err().map(bowline::Error::kind)).unwrap();
         done
     });
     let server = server.unwrap();
-    let mut raw = raw(&server);
-    raw.send(post(0));
-    assert_eq!(errors.recv_timeout(crate::raw::LONG).unwrap(), Some(bowline::ErrorKind::TimedOut));
-    assert!(raw.rest().len() < 64 << 20);
+    for path in ["/reply", "/stream"] {
+        let mut raw = raw(&server);
+        raw.send(format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n"));
+        if path == "/stream" {
+            assert_eq!(errors.recv_timeout(crate::raw::LONG).unwrap(), Some(bowline::ErrorKind::TimedOut));
+        } else {
+            // The first bytes are there, so the connection is in the table; when it no longer is, it is over.
+            raw.take(1);
+            let began = Instant::now();
+            while !server.connections().is_empty() {
+                assert!(began.elapsed() < crate::raw::LONG);
+                std::thread::yield_now();
+            }
+        }
+        assert!(raw.rest().len() < 64 << 20, "{path}");
+    }
+}
+
+#[test]
+fn slow_clients_get_everything_without_a_thread() {
+    let server = bind().workers(1).max_body(1 << 30).spawn(|mut exchange: Exchange| {
+        if exchange.path() == "/large" {
+            return exchange.reply(200, vec![7; 8 << 20]);
+        }
+        let body = exchange.take_body();
+        exchange.reply(200, body)
+    });
+    let server = server.unwrap();
+    let mut slow: Vec<Raw> = (0..40).map(|_| raw(&server)).collect();
+    for (n, raw) in slow.iter_mut().enumerate() {
+        raw.send(if n % 2 == 0 { "GET /large HTTP/1.1\r\nHost: x\r\n\r\n".to_owned() } else { post(10) + "01234" });
+    }
+    for _ in 0..10 {
+        assert_eq!(raw(&server).send(post(1) + "a").answer().text(), "a");
+    }
+    for (n, raw) in slow.iter_mut().enumerate() {
+        if n % 2 == 0 {
+            assert_eq!(raw.answer().body.len(), 8 << 20);
+        } else {
+            assert_eq!(raw.send("56789").answer().text(), "0123456789");
+        }
+        assert_eq!(raw.send(post(1) + "b").answer().text(), "b");
+    }
 }

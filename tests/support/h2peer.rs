@@ -7,6 +7,7 @@
 #![allow(dead_code)] // Each test file uses its part.
 
 use std::{
+    collections::BTreeMap,
     io::{self, Read, Write},
     net::{SocketAddr, TcpListener, TcpStream},
     sync::mpsc::{self, Receiver, RecvTimeoutError},
@@ -361,6 +362,21 @@ impl Link {
             body.extend(frame.payload);
         }
         (head.stream, body)
+    }
+
+    /// The next `n` requests, by stream, with their bodies, which may come in turns.
+    pub fn requests(&mut self, n: usize) -> BTreeMap<u32, Vec<u8>> {
+        let (mut bodies, mut ended) = (BTreeMap::<u32, Vec<u8>>::new(), 0);
+        while ended < n {
+            let frame = self.next();
+            match frame.kind {
+                HEADERS => assert!(bodies.insert(frame.stream, Vec::new()).is_none(), "trailers: {frame:?}"),
+                DATA => bodies.get_mut(&frame.stream).expect("a head comes first").extend(&frame.payload),
+                _ => assert!(is_bookkeeping(&frame), "expected requests: {frame:?}"),
+            }
+            ended += usize::from(frame.ends());
+        }
+        bodies
     }
 
     /// Reads until the end of the connection and returns the frames before it that are no bookkeeping.

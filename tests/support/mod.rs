@@ -4,9 +4,6 @@
 
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
-#[cfg(feature = "tls")]
-pub mod tls;
-
 use bowline::{Client, ClientBuilder};
 use std::{
     any::Any,

@@ -4,7 +4,7 @@
 pub mod certs;
 
 use super::Conn;
-use certs::Identity;
+pub use certs::{Authority, Identity};
 use rustls::{
     ServerConfig, ServerConnection, StreamOwned,
     crypto::ring,

@@ -44,6 +44,8 @@ pub struct Proxy {
     bypass: Bypass,
     /// What is wrong with the settings; said when they are used.
     mistake: Option<Arc<str>>,
+    /// Also for targets in the clear, of which it could take the requests itself.
+    always_tunnels: bool,
 }
 
 /// How a target is reached.
@@ -79,7 +81,8 @@ impl Proxy {
     /// `https://` without the feature `tls`.
     pub fn new(url: impl AsRef<str>) -> Result<Self> {
         let server = Arc::new(ProxyServer::parse(url.as_ref())?);
-        Ok(Proxy { http: Some(server.clone()), https: Some(server), bypass: Bypass::default(), mistake: None })
+        let bypass = Bypass::default();
+        Ok(Proxy { http: Some(server.clone()), https: Some(server), bypass, mistake: None, always_tunnels: false })
     }
 
     /// Returns the proxies of the environment, or `None` if it names none: what a client uses by default.
@@ -121,7 +124,7 @@ impl Proxy {
             // Other programs read this variable too, and may understand more.
             let _ = bypass.add(entry);
         }
-        Some(Proxy { http, https, bypass, mistake })
+        Some(Proxy { http, https, bypass, mistake, always_tunnels: false })
     }
 
     /// Adds hosts, domains and networks that are reached without it.
@@ -151,6 +154,11 @@ impl Proxy {
         }
     }
 
+    /// Returns the same proxy asked for a tunnel whatever the target: for WebSockets (RFC 6455, section 4.1).
+    pub(crate) fn tunnelling(&self) -> Self {
+        Proxy { always_tunnels: true, ..self.clone() }
+    }
+
     /// Returns how `target` is reached.
     ///
     /// # Errors
@@ -164,7 +172,9 @@ impl Proxy {
         let secure = target.scheme == "https";
         Ok(match if secure { &self.https } else { &self.http } {
             None => Route::Direct,
-            Some(proxy) if secure || proxy.scheme == Scheme::Socks5 => Route::Tunnel(proxy.clone()),
+            Some(proxy) if secure || self.always_tunnels || proxy.scheme == Scheme::Socks5 => {
+                Route::Tunnel(proxy.clone())
+            }
             Some(proxy) => Route::Absolute(proxy.clone()),
         })
     }

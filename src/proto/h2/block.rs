@@ -194,6 +194,7 @@ impl Connection {
         let status = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
         compose::response(status, &HeaderMap::new(), &mut self.encoder, place, out);
         self.replies += out.len() - before;
+        self.remember_end(stream);
         if end == End::More {
             // The answer is complete, the rest of the request is not needed (RFC 9113, section 8.1).
             self.send_reset(stream, ErrorCode::NO_ERROR, out);
@@ -239,6 +240,10 @@ impl Connection {
         }
         let (recv, _) = live.recv.on(Arrival::Headers(End::More), stream)?;
         (live.recv, live.recv_left) = (recv, left);
+        if !head.status.is_success() {
+            // CONNECT that was refused is a request like any other: its answer may have trailers.
+            live.asked = Asked::Other;
+        }
         self.guard.useful += 1;
         self.await_end(stream, end);
         Ok(self.give(Event::Answer { stream, head }))
@@ -261,6 +266,9 @@ impl Connection {
         let Some(live) = self.streams.live(stream) else { return Ok(Progress::Moved) };
         if let Err(violation) = live.recv.on(Arrival::Headers(end), stream) {
             return self.violate(now, stream, violation, out);
+        }
+        if live.asked == Asked::Connect {
+            return self.violate(now, stream, Violation::TrailersInTunnel { stream }, out);
         }
         let left = live.recv_left.unwrap_or(0);
         let trailers = match decoded {

@@ -79,7 +79,7 @@ pub struct Connection {
     pub(super) goaway_out: Option<u32>,
     /// Streams we reset.
     pub(super) ours: VecDeque<u32>,
-    /// Server: streams that came to their end.
+    /// Server: streams that came to their end, by END_STREAM or because the peer reset them.
     pub(super) ended: VecDeque<u32>,
     pub(super) guard: Guard,
     pub(super) liveness: Liveness,
@@ -365,9 +365,21 @@ impl Connection {
     pub(super) fn finish(&mut self, id: u32) {
         let Some(stream) = self.streams.live(id) else { return };
         (stream.recv, stream.send) = (RecvHalf::Ended, SendHalf::Ended);
+        let waits = stream.blocked == Blocked::Connection;
         self.active -= 1;
         if stream.unread == 0 {
             self.streams.remove(id);
+        }
+        if waits {
+            // It would stay there for as long as the peer keeps the window of the connection shut.
+            self.blocked.retain(|waiting| *waiting != id);
+        }
+    }
+
+    /// Server: remembers that a stream was used, which tells a frame after its end from an id that was skipped.
+    pub(super) fn remember_end(&mut self, id: u32) {
+        if self.role == Role::Server {
+            remember(&mut self.ended, id);
         }
     }
 
@@ -380,9 +392,7 @@ impl Connection {
                 if stream.unread == 0 {
                     self.streams.remove(id);
                 }
-                if self.role == Role::Server {
-                    remember(&mut self.ended, id);
-                }
+                self.remember_end(id);
             }
             _ => {}
         }

@@ -35,6 +35,7 @@ impl Connection {
         let Some(live) = self.streams.live(stream) else { return Ok(Progress::Moved) };
         let answered = self.role == Role::Client && live.recv == RecvHalf::Ended && live.send != SendHalf::Ended;
         self.finish(stream);
+        self.remember_end(stream);
         if answered && code == ErrorCode::NO_ERROR {
             return Ok(self.give(Event::StopSending { stream }));
         }

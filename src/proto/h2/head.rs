@@ -203,33 +203,38 @@ impl<'s> Collector<'s> {
 
     /// CONNECT has `:authority` and nothing else (RFC 9113, section 8.5).
     fn connect_target(&self) -> Result<Uri, Malformed> {
-        match (self.scheme, self.path, self.text(self.authority)) {
-            (None, None, Some(authority)) => {
-                check_authority(authority)?;
-                let text = std::str::from_utf8(authority).map_err(|_| Malformed::Target)?;
-                text.parse::<uri::Authority>().map(Uri::from).map_err(|_| Malformed::Target)
+        let (None, None, Some(authority)) = (self.scheme, self.path, self.text(self.authority)) else {
+            return Err(Malformed::ConnectForm);
+        };
+        self.check_hosts(Some(authority), b"")?;
+        check_authority(authority)?;
+        let text = std::str::from_utf8(authority).map_err(|_| Malformed::Target)?;
+        match text.parse::<uri::Authority>() {
+            // A server must refuse an empty or invalid port (RFC 9110, section 9.3.6).
+            Ok(authority) if authority.port_u16().is_some() && !authority.host().is_empty() => Ok(Uri::from(authority)),
+            Ok(_) | Err(_) => Err(Malformed::Target),
+        }
+    }
+
+    /// Holds Host, if there is one, against `:authority`, if there is that; returns whichever says where to (RFC 9113, section
+    /// 8.3.1).
+    fn check_hosts<'a>(&'a self, authority: Option<&'a [u8]>, scheme: &[u8]) -> Result<Option<&'a [u8]>, Malformed> {
+        let host = if self.host { self.fields.get("host") } else { None };
+        if self.host && self.fields.get_all("host").count() > 1 {
+            return Err(Malformed::AuthorityMismatch);
+        }
+        match (authority, host) {
+            (Some(authority), Some(host)) if !bare(authority, scheme).eq_ignore_ascii_case(bare(host, scheme)) => {
+                Err(Malformed::AuthorityMismatch)
             }
-            _ => Err(Malformed::ConnectForm),
+            (authority, host) => Ok(authority.or(host)),
         }
     }
 
     fn target(&self, method: &Method) -> Result<Uri, Malformed> {
         let scheme = self.text(self.scheme).ok_or(Malformed::PseudoMissing)?;
         let path = self.text(self.path).ok_or(Malformed::PseudoMissing)?;
-        let host = if self.host { self.fields.get("host") } else { None };
-        let authority = match (self.text(self.authority), host) {
-            (None, None) => None,
-            (Some(authority), None) | (None, Some(authority)) => Some(authority),
-            (Some(authority), Some(host)) => {
-                if !bare(authority, scheme).eq_ignore_ascii_case(bare(host, scheme)) {
-                    return Err(Malformed::AuthorityMismatch);
-                }
-                Some(authority)
-            }
-        };
-        if self.host && self.fields.get_all("host").count() > 1 {
-            return Err(Malformed::AuthorityMismatch);
-        }
+        let authority = self.check_hosts(self.text(self.authority), scheme)?;
         authority.map_or(Ok(()), check_authority)?;
         // What follows a # would be dropped by the parser.
         let asterisk = path == b"*" && method == Method::OPTIONS;

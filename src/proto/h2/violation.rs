@@ -189,6 +189,11 @@ pub enum Violation {
         /// The most allowed.
         limit: u16,
     },
+    /// Trailers on a stream that CONNECT made a tunnel (section 8.5).
+    TrailersInTunnel {
+        /// The stream.
+        stream: u32,
+    },
     /// Trailers without END_STREAM (section 8.1).
     TrailersWithoutEnd {
         /// The stream.
@@ -323,6 +328,7 @@ impl Violation {
             | Self::SettingsAckUnexpected
             | Self::StreamIdEven { .. }
             | Self::StreamIdNotNew { .. }
+            | Self::TrailersInTunnel { .. }
             | Self::TrailersWithoutEnd { .. } => ErrorCode::PROTOCOL_ERROR,
         }
     }
@@ -388,6 +394,7 @@ impl fmt::Display for Violation {
             Self::TooManyInformational { stream, limit } => {
                 write!(f, "stream {stream}: more than {limit} informational responses")
             }
+            Self::TrailersInTunnel { stream } => write!(f, "stream {stream}: trailers in a tunnel"),
             Self::TrailersWithoutEnd { stream } => write!(f, "stream {stream}: trailers without END_STREAM"),
             Self::Truncated { bytes: 0, streams } => write!(f, "the peer left with {streams} streams open"),
             Self::Truncated { bytes, streams } => {

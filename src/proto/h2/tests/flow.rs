@@ -232,6 +232,24 @@ fn the_window_of_the_connection_wakes_whoever_waits_for_it() {
     assert_eq!(bench.feed(&update(0, 1)), Ok(vec![writable(streams[2]), writable(streams[0])]));
 }
 
+/// A peer that never opens the window of the connection does not make the queue of those that wait for it grow.
+#[test]
+fn streams_that_are_over_wait_no_more() {
+    let mut bench = Bench::greeted(Role::Server, Config::new(Role::Server), &[]);
+    bench.feed(&get(1, END_STREAM)).unwrap();
+    bench.engine.respond(1, &response(200, &[]), End::More, &mut bench.out).unwrap();
+    assert_eq!(bench.engine.send_data(1, &[7; 65_536], End::More, &mut bench.out), Ok(65_535));
+    for stream in (3..400).step_by(4) {
+        bench.feed(&[get(stream, END_STREAM), get(stream + 2, END_STREAM)].concat()).unwrap();
+        bench.engine.respond(stream, &response(200, &[]), End::More, &mut bench.out).unwrap();
+        assert_eq!(bench.engine.send_data(stream, b"abc", End::More, &mut bench.out), Ok(0));
+        bench.feed(&rst(stream, ErrorCode::CANCEL)).unwrap();
+        // What comes to its end pays for the reset.
+        bench.engine.respond(stream + 2, &response(204, &[]), End::Last, &mut bench.out).unwrap();
+    }
+    assert!(bench.engine.blocked.len() <= 1, "{} wait", bench.engine.blocked.len());
+}
+
 #[test]
 fn frames_are_as_long_as_the_peer_takes() {
     for (n, lengths) in [(16_383, vec![16_383]), (16_384, vec![16_384]), (16_385, vec![16_384, 1])] {

@@ -22,7 +22,7 @@ fn pseudo_header_fields_of_requests() {
     let connect = (":method", "CONNECT");
     let ws = (":protocol", "websocket");
     #[rustfmt::skip]
-    let table: [(&str, &str, Fields<'_>, Option<Malformed>); 47] = [
+    let table: [(&str, &str, Fields<'_>, Option<Malformed>); 52] = [
         ("8.3.1", "the usual", &[m, s, a, p], None),
         ("8.3.1", "any order", &[p, a, s, m], None),
         ("8.3.1", "without authority", &[m, s, p], None),
@@ -62,6 +62,11 @@ fn pseudo_header_fields_of_requests() {
         ("8.3.1", "a scheme with a path", &[m, (":scheme", "http://b/"), a, p], Some(M::Target)),
         ("8.5", "CONNECT", &[connect, (":authority", "a:1")], None),
         ("8.5", "CONNECT without authority", &[connect], Some(M::ConnectForm)),
+        ("9110 9.3.6", "CONNECT without a port", &[connect, a], Some(M::Target)),
+        ("9110 9.3.6", "CONNECT with an empty port", &[connect, (":authority", "a:")], Some(M::Target)),
+        ("9110 9.3.6", "CONNECT with a port above the last", &[connect, (":authority", "a:65536")], Some(M::Target)),
+        ("8.3.1", "CONNECT with the same Host", &[connect, (":authority", "a:1"), ("host", "a:1")], None),
+        ("8.3.1", "CONNECT with another Host", &[connect, (":authority", "a:1"), ("host", "b:1")], Some(M::AuthorityMismatch)),
         ("8.5", "CONNECT with a scheme", &[connect, s, a], Some(M::ConnectForm)),
         ("8.5", "CONNECT with a path", &[connect, a, p], Some(M::ConnectForm)),
         ("8.5", "CONNECT with user information", &[connect, (":authority", "u@a:1")], Some(M::AuthorityUserinfo)),
@@ -307,6 +312,30 @@ fn answers_without_a_body() {
     };
     let tunnel = [headers(1, 0, &[(":status", "200"), ("content-length", "5")]), data(1, 0, b"any length")].concat();
     check(&row("9110 9.3.6", "a tunnel", Client, tunnel, Answered(vec![])), connect);
+}
+
+/// A tunnel has DATA and nothing else (RFC 9113, section 8.5).
+#[test]
+fn trailers_in_a_tunnel() {
+    let connect = |role| {
+        let mut bench = Bench::greeted(role, Config::new(role), &[]);
+        match role {
+            Client => drop(bench.open("CONNECT", End::More)),
+            Server => drop(bench.feed(&headers(1, 0, &[(":method", "CONNECT"), (":authority", "a:1")])).unwrap()),
+        }
+        bench.out.clear();
+        bench
+    };
+    let trailers = headers(1, END_STREAM, &[("x", "y")]);
+    let lost = Lost(1, Violation::TrailersInTunnel { stream: 1 });
+    check(&row("8.5", "of a client", Server, trailers.clone(), lost.clone()), connect);
+    check(
+        &row("8.5", "of a client, behind data", Server, [data(1, 0, b"x"), trailers.clone()].concat(), lost.clone()),
+        connect,
+    );
+    check(&row("8.5", "of a server", Client, [ok(1, 0), trailers.clone()].concat(), lost), connect);
+    let refused = [headers(1, 0, &[(":status", "403")]), trailers].concat();
+    check(&row("8.5", "an answer that opens no tunnel may have them", Client, refused, Answered(vec![])), connect);
 }
 
 #[test]

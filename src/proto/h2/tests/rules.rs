@@ -492,6 +492,7 @@ fn ids_of_streams() {
             Over(Violation::StreamIdNotNew { stream: 13, last: 15 }),
         ),
         row("5.1.1", "ids may be skipped", Server, get(99, 0), nothing()),
+        row("5.1", "HEADERS after RST_STREAM", Server, get(9, 0), Answered(rst(9, ErrorCode::STREAM_CLOSED))),
         row("5.1", "DATA after RST_STREAM", Server, data(9, 0, b"x"), Answered(rst(9, ErrorCode::STREAM_CLOSED))),
         row("5.1", "HEADERS on an idle stream", Client, ok(13, 0), idle(Kind::Headers, 13)),
         row("5.1.1", "HEADERS on an even stream", Client, ok(2, 0), idle(Kind::Headers, 2)),

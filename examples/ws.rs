@@ -1,0 +1,136 @@
+//! Talks to a WebSocket: `ws wss://example.org/chat`, or returns what comes: `ws --echo URL`.
+//!
+//! Lines of standard input are sent as texts; what arrives is printed, binary messages as their length. At the end of the input it
+//! closes. It ends with 0 if both sides closed. The options are in `support/ws_args.rs`.
+
+#[path = "support/words.rs"]
+mod words;
+#[path = "support/ws_args.rs"]
+mod ws_args;
+
+use bowline::{
+    Client, Protocol, Recv, Result,
+    ws::{CloseCode, Config, MessageRef, WebSocket, WsReceiver},
+};
+use std::{
+    io::{self, BufRead, Write},
+    process::ExitCode,
+    thread,
+    time::Duration,
+};
+use ws_args::{WS_USAGE, Ws};
+
+/// How long a wait is where no limit was asked for.
+const LONG: Duration = Duration::from_secs(365 * 24 * 3600);
+
+fn main() -> ExitCode {
+    let options = match Ws::parse(std::env::args().skip(1)) {
+        Ok(options) => options,
+        Err(usage) => {
+            eprintln!("ws: {usage}\n{WS_USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    let ended = open(&options).and_then(|socket| match options.echo {
+        true => echo(socket, options.timeout.unwrap_or(LONG)),
+        false => talk(socket, options.timeout.unwrap_or(LONG)),
+    });
+    match ended {
+        Ok(code) => code,
+        Err(e) => {
+            eprintln!("ws: {e}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Connects as the options say.
+fn open(options: &Ws) -> Result<WebSocket> {
+    let client = Client::builder();
+    #[cfg(feature = "tls")]
+    let client = match &options.cacert {
+        Some(path) => client.tls(bowline::Tls::new().add_root_pem(&std::fs::read(path)?)),
+        None => client,
+    };
+    let mut builder = client.build()?.websocket(&options.url).config(config(options)?);
+    if options.http2 {
+        builder = builder.protocol(Protocol::Http2);
+    }
+    if let Some(timeout) = options.timeout {
+        builder = builder.timeout(timeout);
+    }
+    for (name, value) in &options.headers {
+        builder = builder.header(name, value);
+    }
+    builder.connect()
+}
+
+#[cfg(feature = "deflate")]
+fn config(options: &Ws) -> Result<Config> {
+    let config = Config::default();
+    Ok(if options.deflate { config.deflate(0) } else { config })
+}
+
+#[cfg(not(feature = "deflate"))]
+fn config(options: &Ws) -> Result<Config> {
+    if options.deflate {
+        Err(bowline::Error::other("built without the feature `deflate`"))
+    } else {
+        Ok(Config::default())
+    }
+}
+
+/// Returns every message until the peer closes.
+fn echo(mut socket: WebSocket, timeout: Duration) -> Result<ExitCode> {
+    loop {
+        let message = match socket.recv_timeout(timeout)? {
+            Recv::Item(message) => message,
+            Recv::TimedOut => return Ok(silent(timeout)),
+            Recv::Ended => return Ok(ExitCode::SUCCESS),
+        };
+        socket.send(&message)?;
+    }
+}
+
+/// Sends lines from one thread and prints what arrives from the other.
+fn talk(socket: WebSocket, timeout: Duration) -> Result<ExitCode> {
+    let (sender, mut receiver) = socket.split();
+    thread::spawn(move || -> Result<()> {
+        for line in io::stdin().lock().lines() {
+            sender.send(&line?)?;
+        }
+        sender.close(CloseCode::NORMAL, "")
+    });
+    loop {
+        match receiver.recv_timeout(timeout)? {
+            Recv::Item(message) => print(MessageRef::from(&message))?,
+            Recv::TimedOut => return Ok(silent(timeout)),
+            Recv::Ended => return Ok(ended(&receiver)),
+        }
+    }
+}
+
+fn print(message: MessageRef<'_>) -> Result<()> {
+    let mut out = io::stdout().lock();
+    match message {
+        MessageRef::Text(text) => writeln!(out, "{text}")?,
+        MessageRef::Binary(bytes) => writeln!(out, "({} bytes)", bytes.len())?,
+    }
+    Ok(out.flush()?)
+}
+
+fn silent(timeout: Duration) -> ExitCode {
+    eprintln!("ws: nothing came for {timeout:?}");
+    ExitCode::FAILURE
+}
+
+/// Says how the peer closed, if it was the first to close.
+fn ended(receiver: &WsReceiver) -> ExitCode {
+    match receiver.closed() {
+        Some(closed) if closed.code.is_some_and(|code| code != 1000) => {
+            eprintln!("ws: closed with {}: {}", closed.code.unwrap_or_default(), closed.reason);
+        }
+        _ => {}
+    }
+    ExitCode::SUCCESS
+}

@@ -1,0 +1,268 @@
+//! A WebSocket being opened.
+
+use super::{
+    Client, Connection, Inner,
+    builder::field,
+    call::Call,
+    options::Options,
+    request::{RequestBuilder, target_url},
+    response::Response,
+    settings::Protocol,
+    url::{Family, Url},
+};
+use crate::{
+    drive::{Backoff, Cancel, Carrier, Limits, Stream, block_on, random},
+    error::{Error, ErrorKind, Phase, Result},
+    net::Cx,
+    proto::{
+        Role,
+        ws::{Agreed, Offer},
+    },
+    time::Deadline,
+    ws::{Config, OnOpen, Open, Opened, Opening, Reopen, WebSocket, WsSender},
+};
+use http::{HeaderMap, Method};
+use std::{fmt, sync::Arc, task::Poll, time::Duration};
+
+/// Marks the configuration of a network whose proxies are asked for tunnels only; numbers count up from one.
+const TUNNELLING: u64 = 1 << 63;
+
+/// How much of the body of a refusal can be read.
+const REFUSAL: u64 = 64 * 1024;
+
+/// A WebSocket being opened. Mistakes (a bad URL, a CR in a header) are the error of [`connect`](Self::connect).
+///
+/// # Examples
+///
+/// ```no_run
+/// use bowline::Client;
+/// use std::time::Duration;
+///
+/// # fn main() -> bowline::Result<()> {
+/// let mut socket = Client::new()
+///     .websocket("wss://example.org/chat")
+///     .subprotocols(&["chat.v2", "chat.v1"])
+///     .timeout(Duration::from_secs(10))
+///     .heartbeat(Duration::from_secs(30))
+///     .connect()?;
+/// println!("{:?}", socket.subprotocol());
+/// # Ok(())
+/// # }
+/// ```
+#[must_use]
+pub struct Builder {
+    ask: Ask,
+    subprotocols: Vec<String>,
+    config: Config,
+    backoff: Option<Backoff>,
+    on_open: Option<OnOpen>,
+    url: Result<Url>,
+    mistake: Option<Error>,
+}
+
+/// What every handshake asks, but for its URL.
+#[derive(Clone)]
+struct Ask {
+    inner: Arc<Inner>,
+    headers: HeaderMap,
+    options: Options,
+    pinned: Option<Arc<dyn Carrier>>,
+}
+
+impl fmt::Debug for Builder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Builder")
+            .field("url", &self.url.as_ref().map(|url| &url.uri))
+            .field("subprotocols", &self.subprotocols)
+            .field("config", &self.config)
+            .field("backoff", &self.backoff)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Client {
+    /// Opens a WebSocket (`ws`, `wss`, `http` and `https`) with this client's TLS, proxy, resolver and timeouts.
+    ///
+    /// Over HTTP/2 it is a stream of a connection that serves requests as well (RFC 8441), where the peer enables that; else it has an
+    /// HTTP/1 connection of its own.
+    pub fn websocket(&self, url: impl AsRef<str>) -> Builder {
+        let url = match &self.inner.settings.base {
+            Some(base) if url.as_ref().starts_with('/') => base.join(url.as_ref()),
+            _ => Url::parse(url.as_ref(), Family::WebSocket),
+        };
+        Builder::new(self.tunnelling(), url, None)
+    }
+
+    /// This client as a WebSocket uses it: through a proxy only by a tunnel. What was dialled otherwise is not shared.
+    fn tunnelling(&self) -> Arc<Inner> {
+        let Some(proxy) = &self.inner.settings.network.proxy else { return self.inner.clone() };
+        let mut settings = (*self.inner.settings).clone();
+        settings.network.proxy = Some(proxy.tunnelling());
+        // The same for all of its WebSockets.
+        settings.network.id |= TUNNELLING;
+        Arc::new(Inner { settings: Arc::new(settings), pool: self.inner.pool.clone(), keeper: None })
+    }
+}
+
+impl Connection {
+    /// Opens a WebSocket on this connection; `target` is a path. Over HTTP/1 the connection serves nothing else afterwards. It ends
+    /// when the [`Connection`] is dropped.
+    pub fn websocket(&self, target: &str) -> Builder {
+        let url = target_url(self.origin(), target);
+        Builder::new(self.client().inner.clone(), url, Some(self.carrier().clone()))
+    }
+}
+
+impl Builder {
+    fn new(inner: Arc<Inner>, url: Result<Url>, pinned: Option<Arc<dyn Carrier>>) -> Self {
+        let options = Options::of(&inner.settings);
+        let ask = Ask { inner, headers: HeaderMap::new(), options, pinned };
+        Builder {
+            ask,
+            subprotocols: Vec::new(),
+            config: Config::default(),
+            backoff: None,
+            on_open: None,
+            url,
+            mistake: None,
+        }
+    }
+
+    /// Adds a header to the handshake.
+    pub fn header(mut self, name: impl AsRef<str>, value: impl AsRef<[u8]>) -> Self {
+        match field(name.as_ref(), value.as_ref()) {
+            Ok((name, value)) => _ = self.ask.headers.append(name, value),
+            Err(e) => _ = self.mistake.get_or_insert(e),
+        }
+        self
+    }
+
+    /// Chooses the version: HTTP/2 (RFC 8441) is used where a connection offers it; `Http1` and `Http2` insist.
+    pub fn protocol(mut self, protocol: Protocol) -> Self {
+        self.ask.options.protocol = protocol;
+        self
+    }
+
+    /// Offers subprotocols, the preferred one first; [`WebSocket::subprotocol`] is the chosen one.
+    pub fn subprotocols(mut self, names: &[&str]) -> Self {
+        self.subprotocols = names.iter().map(|&name| name.to_owned()).collect();
+        self
+    }
+
+    /// Sets the time limit of the handshake, each time it is made.
+    pub fn timeout(mut self, d: Duration) -> Self {
+        self.ask.options.timeouts = self.ask.options.timeouts.total(d);
+        self
+    }
+
+    /// Ends the handshake and every later wait of this socket when the token is cancelled.
+    pub fn cancel_on(mut self, cancel: &Cancel) -> Self {
+        self.ask.options.cancels.push(cancel.clone());
+        self
+    }
+
+    /// Sets limits, heartbeat and compression.
+    pub fn config(mut self, config: Config) -> Self {
+        self.config = config;
+        self
+    }
+
+    /// Sends a PING when nothing came for `every`; no byte for `every` + 10 s: the peer is dead. Part of the [`Config`].
+    pub fn heartbeat(mut self, every: Duration) -> Self {
+        self.config = self.config.heartbeat(every);
+        self
+    }
+
+    /// Opens it again when it breaks, inside `recv`; what the peer sent meanwhile is lost, and so is what was accepted and not sent.
+    ///
+    /// A broken connection breaks it, a heartbeat without an answer, and a Close with 1001, 1011, 1012, 1013 or 1014. Any other Close is
+    /// an end, and so is a peer that breaks the protocol. The attempts are counted anew when a message comes.
+    pub fn reconnect(mut self, backoff: Backoff) -> Self {
+        self.backoff = Some(backoff);
+        self
+    }
+
+    /// Runs after every opening, the first included, before anything else is sent: log in, subscribe. An error of it fails the opening.
+    pub fn on_open(mut self, f: impl FnMut(&WsSender, &Opened) -> Result<()> + Send + 'static) -> Self {
+        self.on_open = Some(Box::new(f));
+        self
+    }
+
+    /// Connects and shakes hands.
+    ///
+    /// # Errors
+    ///
+    /// As [`RequestBuilder::send`]; [`ErrorKind::Handshake`] if the peer answers, but not with yes, with the
+    /// [`response`](Error::response) and up to 64 KiB of its body; [`ErrorKind::Unsupported`] if HTTP/2 was required and the peer does
+    /// not enable WebSocket over it. What ends the wait is [`timeout`](Self::timeout), the client's timeouts, or a [`Cancel`] token.
+    pub fn connect(self) -> Result<WebSocket> {
+        let Builder { ask, subprotocols, config, backoff, on_open, url, mistake } = self;
+        if let Some(mistake) = mistake {
+            return Err(mistake);
+        }
+        let url = url?;
+        let limits = Limits::new(ask.options.cancels.clone(), ask.inner.settings.interrupt.clone());
+        let mut open: Open = {
+            let config = config.clone();
+            Box::new(move || {
+                let handshake = ask.begin(&url, &subprotocols, &config)?;
+                Ok(Box::new(handshake) as Box<dyn Opening>)
+            })
+        };
+        let mut handshake = open()?;
+        let opened = block_on(Deadline::NEVER, |cx| handshake.poll(cx));
+        let (stream, agreed) = opened.unwrap_or_else(|| Err(Error::new(ErrorKind::TimedOut)))?;
+        let socket = WebSocket::on(stream, Role::Client, agreed, config, limits);
+        if backoff.is_none() && on_open.is_none() {
+            return Ok(socket);
+        }
+        socket.reopen_by(Reopen::new(open, on_open, backoff))
+    }
+}
+
+impl Ask {
+    fn begin(&self, url: &Url, subprotocols: &[String], config: &Config) -> Result<Handshake> {
+        let names: Vec<&str> = subprotocols.iter().map(String::as_str).collect();
+        let mut nonce = [0; 16];
+        nonce[..8].copy_from_slice(&random().to_ne_bytes());
+        nonce[8..].copy_from_slice(&random().to_ne_bytes());
+        let offer = Offer::new(nonce, &names, &config.engine()).map_err(|misuse| Error::invalid(misuse.to_string()))?;
+        let mut request = RequestBuilder::to(self.inner.clone(), Method::GET, Ok(url.clone()));
+        if let Some(conn) = &self.pinned {
+            request = request.pin(conn.clone());
+        }
+        let call = request.headers(self.headers.clone()).into_websocket(self.options.clone(), offer.clone())?;
+        Ok(Handshake { call, offer })
+    }
+}
+
+/// A handshake on its way.
+struct Handshake {
+    call: Call,
+    offer: Offer,
+}
+
+impl Opening for Handshake {
+    fn poll(&mut self, cx: &mut Cx<'_>) -> Poll<Result<(Stream, Agreed)>> {
+        match self.call.poll(cx) {
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(Ok(response)) => Poll::Ready(self.check(response)),
+            Poll::Ready(Err(e)) => Poll::Ready(Err(e)),
+        }
+    }
+}
+
+impl Handshake {
+    fn check(&mut self, response: Response) -> Result<(Stream, Agreed)> {
+        let mut head = http::Response::new(());
+        (*head.status_mut(), *head.version_mut()) = (response.status(), response.version());
+        *head.headers_mut() = response.headers().clone();
+        let text = match (self.call.take_upgraded(), self.offer.check(&head)) {
+            (Some(stream), Ok(agreed)) => return Ok((stream, agreed)),
+            (_, Err(refusal)) => refusal.to_string(),
+            (None, Ok(_)) => "the peer did not change the protocol".to_owned(),
+        };
+        let response = response.limit(REFUSAL);
+        Err(Error::with(ErrorKind::Handshake, text).in_phase(Phase::FirstByte).attach(response))
+    }
+}

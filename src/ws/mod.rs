@@ -1,0 +1,32 @@
+//! WebSockets that block: receive with a time limit, send from any thread.
+//!
+//! | file | what |
+//! |---|---|
+//! | `websocket`, `sender`, `receiver` | what a user holds: whole, or in two halves |
+//! | `inbound` | the receiving half, as both have it; what it lends |
+//! | `reopen` | opening it again when it breaks |
+//! | `socket` | what the halves share: a lock, two roles, the steps of sending and receiving |
+//! | `core` | what is behind the lock |
+//! | `config`, `message` | settings; messages, close codes, counters |
+//!
+//! A socket runs on one stream of a driver: a whole HTTP/1 connection behind a 101, a stream of HTTP/2, or any wire. There is no
+//! thread: whoever waits to receive answers PINGs, sends heartbeats and what senders left; whoever sends writes.
+
+mod config;
+mod core;
+mod inbound;
+mod message;
+mod receiver;
+mod reopen;
+mod sender;
+mod socket;
+mod websocket;
+
+pub use crate::proto::Role;
+pub use config::Config;
+pub use message::{CloseCode, Closed, Message, MessageRef, Sent, WsStats};
+pub use receiver::WsReceiver;
+pub use reopen::Opened;
+pub(crate) use reopen::{OnOpen, Open, Opening, Reopen};
+pub use sender::WsSender;
+pub use websocket::WebSocket;

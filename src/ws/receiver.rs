@@ -1,0 +1,63 @@
+//! The receiving half.
+
+use super::{
+    inbound::Inbound,
+    message::{Closed, Message},
+};
+use crate::{error::Result, recv::Recv, time::Deadline};
+use std::time::{Duration, Instant};
+
+/// The receiving half. Answers PINGs while it waits.
+///
+/// Dropping it leaves nobody to answer them; the sending half goes on.
+#[derive(Debug)]
+pub struct WsReceiver {
+    inbound: Inbound,
+}
+
+impl WsReceiver {
+    pub(super) fn new(inbound: Inbound) -> Self {
+        WsReceiver { inbound }
+    }
+
+    /// Waits for a message; `None`: the peer closed, or [`WsSender::close`](super::WsSender::close) was called.
+    ///
+    /// # Errors
+    ///
+    /// As [`WebSocket::recv`](super::WebSocket::recv).
+    pub fn recv(&mut self) -> Result<Option<Message>> {
+        self.inbound.message(Deadline::NEVER).map(Recv::item)
+    }
+
+    /// Waits at most `timeout` in all, however the peer drips. A timeout is never fatal and loses no byte.
+    ///
+    /// # Errors
+    ///
+    /// As [`recv`](Self::recv).
+    pub fn recv_timeout(&mut self, timeout: Duration) -> Result<Recv<Message>> {
+        self.inbound.message(Deadline::after(timeout))
+    }
+
+    /// Takes what has arrived, without blocking; `TimedOut`: nothing complete yet.
+    ///
+    /// # Errors
+    ///
+    /// As [`recv`](Self::recv).
+    pub fn try_recv(&mut self) -> Result<Recv<Message>> {
+        self.inbound.message(Deadline::at(Instant::now()))
+    }
+
+    /// Returns how it ended, once it has.
+    pub fn closed(&self) -> Option<&Closed> {
+        self.inbound.socket.closed()
+    }
+}
+
+/// Waits for each message; ends when the peer closes, and behind an error.
+impl Iterator for WsReceiver {
+    type Item = Result<Message>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.inbound.next()
+    }
+}

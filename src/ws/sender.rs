@@ -1,0 +1,104 @@
+//! The sending half.
+
+use super::{
+    message::{CloseCode, MessageRef, Sent, WsStats},
+    socket::{Sender, Socket},
+};
+use crate::{
+    drive::Limits,
+    error::{Error, ErrorKind, Phase, Result},
+    time::Deadline,
+};
+use std::{sync::Arc, time::Duration};
+
+/// The sending half: clone it for as many threads as send. While the other half reconnects, a send waits
+/// ([`Config::send_timeout`](super::Config::send_timeout)).
+///
+/// # Examples
+///
+/// ```no_run
+/// use bowline::{Client, ws::CloseCode};
+///
+/// # fn main() -> bowline::Result<()> {
+/// let (sender, mut receiver) = Client::new().websocket("wss://example.org/feed").connect()?.split();
+/// let other = sender.clone();
+/// std::thread::spawn(move || other.send("from another thread"));
+/// while let Some(message) = receiver.recv()? {
+///     if message.as_text() == Some("enough") {
+///         sender.close(CloseCode::NORMAL, "")?;
+///     }
+/// }
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct WsSender {
+    socket: Arc<Socket>,
+    limits: Limits,
+    sender: Sender,
+}
+
+impl WsSender {
+    pub(super) fn new(socket: Arc<Socket>, limits: Limits, sender: Sender) -> Self {
+        WsSender { socket, limits, sender }
+    }
+
+    /// Sends one message, as [`WebSocket::send`](super::WebSocket::send).
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn send<'a>(&self, message: impl Into<MessageRef<'a>>) -> Result<()> {
+        let timeout = self.socket.send_timeout;
+        match self.send_timeout(message, timeout)? {
+            Sent::Accepted => Ok(()),
+            Sent::TimedOut => {
+                let text = format!("the peer left no room for a message within {timeout:?}");
+                Err(Error::with(ErrorKind::TimedOut, text).in_phase(Phase::Send))
+            }
+        }
+    }
+
+    /// Sends within `timeout`, or not at all, as [`WebSocket::send_timeout`](super::WebSocket::send_timeout).
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn send_timeout<'a>(&self, message: impl Into<MessageRef<'a>>, timeout: Duration) -> Result<Sent> {
+        self.socket.send(message.into(), self.sender, Deadline::after(timeout), &mut self.limits.clone())
+    }
+
+    /// Sends if there is room, without blocking, as [`WebSocket::try_send`](super::WebSocket::try_send).
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn try_send<'a>(&self, message: impl Into<MessageRef<'a>>) -> Result<Sent> {
+        self.socket.try_send(message.into(), self.sender)
+    }
+
+    /// Sends a PING; the receiving half, while it waits, sees the answer, and `stats().rtt` shows it.
+    ///
+    /// # Errors
+    ///
+    /// If the connection is closing or closed.
+    pub fn ping(&self) -> Result<()> {
+        self.socket.ping().map(|_| ())
+    }
+
+    /// Sends Close and waits for theirs, at most 3 s. A receiver that waits sees the end at once; what else the peer sends is
+    /// discarded. If the socket is closing or closed already, nothing happens.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::InvalidInput`] for a reason above 123 bytes; [`ErrorKind::TimedOut`] or [`ErrorKind::Closed`] if no Close of
+    /// theirs came: it is over all the same.
+    pub fn close(&self, code: CloseCode, reason: &str) -> Result<()> {
+        self.socket.close(code, reason, &mut self.limits.clone())
+    }
+
+    /// Returns the counters and the last round trip time.
+    pub fn stats(&self) -> WsStats {
+        self.socket.lock().stats()
+    }
+}

@@ -1,0 +1,249 @@
+//! A whole socket.
+
+use super::{
+    config::Config,
+    inbound::Inbound,
+    message::{CloseCode, Closed, Message, MessageRef, Sent, WsStats},
+    receiver::WsReceiver,
+    reopen::Reopen,
+    sender::WsSender,
+    socket::{Sender, Socket},
+};
+use crate::{
+    drive::{Limits, Stream, raw},
+    error::Result,
+    net::Wire,
+    proto::{Role, ws::Agreed},
+    recv::Recv,
+    time::Deadline,
+};
+use http::Version;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+/// A WebSocket, client or server, over HTTP/1 or an HTTP/2 stream.
+///
+/// PINGs are answered, and closes echoed, by whoever waits to receive. Dropping it without [`close`](Self::close) is for the peer a
+/// connection that broke (1006).
+///
+/// # Examples
+///
+/// ```no_run
+/// use bowline::{Client, Recv, ws::CloseCode};
+/// use std::time::Duration;
+///
+/// # fn main() -> bowline::Result<()> {
+/// let mut socket = Client::new().websocket("wss://example.org/echo").connect()?;
+/// socket.send("hello")?;
+/// match socket.recv_timeout(Duration::from_secs(1))? {
+///     Recv::Item(message) => println!("{:?}", message.as_text()),
+///     Recv::TimedOut => println!("nothing yet"),
+///     Recv::Ended => println!("{:?}", socket.closed()),
+/// }
+/// socket.close(CloseCode::NORMAL, "")?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct WebSocket {
+    inbound: Inbound,
+    sender: WsSender,
+}
+
+impl WebSocket {
+    /// Puts it on any wire, after the caller's own handshake; without compression, which a handshake would have to agree on.
+    ///
+    /// # Errors
+    ///
+    /// None so far.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bowline::{net::pair, ws::{Config, Message, Role, WebSocket}};
+    ///
+    /// # fn main() -> bowline::Result<()> {
+    /// let (near, far) = pair(1024);
+    /// let mut client = WebSocket::over(near, Role::Client, Config::default())?;
+    /// let mut server = WebSocket::over(far, Role::Server, Config::default())?;
+    /// client.send("hello")?;
+    /// assert_eq!(server.recv()?, Some(Message::Text("hello".into())));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn over(wire: impl Wire + 'static, role: Role, config: Config) -> Result<Self> {
+        let stream = raw(Arc::new(wire), Instant::now());
+        Ok(Self::on(stream, role, Agreed::default(), config, Limits::default()))
+    }
+
+    /// Puts it on a stream behind a handshake.
+    pub(crate) fn on(stream: Stream, role: Role, agreed: Agreed, config: Config, limits: Limits) -> Self {
+        let socket = Arc::new(Socket::new(role, &config, &agreed, stream.clone()));
+        let sender = WsSender::new(socket.clone(), limits.clone(), Sender::Anybody);
+        WebSocket { inbound: Inbound::new(socket, stream, agreed, config, limits), sender }
+    }
+
+    /// Runs the caller's code for the first opening, and has it opened again when it breaks.
+    pub(crate) fn reopen_by(mut self, reopen: Reopen) -> Result<Self> {
+        self.inbound.reopen_by(reopen)?;
+        Ok(self)
+    }
+
+    /// Sends one message; blocks under back-pressure, at most [`Config::send_timeout`].
+    ///
+    /// A message is accepted whole or not at all, when less than 64 KiB of those before it are unsent; then this waits until it is in the
+    /// hands of the operating system, and if that takes too long the rest goes out with later calls.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::TimedOut`] if there was no room in time; [`ErrorKind::Closed`] if it is closing or closed; whatever broke the
+    /// connection, in which case the message may have arrived.
+    pub fn send<'a>(&mut self, message: impl Into<MessageRef<'a>>) -> Result<()> {
+        self.sender.send(message)
+    }
+
+    /// Sends within `timeout`, or not at all.
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Self::send), but for the timeout.
+    pub fn send_timeout<'a>(&mut self, message: impl Into<MessageRef<'a>>, timeout: Duration) -> Result<Sent> {
+        self.sender.send_timeout(message, timeout)
+    }
+
+    /// Sends if there is room, without blocking. What the wire does not take at once goes out with later calls, whatever they are.
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Self::send), but for the timeout.
+    pub fn try_send<'a>(&mut self, message: impl Into<MessageRef<'a>>) -> Result<Sent> {
+        self.sender.try_send(message)
+    }
+
+    /// Waits for a message; `None`: the peer closed.
+    ///
+    /// What ends the wait: a message, the end, a [`Cancel`](crate::Cancel) token, an interrupt of the client, and if they are set the
+    /// heartbeat and [`Config::frame_stall`].
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Closed`] if the connection ended without a Close (1006); [`ErrorKind::TimedOut`] if the peer did not answer a
+    /// heartbeat or a frame stalled; [`ErrorKind::TooLarge`] above the limit of a message; [`ErrorKind::PeerViolation`];
+    /// [`ErrorKind::Cancelled`]. All but the last are final, and every later call gives them again.
+    pub fn recv(&mut self) -> Result<Option<Message>> {
+        self.inbound.message(Deadline::NEVER).map(Recv::item)
+    }
+
+    /// Waits at most `timeout` in all, however the peer drips. A timeout is never fatal and loses no byte; zero looks at what is there.
+    ///
+    /// # Errors
+    ///
+    /// As [`recv`](Self::recv).
+    pub fn recv_timeout(&mut self, timeout: Duration) -> Result<Recv<Message>> {
+        self.inbound.message(Deadline::after(timeout))
+    }
+
+    /// Takes what has arrived, without blocking; `TimedOut`: nothing complete yet.
+    ///
+    /// # Errors
+    ///
+    /// As [`recv`](Self::recv).
+    pub fn try_recv(&mut self) -> Result<Recv<Message>> {
+        self.inbound.message(Deadline::at(Instant::now()))
+    }
+
+    /// As [`recv_timeout`](Self::recv_timeout), lending the message from the receive buffer: no copy, no allocation.
+    ///
+    /// A message in fragments, compressed, or larger than the buffer is put together in another buffer, which is reused.
+    ///
+    /// # Errors
+    ///
+    /// As [`recv`](Self::recv).
+    pub fn recv_ref(&mut self, timeout: Duration) -> Result<Recv<MessageRef<'_>>> {
+        self.inbound.message_ref(Deadline::after(timeout))
+    }
+
+    /// Sends a PING; its answer, which a receiving call sees, shows in `stats().rtt`.
+    ///
+    /// # Errors
+    ///
+    /// If it is closing or closed.
+    pub fn ping(&mut self) -> Result<()> {
+        self.sender.ping()
+    }
+
+    /// Waits until the peer has received everything sent so far (PING barrier), and returns how long that took; `None`: not in time.
+    ///
+    /// Messages that come meanwhile are kept, up to about the limit of one message; with more the answer can never be reached, and it is
+    /// `None` when the time is up.
+    ///
+    /// # Errors
+    ///
+    /// As [`recv`](Self::recv); [`ErrorKind::Closed`] if the peer closed.
+    pub fn confirm(&mut self, timeout: Duration) -> Result<Option<Duration>> {
+        self.inbound.confirm(timeout)
+    }
+
+    /// Sends Close and waits for theirs, at most 3 s; queued messages are discarded.
+    ///
+    /// # Errors
+    ///
+    /// As [`WsSender::close`].
+    pub fn close(mut self, code: CloseCode, reason: &str) -> Result<()> {
+        self.inbound.give_back();
+        self.sender.close(code, reason)
+    }
+
+    /// Returns how it ended, once it has.
+    pub fn closed(&self) -> Option<&Closed> {
+        self.inbound.socket.closed()
+    }
+
+    /// Returns the subprotocol agreed on.
+    pub fn subprotocol(&self) -> Option<&str> {
+        self.inbound.subprotocol()
+    }
+
+    /// Returns the counters and the last round trip time.
+    pub fn stats(&self) -> WsStats {
+        self.sender.stats()
+    }
+
+    /// Returns two halves for two threads: a blocked `recv` never delays a `send`.
+    pub fn split(mut self) -> (WsSender, WsReceiver) {
+        self.inbound.give_back();
+        (self.sender, WsReceiver::new(self.inbound))
+    }
+
+    /// Returns the descriptor to poll; `None` over HTTP/2, where it belongs to others too, and on a wire without one.
+    ///
+    /// Call [`try_recv`](Self::try_recv) until `TimedOut` first: bytes may wait above the socket. Poll for writing as well while
+    /// [`wants_write`](Self::wants_write).
+    #[cfg(unix)]
+    pub fn fd(&self) -> Option<std::os::fd::BorrowedFd<'_>> {
+        let carrier = self.inbound.stream().carrier();
+        if carrier.version() == Version::HTTP_2 { None } else { carrier.wire().fd() }
+    }
+
+    /// Returns whether bytes were received that no call has looked at: do not poll the descriptor before [`try_recv`](Self::try_recv).
+    pub fn has_buffered(&self) -> bool {
+        self.inbound.has_buffered()
+    }
+
+    /// Returns whether something accepted is unsent: any call that receives or sends goes on with it once the descriptor is writable.
+    pub fn wants_write(&self) -> bool {
+        let unsent = self.inbound.socket.lock().has_work();
+        unsent || !self.inbound.stream().carrier().is_flushed()
+    }
+}
+
+/// Waits for each message; ends when the peer closes, and behind an error.
+impl Iterator for WebSocket {
+    type Item = Result<Message>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.inbound.next()
+    }
+}

@@ -1,0 +1,538 @@
+//! Which protocol is spoken, and what happens where the peer speaks another.
+
+#[path = "support/h2peer.rs"]
+mod h2peer;
+
+#[cfg(feature = "tls")]
+#[path = "../src/net/tls/certs.rs"]
+mod certs;
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use bowline::{
+    Client, ClientBuilder, Deadline, Error, ErrorKind, Processed, Protocol, Response, Result,
+    http::{Method, Version},
+    net::{Connect, Interest, Target, Tcp, Waker, Wire},
+};
+use h2peer::*;
+use std::{
+    io,
+    net::{SocketAddr, TcpStream},
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+fn builder(protocol: Protocol) -> ClientBuilder {
+    Client::builder().protocol(protocol).proxy(None).timeout(PATIENCE)
+}
+
+fn client(protocol: Protocol) -> Client {
+    builder(protocol).build().unwrap()
+}
+
+fn get(client: &Client, peer: &Peer) -> Task<Result<Response>> {
+    let request = client.get(peer.url("/"));
+    task(|| request.send())
+}
+
+/// The head of an HTTP/1 request, in lower case.
+fn head(link: &mut Link) -> String {
+    String::from_utf8(link.bytes_until(b"\r\n\r\n")).expect("text").to_lowercase()
+}
+
+/// Connects as usual, and notes every write.
+#[derive(Clone, Default)]
+struct Tapped {
+    writes: Arc<Mutex<Vec<Vec<u8>>>>,
+}
+
+struct Tap {
+    tcp: Tcp,
+    writes: Arc<Mutex<Vec<Vec<u8>>>>,
+}
+
+impl Connect for Tapped {
+    fn connect(&self, target: &Target, _: Deadline) -> Result<Box<dyn Wire>> {
+        let socket = TcpStream::connect((&*target.host, target.port)).map_err(Error::other)?;
+        Ok(Box::new(Tap { tcp: Tcp::new(socket)?, writes: self.writes.clone() }))
+    }
+}
+
+impl Wire for Tap {
+    fn try_read(&self, buf: &mut [u8]) -> io::Result<usize> {
+        self.tcp.try_read(buf)
+    }
+
+    fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+        let n = self.tcp.try_write(bytes)?;
+        self.writes.lock().unwrap().push(bytes[..n].to_vec());
+        Ok(n)
+    }
+
+    fn watch(&self, interest: Interest, waker: &Waker) {
+        self.tcp.watch(interest, waker);
+    }
+
+    fn finish(&self) -> io::Result<()> {
+        self.tcp.finish()
+    }
+
+    fn shutdown(&self) {
+        self.tcp.shutdown();
+    }
+
+    fn fd(&self) -> Option<std::os::fd::BorrowedFd<'_>> {
+        self.tcp.fd()
+    }
+
+    fn peer_addr(&self) -> Option<SocketAddr> {
+        self.tcp.peer_addr()
+    }
+}
+
+#[test]
+fn in_the_clear_http1_is_spoken_unless_told_otherwise() {
+    for protocol in [Protocol::Auto, Protocol::Http1] {
+        let (peer, client) = (Peer::new(), client(protocol));
+        let asked = get(&client, &peer);
+        let mut link = peer.accept();
+        let head = head(&mut link);
+        assert!(head.starts_with("get / http/1.1\r\n"), "{head}");
+        assert!(!head.contains("upgrade") && !head.contains("http2-settings"), "{head}");
+        link.send_bytes(b"HTTP/1.1 204 No Content\r\n\r\n");
+        let answer = asked.join().unwrap();
+        assert_eq!((answer.version(), answer.connection().version), (Version::HTTP_11, Version::HTTP_11));
+    }
+}
+
+#[test]
+fn prior_knowledge_goes_out_in_one_write() {
+    for (protocol, body) in [(Protocol::Http2, ""), (Protocol::Http2, "body"), (Protocol::Http2WithoutAlpn, "")] {
+        let tapped = Tapped::default();
+        let (peer, client) = (Peer::new(), builder(protocol).connector(tapped.clone()).build().unwrap());
+        let request = client.post(peer.url("/")).body(body);
+        let asked = task(|| request.send());
+        let mut link = peer.h2();
+        let (stream, came) = link.request_with_body();
+        assert_eq!((stream, &*came), (1, body.as_bytes()));
+        link.answer(stream, 200, b"");
+        let answer = asked.join().unwrap();
+        assert_eq!((answer.version(), answer.reused()), (Version::HTTP_2, false));
+        let mut first = tapped.writes.lock().unwrap()[0].clone();
+        assert_eq!(first.drain(..PREFACE.len()).collect::<Vec<_>>(), PREFACE);
+        let frames: Vec<Frame> = std::iter::from_fn(|| Frame::parse(&mut first)).collect();
+        let kinds: Vec<u8> = frames.iter().map(|f| f.kind).filter(|k| *k != WINDOW_UPDATE).collect();
+        let expected: &[u8] = if body.is_empty() { &[SETTINGS, HEADERS] } else { &[SETTINGS, HEADERS, DATA] };
+        assert_eq!((&*kinds, first.len()), (expected, 0));
+        assert!(frames.last().expect("a frame").ends());
+    }
+}
+
+#[test]
+fn the_settings_of_a_client() {
+    let (peer, client) = (Peer::new(), client(Protocol::Http2));
+    let asked = get(&client, &peer);
+    let mut link = peer.accept();
+    let settings = link.preface();
+    let values: Vec<(u16, u32)> = settings
+        .payload
+        .chunks(6)
+        .map(|s| (u16::from_be_bytes([s[0], s[1]]), u32::from_be_bytes([s[2], s[3], s[4], s[5]])))
+        .collect();
+    // ENABLE_PUSH, INITIAL_WINDOW_SIZE, MAX_HEADER_LIST_SIZE.
+    for expected in [(2, 0), (4, 1024 * 1024), (6, 64 * 1024)] {
+        assert!(values.contains(&expected), "{expected:?} in {values:?}");
+    }
+    let update = link.skip_to(WINDOW_UPDATE);
+    assert_eq!((update.stream, update.number(0)), (0, 16 * 1024 * 1024 - 65_535));
+    drop((link, peer));
+    asked.join().unwrap_err();
+}
+
+#[test]
+fn a_peer_that_answers_in_http1() {
+    let answers: [&[u8]; 3] = [
+        b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+        b"HTTP/1.0 505 HTTP Version Not Supported\r\n\r\n",
+        b"HTTP/1.1 400",
+    ];
+    for answer in answers {
+        for method in [Method::GET, Method::POST] {
+            for cut in [answer.len(), 3, 9] {
+                let (peer, client) = (Peer::new(), client(Protocol::Http2));
+                let request = client.request(method.clone(), peer.url("/")).body("body");
+                let asked = task(|| request.send());
+                let mut link = peer.accept();
+                link.preface();
+                link.send_bytes(&answer[..cut]);
+                if cut < answer.len() {
+                    link.send_bytes(&answer[cut..]);
+                }
+                link.finish();
+                let e = asked.join().unwrap_err();
+                let case = format!("{} cut at {cut}: {e:?}", answer.escape_ascii());
+                assert_eq!(
+                    (e.kind(), e.processed(), e.attempts()),
+                    (ErrorKind::PeerSpokeHttp1, Processed::No, 1),
+                    "{case}"
+                );
+                if cut == answer.len() {
+                    assert!(e.to_string().contains(if answer[7] == b'0' { "505" } else { "400" }), "{case}");
+                }
+                // Nothing is said to a peer that would not understand it.
+                assert!(!link.rest().iter().any(|f| f.kind == GOAWAY), "{case}");
+                peer.assert_no_more();
+            }
+        }
+    }
+}
+
+#[test]
+fn the_first_frame_has_to_be_settings() {
+    let firsts = [
+        Frame::ping(*b"12345678"),
+        Frame::headers(1, END_STREAM, &[(":status", "200")]),
+        Frame::settings_ack(),
+        Frame::goaway(0, NO_ERROR, b""),
+    ];
+    for first in firsts {
+        let (peer, client) = (Peer::new(), client(Protocol::Http2));
+        let asked = get(&client, &peer);
+        let mut link = peer.accept();
+        link.preface();
+        link.send(&[first.clone()]);
+        let e = asked.join().unwrap_err();
+        assert_eq!((e.kind(), e.processed()), (ErrorKind::PeerViolation, Processed::Maybe), "{first:?}: {e}");
+        let goaway = link.rest().pop().expect("a GOAWAY");
+        assert_eq!((goaway.kind, goaway.code()), (GOAWAY, 1), "{first:?}");
+        peer.assert_no_more();
+    }
+}
+
+#[test]
+fn an_upgrade_takes_what_is_behind_the_101() {
+    let answered =
+        concat(&[vec![Frame::settings(&[(MAX_CONCURRENT_STREAMS, 9)])], answer(1, 200, b"upgraded")].concat());
+    let switch = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n";
+    let whole = [&switch[..], &answered].concat();
+    for cut in [whole.len(), switch.len(), switch.len() + 5, 20] {
+        let (peer, client) = (Peer::new(), client(Protocol::H2cUpgrade));
+        let asked = get(&client, &peer);
+        let mut link = peer.accept();
+        let head = head(&mut link);
+        assert!(head.contains("\r\nupgrade: h2c\r\n"), "{head}");
+        let connection = head.split("\r\nconnection: ").nth(1).expect("the field").split("\r\n").next();
+        assert_eq!(connection, Some("upgrade, http2-settings"), "{head}");
+        link.send_bytes(&whole[..cut]);
+        if cut >= switch.len() {
+            link.preface();
+        }
+        if cut < whole.len() {
+            link.send_bytes(&whole[cut..]);
+        }
+        if cut < switch.len() {
+            link.preface();
+        }
+        let answer = asked.join().unwrap();
+        assert_eq!((answer.status().as_u16(), answer.version()), (200, Version::HTTP_2), "cut at {cut}");
+        assert_eq!(answer.text().unwrap(), "upgraded");
+        let ack = link.expect(SETTINGS);
+        assert!(ack.is_ack());
+        // The next request is stream 3 of the same connection.
+        let next = get(&client, &peer);
+        let head = link.request();
+        assert_eq!(head.stream, 3);
+        link.answer(3, 200, b"");
+        assert!(next.join().unwrap().reused());
+        assert_eq!(client.connections().len(), 1);
+        assert_eq!(client.connections()[0].max_streams, Some(9));
+        peer.assert_no_more();
+    }
+}
+
+#[test]
+fn the_settings_in_an_upgrade() {
+    let client = builder(Protocol::H2cUpgrade).stream_window(123_456).build().unwrap();
+    let peer = Peer::new();
+    let asked = get(&client, &peer);
+    let mut link = peer.accept();
+    let head = String::from_utf8(link.bytes_until(b"\r\n\r\n")).unwrap();
+    let fields: Vec<&str> = head
+        .split("\r\n")
+        .filter_map(|line| line.split_once(": ").filter(|(name, _)| name.eq_ignore_ascii_case("http2-settings")))
+        .map(|(_, value)| value)
+        .collect();
+    assert_eq!(fields.len(), 1, "{head}");
+    let payload = URL_SAFE_NO_PAD.decode(fields[0]).expect("base64url without padding");
+    assert_eq!(payload.len() % 6, 0);
+    assert!(payload.chunks(6).any(|s| s == [0, 4, 0, 1, 0xe2, 0x40]), "{payload:?}");
+    link.send_bytes(b"HTTP/1.1 204 No Content\r\n\r\n");
+    asked.join().unwrap();
+}
+
+#[test]
+fn an_upgrade_that_is_refused_is_not_asked_for_again() {
+    let (peer, client) = (Peer::new(), client(Protocol::H2cUpgrade));
+    let asked = get(&client, &peer);
+    let mut link = peer.accept();
+    assert!(head(&mut link).contains("http2-settings"));
+    link.send_bytes(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nplain");
+    let answer = asked.join().unwrap();
+    assert_eq!(answer.version(), Version::HTTP_11);
+    assert_eq!(answer.text().unwrap(), "plain");
+    for _ in 0..2 {
+        let asked = get(&client, &peer);
+        let head = head(&mut link);
+        assert!(!head.contains("http2-settings") && !head.contains("upgrade"), "{head}");
+        link.send_bytes(b"HTTP/1.1 204 No Content\r\n\r\n");
+        assert!(asked.join().unwrap().reused());
+    }
+    peer.assert_no_more();
+}
+
+#[test]
+fn a_request_with_a_body_asks_for_no_upgrade() {
+    let (peer, client) = (Peer::new(), client(Protocol::H2cUpgrade));
+    let request = client.post(peer.url("/")).body("body");
+    let asked = task(|| request.send());
+    let mut link = peer.accept();
+    let first = head(&mut link);
+    assert!(!first.contains("http2-settings") && !first.contains("upgrade"), "{first}");
+    assert_eq!(link.bytes(4), b"body");
+    link.send_bytes(b"HTTP/1.1 204 No Content\r\n\r\n");
+    asked.join().unwrap();
+    // One without still does.
+    let asked = get(&client, &peer);
+    assert!(head(&mut link).contains("http2-settings"));
+    link.send_bytes(b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n");
+    link.preface();
+    link.send(&[Frame::settings(&[])]);
+    link.answer(1, 200, b"");
+    assert_eq!(asked.join().unwrap().version(), Version::HTTP_2);
+    // And from then on bodies go over HTTP/2.
+    let request = client.post(peer.url("/")).body("body");
+    let asked = task(|| request.send());
+    let (stream, body) = link.request_with_body();
+    assert_eq!((stream, &*body), (3, &b"body"[..]));
+    link.answer(stream, 200, b"");
+    asked.join().unwrap();
+    peer.assert_no_more();
+}
+
+#[test]
+fn what_was_upgraded_is_not_sent_again() {
+    let (peer, client) = (Peer::new(), client(Protocol::H2cUpgrade));
+    let request = client.post(peer.url("/"));
+    let asked = task(|| request.send());
+    let mut link = peer.accept();
+    assert!(head(&mut link).contains("http2-settings"));
+    link.send_bytes(b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n");
+    link.preface();
+    link.send(&[Frame::settings(&[])]);
+    link.finish();
+    let e = asked.join().unwrap_err();
+    assert_eq!((e.kind(), e.attempts()), (ErrorKind::Closed, 1));
+    assert_ne!(e.processed(), Processed::No);
+    peer.assert_no_more();
+}
+
+#[test]
+fn several_threads_share_one_upgrade() {
+    let (peer, client) = (Peer::new(), client(Protocol::H2cUpgrade));
+    let asked: Vec<_> = (0..4).map(|_| get(&client, &peer)).collect();
+    let mut link = peer.accept();
+    assert!(head(&mut link).contains("http2-settings"));
+    link.send_bytes(b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n");
+    link.preface();
+    link.send(&[Frame::settings(&[])]);
+    link.answer(1, 200, b"");
+    let mut more = 0;
+    // Those that came while it was not known yet may have made connections of their own; none may be lost.
+    let mut others = Vec::new();
+    while more < 3 {
+        if let Some(mut other) = peer.accept_within(Duration::from_millis(100)) {
+            head(&mut other);
+            other.send_bytes(b"HTTP/1.1 204 No Content\r\n\r\n");
+            others.push(other);
+            more += 1;
+        } else {
+            let head = link.request();
+            link.answer(head.stream, 200, b"");
+            more += 1;
+        }
+    }
+    for asked in asked {
+        asked.join().unwrap();
+    }
+}
+
+#[cfg(feature = "tls")]
+mod over_tls {
+    use super::{certs, *};
+    use bowline::{Phase, Tls};
+    use certs::Authority;
+    use rustls::{
+        ServerConfig, ServerConnection, StreamOwned,
+        crypto::ring,
+        pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
+        server::Acceptor,
+    };
+    use std::io::{Read, Write};
+
+    struct Secure {
+        peer: Peer,
+        authority: Authority,
+        config: Arc<ServerConfig>,
+    }
+
+    type Session = StreamOwned<ServerConnection, TcpStream>;
+
+    impl Secure {
+        fn new(alpn: &[&[u8]]) -> Self {
+            let authority = Authority::new("protocol test");
+            let identity = authority.issue(&["127.0.0.1"]);
+            let chain = CertificateDer::pem_slice_iter(identity.chain.as_bytes()).collect::<Result<_, _>>().unwrap();
+            let key = PrivateKeyDer::from_pem_slice(identity.key.as_bytes()).unwrap();
+            let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+                .with_safe_default_protocol_versions()
+                .unwrap()
+                .with_no_client_auth()
+                .with_single_cert(chain, key)
+                .unwrap();
+            config.alpn_protocols = alpn.iter().map(|p| p.to_vec()).collect();
+            Secure { peer: Peer::new(), authority, config: Arc::new(config) }
+        }
+
+        fn ask(&self, protocol: Protocol) -> Task<Result<Response>> {
+            let tls = Tls::new().add_root_pem(self.authority.pem().as_bytes()).only_added_roots();
+            let client = builder(protocol).tls(tls).build().unwrap();
+            let url = format!("https://{}/", self.peer.address());
+            task(move || client.post(url).body("secret").send())
+        }
+
+        /// Takes a connection; returns what was offered by ALPN, and the session if the handshake succeeds.
+        fn accept(&self) -> (Vec<String>, io::Result<Session>) {
+            let mut socket = self.peer.accept().socket;
+            let mut acceptor = Acceptor::default();
+            let accepted = loop {
+                acceptor.read_tls(&mut socket).unwrap();
+                if let Some(accepted) = acceptor.accept().map_err(|(e, _)| e).unwrap() {
+                    break accepted;
+                }
+            };
+            let offered = accepted.client_hello().alpn().into_iter().flatten();
+            let offered = offered.map(|p| String::from_utf8_lossy(p).into_owned()).collect();
+            let session = match accepted.into_connection(self.config.clone()) {
+                Ok(session) => session,
+                Err((e, mut alert)) => {
+                    alert.write(&mut socket).unwrap();
+                    return (offered, Err(io::Error::other(e)));
+                }
+            };
+            let mut session = StreamOwned::new(session, socket);
+            let done = loop {
+                if !session.conn.is_handshaking() {
+                    break Ok(());
+                }
+                if let Err(e) = session.conn.complete_io(&mut session.sock) {
+                    break Err(e);
+                }
+            };
+            (offered, done.map(|()| session))
+        }
+    }
+
+    /// Everything that comes, to the end.
+    fn everything(session: &mut Session) -> Vec<u8> {
+        let mut all = Vec::new();
+        // It may end without close_notify.
+        let _ = session.read_to_end(&mut all);
+        all
+    }
+
+    fn serve(session: &mut Session, version: Version) {
+        let mut bytes = Vec::new();
+        let mut piece = [0; 4096];
+        let mut until = |session: &mut Session, end: &dyn Fn(&[u8]) -> bool| {
+            while !end(&bytes) {
+                let n = session.read(&mut piece).unwrap();
+                assert!(n > 0);
+                bytes.extend_from_slice(&piece[..n]);
+            }
+        };
+        if version == Version::HTTP_2 {
+            until(session, &|bytes| bytes.windows(6).any(|w| w == b"secret"));
+            assert_eq!(&bytes[..PREFACE.len()], PREFACE);
+            let frames = [vec![Frame::settings(&[]), Frame::settings_ack()], answer(1, 200, b"")].concat();
+            session.write_all(&concat(&frames)).unwrap();
+        } else {
+            until(session, &|bytes| bytes.ends_with(b"secret"));
+            assert!(bytes.starts_with(b"POST / HTTP/1.1\r\n"));
+            session.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").unwrap();
+        }
+        session.flush().unwrap();
+    }
+
+    #[test]
+    fn alpn_decides() {
+        use Protocol::*;
+        let (h1, h2) = (Version::HTTP_11, Version::HTTP_2);
+        type Row<'a> = (Protocol, &'a [&'a str], &'a [&'a [u8]], Version);
+        let rows: &[Row<'_>] = &[
+            (Auto, &["h2", "http/1.1"], &[b"h2", b"http/1.1"], h2),
+            (Auto, &["h2", "http/1.1"], &[b"http/1.1"], h1),
+            (Auto, &["h2", "http/1.1"], &[], h1),
+            (Http1, &["http/1.1"], &[b"h2", b"http/1.1"], h1),
+            (Http1, &["http/1.1"], &[], h1),
+            (Http2, &["h2"], &[b"http/1.1", b"h2"], h2),
+            (Http2WithoutAlpn, &["h2"], &[b"h2"], h2),
+            (Http2WithoutAlpn, &["h2"], &[], h2),
+            (H2cUpgrade, &["http/1.1"], &[b"h2", b"http/1.1"], h1),
+        ];
+        for (protocol, offered, spoken, version) in rows {
+            let peer = Secure::new(spoken);
+            let asked = peer.ask(*protocol);
+            let (alpn, session) = peer.accept();
+            assert_eq!(alpn, *offered, "{protocol:?}");
+            serve(&mut session.unwrap(), *version);
+            let answer = asked.join().unwrap();
+            assert_eq!(answer.version(), *version, "{protocol:?} with a peer of {spoken:?}");
+            let selected = spoken.iter().find(|p| offered.iter().any(|o| o.as_bytes() == **p));
+            let selected = if *protocol == Auto && spoken.len() == 2 { Some(&&b"h2"[..]) } else { selected };
+            assert_eq!(answer.connection().alpn.as_deref().map(str::as_bytes), selected.copied());
+            assert!(answer.connection().tls.is_some());
+        }
+    }
+
+    #[test]
+    fn a_mismatch_is_found_before_any_application_byte() {
+        // Nothing selected.
+        let peer = Secure::new(&[]);
+        let asked = peer.ask(Protocol::Http2);
+        let (_, session) = peer.accept();
+        let e = asked.join().unwrap_err();
+        assert_eq!((e.kind(), e.phase(), e.processed()), (ErrorKind::AlpnMismatch, Phase::Tls, Processed::No), "{e}");
+        assert_eq!((e.bytes_written(), e.attempts()), (0, 1));
+        assert!(!e.is_retryable());
+        if let Ok(mut session) = session {
+            assert_eq!(everything(&mut session), b"");
+        }
+
+        // Alert 120.
+        for protocol in [Protocol::Http2, Protocol::Http2WithoutAlpn] {
+            let peer = Secure::new(&[b"http/1.1"]);
+            let asked = peer.ask(protocol);
+            let (offered, session) = peer.accept();
+            assert_eq!(offered, ["h2"]);
+            assert!(session.is_err(), "rustls refuses");
+            let e = asked.join().unwrap_err();
+            let case = format!("{protocol:?}: {e:?}");
+            assert_eq!(
+                (e.kind(), e.phase(), e.processed()),
+                (ErrorKind::AlpnMismatch, Phase::Tls, Processed::No),
+                "{case}"
+            );
+            assert_eq!(e.attempts(), 1, "{case}");
+            peer.peer.assert_no_more();
+        }
+    }
+}

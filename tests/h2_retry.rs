@@ -1,0 +1,537 @@
+//! What is repeated and what is not when an HTTP/2 peer goes away, counted at the peer.
+//!
+//! In the races every request has a body that names it, so the peer knows which arrived how often: PUT is idempotent, POST is not.
+
+#[path = "support/h2peer.rs"]
+mod h2peer;
+
+use bowline::{
+    Body, Client, ClientBuilder, Connection, ErrorKind, Phase, Processed, Protocol, Response, Result, Retry,
+    http::{Method, Version},
+};
+use h2peer::*;
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc, Barrier, Mutex,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+fn ms(n: u64) -> Duration {
+    Duration::from_millis(n)
+}
+
+fn builder() -> ClientBuilder {
+    Client::builder().protocol(Protocol::Http2).proxy(None).timeout(PATIENCE)
+}
+
+fn client() -> Client {
+    builder().build().unwrap()
+}
+
+fn send(client: &Client, peer: &Peer, method: Method) -> Task<Result<Response>> {
+    let request = client.request(method, peer.url("/")).body("body");
+    task(|| request.send())
+}
+
+fn idle(client: &Client, peer: &Peer) -> Link {
+    let asked = send(client, peer, Method::GET);
+    let mut link = peer.h2();
+    let (stream, _) = link.request_with_body();
+    link.answer(stream, 200, b"hi");
+    assert_eq!(asked.join().unwrap().text().unwrap(), "hi");
+    link
+}
+
+/// Serves one request on a new connection.
+fn serve_one(peer: &Peer) -> Link {
+    let mut link = peer.h2();
+    let (stream, body) = link.request_with_body();
+    assert_eq!(body, b"body");
+    link.answer(stream, 200, b"");
+    link
+}
+
+/// What a peer does about a request: the fault, whether it is repeated for a POST and for a GET, and the error if not.
+struct Row {
+    name: &'static str,
+    act: fn(&mut Link, u32),
+    post: bool,
+    get: bool,
+    kind: ErrorKind,
+    processed: Processed,
+}
+
+#[test]
+fn what_is_repeated_on_a_new_connection() {
+    use Processed::{Maybe, No};
+    #[rustfmt::skip]
+    let rows = [
+        Row { name: "GOAWAY below", act: |link, id| link.send(&[Frame::goaway(id.saturating_sub(2), NO_ERROR, b"")]),
+            post: true, get: true, kind: ErrorKind::Refused, processed: No },
+        Row { name: "GOAWAY below, then the end", act: |link, id| { link.send(&[Frame::goaway(id.saturating_sub(2), NO_ERROR, b"")]); link.finish(); },
+            post: true, get: true, kind: ErrorKind::Refused, processed: No },
+        Row { name: "GOAWAY at 2^31-1, then below", act: |link, id| link.send(&[Frame::goaway(0x7fff_ffff, NO_ERROR, b""), Frame::goaway(id.saturating_sub(2), NO_ERROR, b"")]),
+            post: true, get: true, kind: ErrorKind::Refused, processed: No },
+        Row { name: "GOAWAY with an error", act: |link, id| link.send(&[Frame::goaway(id.saturating_sub(2), INTERNAL_ERROR, b"")]),
+            post: true, get: true, kind: ErrorKind::Refused, processed: No },
+        Row { name: "GOAWAY at the stream, then the end", act: |link, id| { link.send(&[Frame::goaway(id, NO_ERROR, b"")]); link.finish(); },
+            post: false, get: true, kind: ErrorKind::Closed, processed: Maybe },
+        Row { name: "GOAWAY with an error at the stream, then the end", act: |link, id| { link.send(&[Frame::goaway(id, INTERNAL_ERROR, b"")]); link.finish(); },
+            post: false, get: true, kind: ErrorKind::Closed, processed: Maybe },
+        Row { name: "the end", act: |link, _| link.finish(),
+            post: false, get: true, kind: ErrorKind::Closed, processed: Maybe },
+        Row { name: "a cut frame", act: |link, _| { link.send_bytes(&[0, 0, 9, 0]); link.finish(); },
+            post: false, get: true, kind: ErrorKind::Closed, processed: Maybe },
+        Row { name: "a 1xx and the end", act: |link, id| { link.send(&[Frame::headers(id, 0, &[(":status", "103")])]); link.finish(); },
+            post: false, get: false, kind: ErrorKind::Closed, processed: Processed::Yes },
+        Row { name: "RST_STREAM with another code", act: |link, id| link.send(&[Frame::reset(id, INTERNAL_ERROR)]),
+            post: false, get: false, kind: ErrorKind::Reset, processed: Maybe },
+        Row { name: "RST_STREAM(CANCEL)", act: |link, id| link.send(&[Frame::reset(id, CANCEL)]),
+            post: false, get: false, kind: ErrorKind::Reset, processed: Maybe },
+        Row { name: "a violation of the connection", act: |link, _| link.send(&[Frame::new(DATA, 0, 0, [])]),
+            post: false, get: false, kind: ErrorKind::PeerViolation, processed: Maybe },
+        Row { name: "a violation of the stream", act: |link, id| link.send(&[Frame::headers(id, END_STREAM, &[("no", "status")])]),
+            post: false, get: false, kind: ErrorKind::PeerViolation, processed: Maybe },
+    ];
+    for fresh in [true, false] {
+        for row in &rows {
+            for (method, again) in [(Method::POST, row.post), (Method::GET, row.get)] {
+                let case = format!("{} for {method}, fresh connection: {fresh}", row.name);
+                let (peer, client) = (Peer::new(), client());
+                let mut reused = if fresh { None } else { Some(idle(&client, &peer)) };
+                let asked = send(&client, &peer, method);
+                let mut link = reused.take().unwrap_or_else(|| peer.h2());
+                let (stream, _) = link.request_with_body();
+                (row.act)(&mut link, stream);
+                if again {
+                    let _second = serve_one(&peer);
+                    let answer = asked.join().unwrap_or_else(|e| panic!("{case}: {e:?}"));
+                    assert!(!answer.reused(), "{case}");
+                    assert_eq!(client.stats().retries, 1, "{case}");
+                } else {
+                    let e = asked.join().expect_err(&case);
+                    assert_eq!((e.kind(), e.processed(), e.attempts()), (row.kind, row.processed, 1), "{case}: {e}");
+                    assert_eq!((e.reused(), e.phase()), (Some(!fresh), Phase::FirstByte), "{case}");
+                    assert!(e.bytes_written() > 0 && e.connection().is_some(), "{case}");
+                    peer.assert_no_more();
+                    assert_eq!(client.stats().retries, 0, "{case}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn nothing_is_repeated_if_told_so() {
+    for fresh in [true, false] {
+        let (peer, client) = (Peer::new(), builder().retry(Retry::Never).build().unwrap());
+        let mut reused = if fresh { None } else { Some(idle(&client, &peer)) };
+        let asked = send(&client, &peer, Method::GET);
+        let mut link = reused.take().unwrap_or_else(|| peer.h2());
+        let (stream, _) = link.request_with_body();
+        link.send(&[Frame::goaway(stream - 1, NO_ERROR, b"")]);
+        let e = asked.join().unwrap_err();
+        assert_eq!((e.kind(), e.processed(), e.attempts()), (ErrorKind::Refused, Processed::No, 1));
+        assert!(e.is_retryable());
+        peer.assert_no_more();
+    }
+}
+
+#[test]
+fn at_most_one_automatic_repetition() {
+    let (peer, client) = (Peer::new(), client());
+    let asked = send(&client, &peer, Method::GET);
+    for _ in 0..2 {
+        let mut link = peer.h2();
+        link.request_with_body();
+        link.finish();
+    }
+    let e = asked.join().unwrap_err();
+    assert_eq!((e.kind(), e.processed(), e.attempts()), (ErrorKind::Closed, Processed::Maybe, 2));
+    // It is idempotent, so the caller may go on.
+    assert!(e.is_retryable());
+    peer.assert_no_more();
+}
+
+#[test]
+fn a_body_that_can_be_read_once_is_sent_once() {
+    let (peer, client) = (Peer::new(), client());
+    let request = client.put(peer.url("/")).body(Body::from_reader(&b"body"[..]));
+    let asked = task(|| request.send());
+    let mut link = peer.h2();
+    link.request_with_body();
+    link.send(&[Frame::goaway(0, NO_ERROR, b"")]);
+    let e = asked.join().unwrap_err();
+    assert_eq!((e.kind(), e.processed(), e.attempts()), (ErrorKind::Refused, Processed::No, 1));
+    peer.assert_no_more();
+}
+
+#[test]
+fn an_idempotency_key_makes_a_post_repeatable() {
+    let (peer, client) = (Peer::new(), client());
+    let request = client.post(peer.url("/")).header("idempotency-key", "1").body("body");
+    let asked = task(|| request.send());
+    let mut link = peer.h2();
+    link.request_with_body();
+    link.finish();
+    serve_one(&peer);
+    asked.join().unwrap();
+}
+
+#[test]
+fn a_repetition_does_not_extend_the_deadline() {
+    let (peer, client) = (Peer::new(), client());
+    let request = client.get(peer.url("/")).timeout(ms(200));
+    let began = Instant::now();
+    let asked = task(|| request.send());
+    let mut link = peer.h2();
+    link.request();
+    link.assert_quiet(ms(100));
+    link.finish();
+    let mut second = peer.h2();
+    second.request();
+    let (failed, at) = asked.join_at();
+    assert_on_time(began, ms(200), at);
+    let e = failed.unwrap_err();
+    assert_eq!((e.kind(), e.attempts()), (ErrorKind::TimedOut, 2));
+}
+
+#[test]
+fn a_peer_in_trouble_is_given_a_pause() {
+    for _ in 0..5 {
+        let (peer, client) = (Peer::new(), client());
+        let asked = send(&client, &peer, Method::POST);
+        let mut link = peer.h2();
+        let (stream, _) = link.request_with_body();
+        let since = Instant::now();
+        link.send(&[Frame::goaway(stream - 1, INTERNAL_ERROR, b"")]);
+        serve_one(&peer);
+        let pause = since.elapsed();
+        assert!(pause >= ms(100) && pause <= ms(1000) + LATE, "{pause:?}");
+        asked.join().unwrap();
+    }
+    // And none is, if it is only leaving.
+    let (peer, client) = (Peer::new(), client());
+    let asked = send(&client, &peer, Method::POST);
+    let mut link = peer.h2();
+    let (stream, _) = link.request_with_body();
+    let since = Instant::now();
+    link.send(&[Frame::goaway(stream - 1, NO_ERROR, b"")]);
+    serve_one(&peer);
+    assert!(since.elapsed() < ms(100), "{:?}", since.elapsed());
+    asked.join().unwrap();
+}
+
+#[test]
+fn a_goaway_fails_nothing_at_or_below_its_last_id() {
+    let (peer, client) = (Peer::new(), client());
+    let mut link = idle(&client, &peer);
+    let asked: Vec<_> = (0..4).map(|_| send(&client, &peer, Method::POST)).collect();
+    let streams: Vec<u32> = link.requests(4).into_keys().collect();
+    // The first may not raise, the second lowers.
+    link.send(&[Frame::goaway(streams[2], NO_ERROR, b"")]);
+    let mut second = peer.h2();
+    let (moved, _) = second.request_with_body();
+    link.send(&[Frame::goaway(streams[1], NO_ERROR, b"")]);
+    let (other, _) = second.request_with_body();
+    for stream in [moved, other] {
+        second.answer(stream, 200, b"second");
+    }
+    // Frames are still answered.
+    link.send(&[Frame::ping(*b"12345678"), Frame::settings(&[])]);
+    let mut acks = 0;
+    while acks < 2 {
+        let frame = link.next();
+        acks += u32::from(frame == Frame::ping_ack(b"12345678") || frame == Frame::settings_ack());
+    }
+    for stream in &streams[..2] {
+        link.answer(*stream, 200, b"first");
+    }
+    let mut texts: Vec<_> = asked.into_iter().map(|a| a.join().unwrap().text().unwrap()).collect();
+    texts.sort();
+    assert_eq!(texts, ["first", "first", "second", "second"]);
+    peer.assert_no_more();
+}
+
+#[test]
+fn refused_streams_are_tried_again_on_the_same_connection() {
+    let (peer, client) = (Peer::new(), client());
+    let asked = send(&client, &peer, Method::POST);
+    let mut link = peer.h2();
+    let (stream, _) = link.request_with_body();
+    link.send(&[Frame::reset(stream, REFUSED_STREAM)]);
+    let (again, body) = link.request_with_body();
+    assert_eq!((again, &*body), (stream + 2, &b"body"[..]));
+    link.answer(again, 200, b"");
+    assert!(asked.join().unwrap().reused());
+    peer.assert_no_more();
+
+    // Once; and never after a head.
+    let asked = send(&client, &peer, Method::POST);
+    for _ in 0..2 {
+        let (stream, _) = link.request_with_body();
+        link.send(&[Frame::reset(stream, REFUSED_STREAM)]);
+    }
+    let e = asked.join().unwrap_err();
+    assert_eq!((e.kind(), e.processed(), e.attempts()), (ErrorKind::Refused, Processed::No, 2));
+    let asked = send(&client, &peer, Method::GET);
+    let (stream, _) = link.request_with_body();
+    link.send(&[Frame::headers(stream, 0, &[(":status", "200")]), Frame::reset(stream, REFUSED_STREAM)]);
+    let e = asked.join().unwrap().bytes().unwrap_err();
+    assert_eq!((e.kind(), e.processed(), e.phase()), (ErrorKind::Refused, Processed::Yes, Phase::Body));
+    link.assert_quiet(ms(30));
+}
+
+#[test]
+fn a_refused_stream_goes_elsewhere_if_the_connection_is_leaving() {
+    let (peer, client) = (Peer::new(), client());
+    let asked = send(&client, &peer, Method::POST);
+    let mut link = peer.h2();
+    let (stream, _) = link.request_with_body();
+    link.send(&[Frame::goaway(stream, NO_ERROR, b""), Frame::reset(stream, REFUSED_STREAM)]);
+    serve_one(&peer);
+    asked.join().unwrap();
+}
+
+#[test]
+fn where_http1_is_required_it_is_spoken_and_remembered() {
+    let (peer, client) = (Peer::new(), client());
+    let first = send(&client, &peer, Method::POST);
+    let mut link = peer.h2();
+    let (stream, _) = link.request_with_body();
+    link.send(&[Frame::reset(stream, HTTP_1_1_REQUIRED)]);
+    let mut plain = peer.accept();
+    let mut serve = |asked: Task<Result<Response>>| {
+        let head = plain.bytes_until(b"\r\n\r\n");
+        assert!(head.starts_with(b"POST / HTTP/1.1\r\n"), "{}", head.escape_ascii());
+        assert_eq!(plain.bytes(4), b"body");
+        plain.send_bytes(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+        assert_eq!(asked.join().unwrap().version(), Version::HTTP_11);
+    };
+    serve(first);
+    for _ in 0..2 {
+        serve(send(&client, &peer, Method::POST));
+    }
+    peer.assert_no_more();
+}
+
+#[test]
+fn a_connection_of_the_callers_is_never_replaced() {
+    let (peer, client) = (Peer::new(), client());
+    let (connecting, url) = (client.clone(), peer.url("/"));
+    let connected = task(move || connecting.connect(url));
+    let mut link = peer.accept();
+    let connection: Connection = connected.join().unwrap();
+    let request = connection.get("/");
+    let asked = task(|| request.send());
+    link.handshake(&[]);
+    link.request();
+    link.finish();
+    let e = asked.join().unwrap_err();
+    assert_eq!((e.kind(), e.processed(), e.attempts()), (ErrorKind::Closed, Processed::Maybe, 1));
+    let e = connection.get("/").send().unwrap_err();
+    assert_eq!((e.kind(), e.processed()), (ErrorKind::Closed, Processed::No));
+    peer.assert_no_more();
+}
+
+/// How the peer of a race leaves.
+#[derive(Clone, Copy, Debug)]
+enum Leaving {
+    /// GOAWAY that names the last stream seen.
+    At,
+    /// GOAWAY that names an earlier one than were seen: what is above is not answered.
+    Below,
+    /// GOAWAY at 2^31-1, then at the last one seen.
+    Twice,
+    /// GOAWAY with an error code.
+    InTrouble,
+    /// GOAWAY at the last one seen; what was seen is answered, then the connection is closed.
+    AndClose,
+    /// No GOAWAY: the connection is closed with requests unanswered.
+    Cut,
+    /// Each second stream is refused.
+    Refusing,
+}
+
+/// What the peer of a race has seen: how often each request was processed, by its body.
+type Seen = Arc<Mutex<BTreeMap<String, u32>>>;
+
+/// Serves a connection: after some requests it leaves. A request counts as processed if it is at or below the last id and complete.
+fn serve(mut link: Link, leaving: Leaving, after: u32, seen: &Seen) {
+    link.handshake(&[]);
+    let mut bodies: BTreeMap<u32, Vec<u8>> = BTreeMap::new();
+    let (mut complete, mut last, mut gone) = (0, 0, false);
+    while let Some(frame) = link.next_or_end() {
+        match frame.kind {
+            HEADERS => _ = bodies.insert(frame.stream, Vec::new()),
+            DATA => bodies.get_mut(&frame.stream).expect("a head").extend(&frame.payload),
+            _ => continue,
+        }
+        if gone && frame.stream > last || !frame.ends() {
+            continue;
+        }
+        complete += 1;
+        let body = String::from_utf8(bodies.remove(&frame.stream).expect("a head")).expect("text");
+        if matches!(leaving, Leaving::Refusing) && complete % 2 == 0 {
+            if !link.try_send(&[Frame::reset(frame.stream, REFUSED_STREAM)]) {
+                return;
+            }
+            continue;
+        }
+        let leaves = !gone && complete >= after && !matches!(leaving, Leaving::Refusing);
+        if leaves {
+            gone = true;
+            last = frame.stream.max(bodies.keys().copied().max().unwrap_or(0));
+            let farewell = match leaving {
+                Leaving::At | Leaving::AndClose => vec![Frame::goaway(last, NO_ERROR, b"")],
+                Leaving::Below => {
+                    last = frame.stream.saturating_sub(2);
+                    vec![Frame::goaway(last, NO_ERROR, b"")]
+                }
+                Leaving::Twice => {
+                    vec![Frame::goaway(0x7fff_ffff, NO_ERROR, b""), Frame::goaway(last, NO_ERROR, b"")]
+                }
+                Leaving::InTrouble => vec![Frame::goaway(last, INTERNAL_ERROR, b"")],
+                Leaving::Cut => {
+                    // It was processed, and nobody will know.
+                    *seen.lock().unwrap().entry(body).or_default() += 1;
+                    return;
+                }
+                Leaving::Refusing => Vec::new(),
+            };
+            if !link.try_send(&farewell) {
+                return;
+            }
+        }
+        if !gone || frame.stream <= last {
+            *seen.lock().unwrap().entry(body.clone()).or_default() += 1;
+            if !link.try_send(&answer(frame.stream, 200, body.as_bytes())) {
+                return;
+            }
+        }
+        if gone && matches!(leaving, Leaving::AndClose) && bodies.keys().all(|id| *id > last) {
+            return;
+        }
+    }
+}
+
+/// Eight threads, each with some requests one after the other, against a peer that leaves again and again.
+fn race(leaving: Leaving, method: Method, round: u32) -> (Vec<(String, Result<String>)>, BTreeMap<String, u32>) {
+    let (peer, client) = (Peer::new(), client());
+    let url = peer.url("/");
+    let seen = Seen::default();
+    let (at_peer, turn) = (seen.clone(), Arc::new(AtomicU32::new(round)));
+    peer.serve(move |link| {
+        // The n-th connection of a round leaves after a different number of requests.
+        let after = 1 + turn.fetch_add(1, Ordering::Relaxed) % 7;
+        serve(link, leaving, after, &at_peer);
+    });
+    let barrier = Arc::new(Barrier::new(8));
+    let threads: Vec<_> = (0..8)
+        .map(|thread| {
+            let (client, url, barrier, method) = (client.clone(), url.clone(), barrier.clone(), method.clone());
+            task(move || {
+                barrier.wait();
+                (0..4)
+                    .map(|n| {
+                        let name = format!("request {n} of thread {thread}");
+                        let request = client.request(method.clone(), &url).body(name.clone());
+                        (name, request.send().and_then(Response::text))
+                    })
+                    .collect::<Vec<_>>()
+            })
+        })
+        .collect();
+    let outcomes = threads.into_iter().flat_map(Task::join).collect();
+    let seen = seen.lock().unwrap().clone();
+    (outcomes, seen)
+}
+
+/// What holds whatever happens.
+fn check(case: &str, method: &Method, outcomes: &[(String, Result<String>)], seen: &BTreeMap<String, u32>) {
+    for (name, outcome) in outcomes {
+        let times = seen.get(name).copied().unwrap_or(0);
+        match outcome {
+            Ok(body) => {
+                assert_eq!(body, name, "{case}: the answer of another request");
+                assert!(times >= 1, "{case}: {name} was answered and never processed");
+            }
+            Err(e) => match e.processed() {
+                Processed::No => assert_eq!(times, 0, "{case}: {name} is said not to have been processed: {e:?}"),
+                Processed::Maybe | Processed::Yes => {}
+            },
+        }
+        if *method == Method::POST {
+            assert!(times <= 1, "{case}: {name} was processed {times} times");
+        }
+    }
+}
+
+#[test]
+fn every_request_completes_exactly_once_however_the_peer_leaves() {
+    use Leaving::*;
+    for leaving in [At, Twice, AndClose, Refusing] {
+        for round in 0..rounds() {
+            for method in [Method::POST, Method::PUT] {
+                let case = format!("{leaving:?}, {method}, round {round}");
+                let (outcomes, seen) = race(leaving, method.clone(), round);
+                check(&case, &method, &outcomes, &seen);
+                let mut twice_refused = 0;
+                for (name, outcome) in &outcomes {
+                    // One automatic repetition: a request that meets two departures in a row is told so, and was not processed.
+                    match outcome {
+                        Ok(_) => assert_eq!(seen.get(name), Some(&1), "{case}: {name}"),
+                        Err(e) => {
+                            assert_eq!(
+                                (e.kind(), e.attempts()),
+                                (ErrorKind::Refused, 2),
+                                "{case}: {name}: {e:?} on {:?}",
+                                e.connection()
+                            );
+                            twice_refused += 1;
+                        }
+                    }
+                }
+                assert!(twice_refused <= 16, "{case}: {twice_refused}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_peer_that_names_fewer_than_it_saw_processes_nothing_twice() {
+    for round in 0..rounds() {
+        for leaving in [Leaving::Below, Leaving::InTrouble] {
+            for method in [Method::POST, Method::PUT] {
+                if matches!(leaving, Leaving::InTrouble) && round >= 4 {
+                    continue; // Each takes up to a second for each departure.
+                }
+                let case = format!("{leaving:?}, {method}, round {round}");
+                let (outcomes, seen) = race(leaving, method.clone(), round);
+                check(&case, &method, &outcomes, &seen);
+                assert!(seen.values().all(|times| *times == 1), "{case}: {seen:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_peer_that_cuts_connections_gets_no_post_twice() {
+    for round in 0..rounds() {
+        for method in [Method::POST, Method::PUT] {
+            let case = format!("{method}, round {round}");
+            let (outcomes, seen) = race(Leaving::Cut, method.clone(), round);
+            check(&case, &method, &outcomes, &seen);
+            for (name, outcome) in &outcomes {
+                if let Err(e) = outcome {
+                    let attempts = if method == Method::POST { 1..=2 } else { 2..=2 };
+                    assert!(attempts.contains(&e.attempts()), "{case}: {name}: {e:?}");
+                    assert_eq!(e.kind(), ErrorKind::Closed, "{case}: {name}: {e:?}");
+                }
+            }
+        }
+    }
+}

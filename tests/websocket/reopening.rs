@@ -1,0 +1,127 @@
+//! Opening it again when it breaks.
+
+use crate::{
+    raw::{self, close, text},
+    support::{client, ms, peer, prompt},
+};
+use bowline::{
+    Backoff, ErrorKind, Recv,
+    ws::{CloseCode, Message},
+};
+use std::{
+    sync::{Arc, Mutex, mpsc},
+    thread,
+    time::Duration,
+};
+
+fn quick() -> Backoff {
+    Backoff::new(ms(10), ms(50))
+}
+
+#[test]
+fn it_comes_back_and_subscribes_again() {
+    let peer = peer(|n, mut conn| {
+        if n == 2 {
+            // One attempt in between is refused for the moment.
+            conn.head();
+            return conn.say("HTTP/1.1 503 Later\r\nContent-Length: 0\r\n\r\n");
+        }
+        let head = raw::switching(&mut conn, "");
+        conn.say(head);
+        let (_, subscription) = raw::next(&mut conn).unwrap();
+        assert_eq!(subscription, format!("subscribe {}", if n > 2 { n } else { n + 1 }).into_bytes());
+        conn.say(text(&format!("tick {n}")));
+        match n {
+            0 => {}
+            1 => conn.say(close(1012)),
+            _ => {
+                let (_, message) = raw::next(&mut conn).unwrap();
+                conn.say(text(std::str::from_utf8(&message).unwrap()));
+                conn.say(close(1000));
+                conn.rest();
+            }
+        }
+    });
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let noted = seen.clone();
+    let socket = client()
+        .websocket(peer.url("/"))
+        .reconnect(quick())
+        .on_open(move |sender, opened| {
+            noted.lock().unwrap().push((opened.count, opened.last_error.as_ref().map(|e| e.kind())));
+            sender.send(&format!("subscribe {}", opened.count))
+        })
+        .connect()
+        .unwrap();
+    let (sender, mut receiver) = socket.split();
+    for n in [0, 1, 3] {
+        assert_eq!(receiver.recv().unwrap(), Some(Message::Text(format!("tick {n}"))));
+    }
+    sender.send("from outside").unwrap();
+    assert_eq!(receiver.recv().unwrap(), Some(Message::Text("from outside".into())));
+    assert_eq!(receiver.recv().unwrap(), None);
+    assert_eq!(receiver.closed().unwrap().code, Some(1000));
+    let seen = seen.lock().unwrap();
+    assert_eq!(*seen, [(1, None), (2, Some(ErrorKind::Closed)), (3, Some(ErrorKind::Handshake))]);
+    assert_eq!(sender.stats().reconnects, 2);
+}
+
+#[test]
+fn a_send_waits_meanwhile_and_a_time_limit_holds() {
+    let (over, gate) = raw::until_dropped();
+    let gate = Mutex::new(Some(gate));
+    let peer = peer(move |n, mut conn| {
+        if n == 1 {
+            // The second handshake is held back.
+            let gate = gate.lock().unwrap().take().unwrap();
+            let _ = gate.lock().unwrap().recv();
+        }
+        let head = raw::switching(&mut conn, "");
+        conn.say(head);
+        if n > 0 {
+            raw::echo(&mut conn);
+        }
+    });
+    let socket = client().websocket(peer.url("/")).reconnect(quick()).connect().unwrap();
+    let (sender, mut receiver) = socket.split();
+    assert_eq!(crate::support::timed(ms(200), || receiver.recv_timeout(ms(200))).unwrap(), Recv::TimedOut);
+    let (sent, done) = mpsc::channel();
+    let other = sender.clone();
+    let sending = thread::spawn(move || {
+        sent.send(()).unwrap();
+        other.send("waited").unwrap();
+    });
+    done.recv().unwrap();
+    assert_eq!(receiver.recv_timeout(ms(50)).unwrap(), Recv::TimedOut);
+    drop(over);
+    assert_eq!(receiver.recv_timeout(Duration::from_secs(10)).unwrap(), Recv::Item(Message::Text("waited".into())));
+    sending.join().unwrap();
+    sender.close(CloseCode::NORMAL, "").unwrap();
+}
+
+#[test]
+fn it_gives_up_in_the_end() {
+    let peer = peer(|n, mut conn| {
+        if n == 0 {
+            let head = raw::switching(&mut conn, "");
+            conn.say(head);
+        }
+    });
+    let mut socket = client().websocket(peer.url("/")).reconnect(quick().max_attempts(3)).connect().unwrap();
+    assert!(socket.recv().is_err());
+    assert_eq!(peer.connections(), 4);
+    assert!(prompt(|| socket.recv()).is_err());
+    assert!(prompt(|| socket.send("x")).is_err());
+    assert!(!socket.closed().unwrap().clean);
+}
+
+#[test]
+fn what_does_not_break_it() {
+    let peer = raw::open(|conn| {
+        conn.say(close(1000));
+        conn.rest();
+    });
+    let mut socket = client().websocket(peer.url("/")).reconnect(quick()).connect().unwrap();
+    assert_eq!(socket.recv().unwrap(), None);
+    assert_eq!(peer.connections(), 1);
+}
