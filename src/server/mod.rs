@@ -238,7 +238,6 @@ impl Server {
     }
 
     /// Sets limits, heartbeat and compression of every WebSocket accepted.
-    #[must_use]
     pub fn websocket_config(mut self, config: ws::Config) -> Self {
         self.settings.websocket = config;
         self
