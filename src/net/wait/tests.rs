@@ -298,34 +298,6 @@ fn a_thousand_rounds_of_waking_each_other() {
     }
 }
 
-/// Measures, does not test: `cargo test --release --lib net::wait -- --ignored --nocapture`.
-#[test]
-#[ignore = "a measurement"]
-fn what_a_wake_costs() {
-    const ROUNDS: usize = 100_000;
-    for (name, polling) in [("condition variable", [false, false]), ("poll", [true, true])] {
-        let took = ping_pong(ROUNDS, polling);
-        println!("{name}: {:?} from a wake to the thread running", took / ROUNDS as u32);
-    }
-    let waiter = Waiter::new();
-    let start = Instant::now();
-    for _ in 0..ROUNDS {
-        waiter.waker().wake();
-    }
-    println!("a wake of a thread that runs: {:?}", start.elapsed() / ROUNDS as u32);
-    let start = Instant::now();
-    for _ in 0..ROUNDS {
-        with_waiter(|waiter| std::hint::black_box(waiter).waker().wake());
-    }
-    println!("with_waiter and a wake: {:?}", start.elapsed() / ROUNDS as u32);
-    let ((near, _far), mut waiter, mut ready) = (sockets(), Waiter::new(), Vec::new());
-    let start = Instant::now();
-    for _ in 0..ROUNDS {
-        waiter.wait(&[(&near, Interest::Write)], Deadline::NEVER, &mut ready);
-    }
-    println!("a wait for a ready socket: {:?}", start.elapsed() / ROUNDS as u32);
-}
-
 #[test]
 fn many_threads_wake_one_and_none_is_lost() {
     const EACH: usize = 200;
