@@ -52,7 +52,9 @@ pub mod guide;
 pub mod net;
 #[cfg(feature = "unstable-proto")]
 pub mod proto;
+// What is public with the feature is in part unused without it.
 #[cfg(not(feature = "unstable-proto"))]
+#[allow(dead_code, unused_imports)]
 mod proto;
 mod recv;
 mod server;
