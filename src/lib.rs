@@ -58,15 +58,15 @@ pub mod proto;
 mod proto;
 mod recv;
 mod server;
-mod time;
 #[path = "ws/mod.rs"]
-mod websocket;
+mod sockets;
+mod time;
 
 /// WebSockets that block: receive with a time limit, send from any thread.
 ///
 /// [`Client::websocket`] and [`Exchange::websocket`] make them, and [`WebSocket::over`](ws::WebSocket::over) puts one on any wire.
 pub mod ws {
-    pub use crate::{client::WebSocketBuilder as Builder, websocket::*};
+    pub use crate::{client::WebSocketBuilder as Builder, sockets::*};
 }
 
 pub use client::{

@@ -469,6 +469,9 @@ impl<P: Exchanges> Carrier for Shared<P> {
     }
 
     fn tend(&self, ready: Ready, now: Instant) -> bool {
+        if ready == Ready::default() {
+            self.rest(now);
+        }
         if self.is_led() { false } else { Lead::turn(self, ready, now) }
     }
 
@@ -564,11 +567,17 @@ impl<P: Exchanges> Carrier for Shared<P> {
             }
             let n = Self::frame(core, id, data, end)?;
             // Whoever waits for the answer counts from here.
-            Self::on_slot(core, id, |slot| {
-                if slot.sending == Sending::Ended {
+            let ended = Self::on_slot(core, id, |slot| {
+                let ended = slot.sending == Sending::Ended;
+                if ended {
                     slot.notify_reader(wakes);
                 }
+                ended
             })?;
+            if ended && core.proto.is_tunnel(id) {
+                // There is nothing else to say that it ended.
+                core.duplex.finish();
+            }
             if n > 0 || data.is_empty() {
                 return Ok(Poll::Ready(Sent::Some(n)));
             }
