@@ -69,7 +69,7 @@ fn bombs() {
     let mut peer = target.h2();
     let large = "y".repeat(16_000);
     peer.send(frame(HEADERS, END_STREAM, 1, &block(&POST)));
-    peer.send(&frame(CONTINUATION, 0, 1, &block(&[("x", &large[..])]))[..]);
+    peer.send(frame(CONTINUATION, 0, 1, &block(&[("x", &large[..])])));
     peer.send(frame(CONTINUATION, END_HEADERS, 1, &block(&[("x", &large[..300])])));
     assert_eq!(peer.until(|f| f.stream == 1).kind, HEADERS);
     peer.send(get(3, END_STREAM, "/"));
