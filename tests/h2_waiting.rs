@@ -305,7 +305,9 @@ fn a_leader_keeps_its_own_time_however_busy_it_is() {
     let reading = task(move || {
         let mut piece = vec![0; 64 * 1024];
         while stopped.try_recv().is_err() {
-            assert!(body.read(&mut piece).unwrap() <= piece.len());
+            if body.read(&mut piece).unwrap() == 0 {
+                break;
+            }
         }
     });
     let mut writer = link.writer();
