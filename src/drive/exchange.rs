@@ -8,7 +8,7 @@ use super::{
     info::{CloseReason, ConnectionInfo, ConnectionState, UpkeepAction},
     keep::{Closing, Rule},
     record::Happened,
-    shared::{Core, Protocol, Shared},
+    shared::{Core, Shared},
     slot::{Receiving, Sending, Slot, Wakes},
     stream::Stream,
 };

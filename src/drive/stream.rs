@@ -9,7 +9,7 @@ use crate::{
     buf::RecvBuf,
     error::ErrorKind,
     fields::Fields,
-    net::{Cx, Wire},
+    net::Cx,
     proto::{End, h1::Length},
 };
 use http::{HeaderMap, Response};
