@@ -287,10 +287,23 @@ fn a_token_ends_connecting_by_hand() {
         token.cancel();
         Instant::now()
     });
-    let error = client.connect(format!("http://{}", full.listener.local_addr().unwrap())).unwrap_err();
+    let url = format!("http://{}", full.listener.local_addr().unwrap());
+    let error = client.connect(&url).unwrap_err();
     let ended = Instant::now();
     assert!(ended.saturating_duration_since(cancelling.join().unwrap()) < LATE);
     assert_eq!((error.kind(), error.phase()), (ErrorKind::Cancelled, Phase::Connect));
+
+    let client = support::client();
+    let other = client.clone();
+    let stopping = thread::spawn(move || {
+        thread::sleep(ms(50));
+        other.shutdown();
+        Instant::now()
+    });
+    let error = client.connect(&url).unwrap_err();
+    let ended = Instant::now();
+    assert!(ended.saturating_duration_since(stopping.join().unwrap()) < LATE);
+    assert_eq!(error.kind(), ErrorKind::Cancelled);
 }
 
 // ------------------------------------------------------------------------------------------------ interrupt

@@ -129,7 +129,7 @@ impl ClientBuilder {
         }
         let settings = Arc::new(settings);
         let keeper = if self.keeper { Some(Keeper::start(settings.clone(), &pool)?) } else { None };
-        Ok(Client { inner: Arc::new(Inner { settings, pool, _keeper: keeper }) })
+        Ok(Client { inner: Arc::new(Inner { settings, pool, _keeper: keeper, _base: None }) })
     }
 
     fn set(mut self, f: impl FnOnce(&mut Settings)) -> Self {

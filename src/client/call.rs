@@ -518,7 +518,7 @@ impl Call {
         let cased = self.cased(head);
         let head = cased.as_ref().unwrap_or(head);
         let absolute = matches!(connect::route(&self.inner.settings, &self.origin), Ok(Route::Absolute(_)));
-        let form = if absolute && self.pinned.is_none() { TargetForm::Absolute } else { TargetForm::Origin };
+        let form = if absolute { TargetForm::Absolute } else { TargetForm::Origin };
         let opening = Opening { head, form, length: self.length(conn.version()) };
         let (first, end) = match &self.attempt.upload {
             Some(upload) if self.options.expect.is_none() => upload.first(),

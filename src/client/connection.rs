@@ -27,6 +27,7 @@ use std::{fmt, sync::Arc, time::Instant};
 /// # }
 /// ```
 pub struct Connection {
+    /// What its requests are made with.
     client: Client,
     conn: Arc<dyn Carrier>,
     origin: Origin,
@@ -77,7 +78,8 @@ impl Connection {
             Instant::now(),
         );
         client.inner.pool.enter(&conn);
-        Ok(Self::new(client.clone(), conn, origin))
+        // No proxy is on this wire, and none is told its credentials there.
+        Ok(Self::new(client.without_proxy(), conn, origin))
     }
 
     /// Returns a request on this connection; `target` is a path. HTTP/1 serves one at a time, others wait in line.

@@ -111,6 +111,8 @@ pub(super) struct Inner {
     pub(super) pool: Arc<Pool>,
     /// The thread of `keep_alive_thread`, which ends with the last handle.
     _keeper: Option<upkeep::Keeper>,
+    /// What it was made of, whose keeper it keeps.
+    _base: Option<Arc<Inner>>,
 }
 
 impl Inner {
@@ -234,14 +236,27 @@ impl Client {
         proxy.uri = Uri::from(authority);
         let authorization = proxy.authorization.take();
         // The proxy itself is reached directly.
-        let mut settings = (*self.inner.settings).clone();
-        (settings.network.proxy, settings.network.id) = (None, next_id());
-        let inner = Inner { settings: Arc::new(settings), pool: self.inner.pool.clone(), _keeper: None };
-        let mut request = RequestBuilder::to(Arc::new(inner), Method::CONNECT, Ok(proxy));
+        let mut request = RequestBuilder::to(self.without_proxy().inner, Method::CONNECT, Ok(proxy));
         if let Some(value) = authorization {
             request = request.headers([(http::header::PROXY_AUTHORIZATION, value)].into_iter().collect());
         }
         request.protocol(Protocol::Http1).upgrade("")
+    }
+
+    /// The same client, with the same pool, as it is where no proxy is between.
+    fn without_proxy(&self) -> Client {
+        if self.inner.settings.network.proxy.is_none() {
+            return self.clone();
+        }
+        let mut settings = (*self.inner.settings).clone();
+        (settings.network.proxy, settings.network.id) = (None, next_id());
+        let inner = Inner {
+            settings: Arc::new(settings),
+            pool: self.inner.pool.clone(),
+            _keeper: None,
+            _base: Some(self.inner.clone()),
+        };
+        Client { inner: Arc::new(inner) }
     }
 
     /// Makes one explicit connection that the caller owns. It is in [`connections`](Self::connections), and never serves other callers.
@@ -258,7 +273,9 @@ impl Client {
         let resolve_by = limit(timeouts.resolve_limit()).earlier(total);
         let connect_by = limit(timeouts.connect_limit()).earlier(total);
         let mut dialling = connect::Dialling::new(&settings, &origin, settings.protocol, resolve_by, connect_by)?;
-        let mut limits = crate::drive::Limits::new(settings.cancels.clone(), settings.interrupt.clone());
+        let mut cancels = settings.cancels.clone();
+        cancels.push(self.inner.pool.stopped.clone());
+        let mut limits = crate::drive::Limits::new(cancels, settings.interrupt.clone());
         let began = Instant::now();
         let dialled = block_on(Deadline::NEVER, |cx| match limits.check(cx) {
             Ok(()) => dialling.poll(cx),

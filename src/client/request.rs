@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     drive::{Body, BodyWriter, Cancel, Carrier, IntoBody, Limits, Tunnel, block_on},
-    error::{Error, ErrorKind, Phase, Result},
+    error::{Error, ErrorKind, Phase, Processed, Result},
     proto::ws::Offer,
     time::Deadline,
 };
@@ -280,7 +280,7 @@ impl RequestBuilder {
             (Some(Err(e)), _) => Err(e),
             (Some(Ok(response)), _) => {
                 let text = format!("the peer answered {} before anything of the body was sent", response.status());
-                Err(Error::with(ErrorKind::Handshake, text).in_phase(Phase::Send).attach(response))
+                Err(answered(text, &call).in_phase(Phase::Send).attach(response))
             }
             (None, None) => Err(Error::with(ErrorKind::Misuse, "the request has no stream")),
         }
@@ -311,7 +311,7 @@ impl RequestBuilder {
             }
             None => {
                 let text = format!("the peer answered {} and did not change the protocol", response.status());
-                Err(Error::with(ErrorKind::Handshake, text).in_phase(Phase::FirstByte).attach(response))
+                Err(answered(text, &call).in_phase(Phase::FirstByte).attach(response))
             }
         }
     }
@@ -373,6 +373,14 @@ impl RequestBuilder {
         (*request.method_mut(), *request.uri_mut(), *request.headers_mut()) = (method, uri, headers);
         Ok(Call::new(inner, options, request, origin, body, pinned))
     }
+}
+
+/// The error of an answer that is not the one hoped for.
+fn answered(text: String, call: &Call) -> Error {
+    Error::with(ErrorKind::Handshake, text)
+        .with_processed(Processed::Yes)
+        .with_elapsed(call.began.elapsed())
+        .with_attempts(call.attempts)
 }
 
 /// The URL of a path on the origin of a connection that the caller owns.

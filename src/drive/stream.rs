@@ -260,6 +260,7 @@ pub(crate) trait Carrier: Send + Sync {
     /// Whether the wire has taken everything framed so far.
     fn is_flushed(&self) -> bool;
     /// The wire, for callers with a poll loop of their own.
+    #[cfg(unix)]
     fn wire(&self) -> &dyn Wire;
     /// How many exchanges began on it.
     fn served(&self) -> u64;
@@ -468,6 +469,9 @@ impl<P: Exchanges> Carrier for Shared<P> {
     }
 
     fn tend(&self, ready: Ready, now: Instant) -> bool {
+        if ready == Ready::default() {
+            self.rest(now);
+        }
         if self.is_led() { false } else { Lead::turn(self, ready, now) }
     }
 
@@ -563,11 +567,17 @@ impl<P: Exchanges> Carrier for Shared<P> {
             }
             let n = Self::frame(core, id, data, end)?;
             // Whoever waits for the answer counts from here.
-            Self::on_slot(core, id, |slot| {
-                if slot.sending == Sending::Ended {
+            let ended = Self::on_slot(core, id, |slot| {
+                let ended = slot.sending == Sending::Ended;
+                if ended {
                     slot.notify_reader(wakes);
                 }
+                ended
             })?;
+            if ended && core.proto.is_tunnel(id) {
+                // There is nothing else to say that it ended.
+                core.duplex.finish();
+            }
             if n > 0 || data.is_empty() {
                 return Ok(Poll::Ready(Sent::Some(n)));
             }
@@ -821,6 +831,7 @@ impl<P: Exchanges> Carrier for Shared<P> {
         self.lock().duplex.unsent() == 0
     }
 
+    #[cfg(unix)]
     fn wire(&self) -> &dyn Wire {
         &**self.wire_ref()
     }
