@@ -81,7 +81,7 @@ pub(crate) trait Exchanges: Protocol {
         Some(false)
     }
     /// Whether it is late with an answer.
-    fn is_suspect(&self) -> bool;
+    fn is_suspect(&self, now: Instant) -> bool;
     /// Sends the PING that is due; `used` is when an idle connection was last used.
     fn upkeep(&mut self, interval: Duration, used: Option<Instant>, now: Instant, out: &mut Vec<u8>) -> UpkeepAction;
     /// When the next PING is due, or the peer is given up.
@@ -802,7 +802,7 @@ impl<P: Exchanges> Carrier for Shared<P> {
         info.state = match &core.over {
             Some(cause) => ConnectionState::Closed(cause.reason),
             None if core.proto.is_over_for_new() => ConnectionState::Draining,
-            None if core.proto.is_suspect() => ConnectionState::Suspect,
+            None if core.proto.is_suspect(Instant::now()) => ConnectionState::Suspect,
             None if info.open_streams > 0 => ConnectionState::Active,
             None => ConnectionState::Idle,
         };
@@ -849,7 +849,7 @@ impl<P: Exchanges> Carrier for Shared<P> {
     }
 
     fn is_suspect(&self) -> bool {
-        self.lock().proto.is_suspect()
+        self.lock().proto.is_suspect(Instant::now())
     }
 
     fn upkeep(&self, interval: Duration, now: Instant) -> UpkeepAction {

@@ -226,6 +226,11 @@ impl Pool {
         interval.saturating_mul(1 << doublings.min(10))
     }
 
+    /// How often an interval was doubled.
+    pub(crate) fn calmed(&self) -> u64 {
+        self.lock().calm.values().map(|times| u64::from(*times)).sum()
+    }
+
     /// Where the peer said ENHANCE_YOUR_CALM, PINGs are spaced out.
     fn heed_calm(&self, conn: &Arc<dyn Carrier>) {
         let asked = conn.info().goaway.is_some_and(|g| g.code == ENHANCE_YOUR_CALM || g.debug == b"too_many_pings");
