@@ -123,7 +123,6 @@ impl RecvBuf {
     }
 
     /// Returns how many bytes the buffer can hold without growing.
-    #[cfg(any(test, feature = "unstable-proto"))]
     pub fn capacity(&self) -> usize {
         self.store.len()
     }
