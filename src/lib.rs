@@ -85,3 +85,8 @@ pub use proto::Role;
 pub use recv::Recv;
 pub use server::{Exchange, Handler, Server, ServerHandle, ServerTimeouts, resolve as server_path};
 pub use time::Deadline;
+
+/// The examples of the README, so that they compile.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -636,9 +636,9 @@ impl<P: Exchanges> Core<P> {
         })
     }
 
-    /// When it was last used; `None` while something is open on it.
+    /// When it was last used; `None` while something is open on it, and once upkeep keeps it no longer.
     pub(super) fn last_use(&self, now: Instant) -> Option<Instant> {
-        self.unused_for().and_then(|unused| now.checked_sub(unused))
+        self.unused_for().filter(|unused| *unused < self.keep_idle).and_then(|unused| now.checked_sub(unused))
     }
 }
 
