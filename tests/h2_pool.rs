@@ -445,6 +445,24 @@ fn after_a_timeout_a_silent_connection_is_suspect() {
 }
 
 #[test]
+fn a_suspicion_ends_with_what_arrives_while_nobody_looks() {
+    let (peer, client) = (Peer::new(), client());
+    let mut link = idle(&client, &peer);
+    let e = client.get(peer.url("/")).timeout(ms(50)).send().unwrap_err();
+    assert_eq!(e.kind(), ErrorKind::TimedOut);
+    link.request();
+    link.expect(RST_STREAM);
+    let ping = link.expect(PING);
+    link.ack(&ping);
+    assert_eq!(only(&client).state, ConnectionState::Suspect);
+    let asked = get(&client, &peer);
+    let head = link.request();
+    link.answer(head.stream, 200, b"");
+    assert!(asked.join().unwrap().reused());
+    peer.assert_no_more();
+}
+
+#[test]
 fn a_timeout_on_a_connection_that_is_heard_from_is_no_suspicion() {
     let (peer, client) = (Peer::new(), client());
     let mut link = idle(&client, &peer);

@@ -6,15 +6,19 @@
 mod h2peer;
 
 use bowline::{
-    Body, Client, ClientBuilder, Connection, ErrorKind, Phase, Processed, Protocol, Response, Result, Retry,
+    Body, Client, ClientBuilder, Connection, Deadline, Error, ErrorKind, Phase, Processed, Protocol, Response, Result,
+    Retry, Timeouts,
     http::{Method, Version},
+    net::{Connect, Interest, Target, Tcp, Waker, Wire},
 };
 use h2peer::*;
 use std::{
     collections::BTreeMap,
+    io,
+    net::TcpStream,
     sync::{
         Arc, Barrier, Mutex,
-        atomic::{AtomicU32, Ordering},
+        atomic::{AtomicBool, AtomicU32, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -335,6 +339,107 @@ fn a_connection_of_the_callers_is_never_replaced() {
     let e = connection.get("/").send().unwrap_err();
     assert_eq!((e.kind(), e.processed()), (ErrorKind::Closed, Processed::No));
     peer.assert_no_more();
+}
+
+/// Connects as usual, to wires that can be broken.
+#[derive(Clone, Default)]
+struct Fragile {
+    broken: Arc<AtomicBool>,
+}
+
+/// Takes nothing any more once it is broken, as a socket does whose peer has sent a reset; until then nothing tells.
+struct FragileWire {
+    tcp: Tcp,
+    broken: Arc<AtomicBool>,
+}
+
+impl Connect for Fragile {
+    fn connect(&self, target: &Target, _: Deadline) -> Result<Box<dyn Wire>> {
+        let socket = TcpStream::connect((&*target.host, target.port)).map_err(Error::other)?;
+        // What is connected later is whole.
+        let broken = if self.broken.load(Ordering::SeqCst) { Arc::default() } else { self.broken.clone() };
+        Ok(Box::new(FragileWire { tcp: Tcp::new(socket)?, broken }))
+    }
+}
+
+impl Wire for FragileWire {
+    fn try_read(&self, buf: &mut [u8]) -> io::Result<usize> {
+        self.tcp.try_read(buf)
+    }
+
+    fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+        match self.broken.load(Ordering::SeqCst) {
+            true => Err(io::ErrorKind::BrokenPipe.into()),
+            false => self.tcp.try_write(bytes),
+        }
+    }
+
+    fn watch(&self, interest: Interest, waker: &Waker) {
+        self.tcp.watch(interest, waker);
+    }
+
+    fn finish(&self) -> io::Result<()> {
+        self.tcp.finish()
+    }
+
+    fn shutdown(&self) {
+        self.tcp.shutdown();
+    }
+
+    fn fd(&self) -> Option<std::os::fd::BorrowedFd<'_>> {
+        self.tcp.fd()
+    }
+}
+
+#[test]
+fn what_the_kernel_took_nothing_of_is_sent_again() {
+    for protocol in [Protocol::Http1, Protocol::Http2] {
+        for method in [Method::POST, Method::GET] {
+            let fragile = Fragile::default();
+            let client = builder().protocol(protocol).connector(fragile.clone()).build().unwrap();
+            let peer = Peer::new();
+            let mut serve = |asked: Task<Result<Response>>| {
+                let mut link = peer.accept();
+                if protocol == Protocol::Http2 {
+                    link.handshake(&[]);
+                    let (stream, _) = link.request_with_body();
+                    link.answer(stream, 200, b"");
+                } else {
+                    link.bytes_until(b"body");
+                    link.send_bytes(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+                }
+                (link, asked.join().unwrap_or_else(|e| panic!("{protocol:?}, {method}: {e:?}")))
+            };
+            let (_first, answer) = serve(send(&client, &peer, method.clone()));
+            assert!(!answer.reused());
+            drop(answer);
+            fragile.broken.store(true, Ordering::SeqCst);
+            let (_second, answer) = serve(send(&client, &peer, method.clone()));
+            assert!(!answer.reused(), "{protocol:?}, {method}");
+            assert_eq!(client.stats().retries, 1, "{protocol:?}, {method}");
+        }
+    }
+}
+
+#[test]
+fn a_timeout_is_never_repeated() {
+    let limits: [fn() -> Timeouts; 2] = [|| Timeouts::none().total(ms(100)), || Timeouts::none().first_byte(ms(100))];
+    for limit in limits {
+        let (peer, client) = (Peer::new(), client());
+        let mut link = idle(&client, &peer);
+        let request = client.get(peer.url("/")).timeouts(limit());
+        let began = Instant::now();
+        let asked = task(|| request.send());
+        link.request();
+        let (failed, at) = asked.join_at();
+        assert_on_time(began, ms(100), at);
+        let e = failed.unwrap_err();
+        assert_eq!((e.kind(), e.processed(), e.attempts()), (ErrorKind::TimedOut, Processed::Maybe, 1));
+        assert_eq!((e.phase(), e.reused()), (Phase::FirstByte, Some(true)));
+        // It is idempotent: the caller may.
+        assert!(e.is_retryable() && e.is_timeout());
+        peer.assert_no_more();
+    }
 }
 
 /// How the peer of a race leaves.

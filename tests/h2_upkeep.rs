@@ -244,6 +244,76 @@ fn a_dead_connection_is_not_handed_out() {
 }
 
 #[test]
+fn a_connection_whose_ping_is_late_gets_nothing_new() {
+    let limit = ms(600);
+    let client = builder().upkeep_interval(Duration::ZERO).ping_ack_timeout(limit).build().unwrap();
+    let peer = Peer::new();
+    let mut link = idle(&client, &peer);
+    let id = only(&client).id;
+    assert_eq!(upkeep_one(&client).action, UpkeepAction::Pinged);
+    let ping = link.expect(PING);
+    assert_eq!(only(&client).state, ConnectionState::Idle);
+    wait(limit / 2 + ms(20));
+    assert_eq!(only(&client).state, ConnectionState::Suspect);
+    let asked = get(&client, &peer);
+    let mut second = peer.h2();
+    let head = second.request();
+    second.answer(head.stream, 200, b"");
+    assert_ne!(asked.join().unwrap().connection().id, id);
+    // Any frame makes it good again.
+    link.send(&[Frame::window_update(0, 1)]);
+    client.upkeep();
+    let row = client.connections().into_iter().find(|row| row.id == id).expect("it is alive");
+    assert_eq!(row.state, ConnectionState::Idle);
+    link.ack(&ping);
+}
+
+#[test]
+fn upkeep_keeps_a_connection_only_so_long() {
+    let (peer, client) = (Peer::new(), scaled().ping_ack_timeout(ms(500)).keep_idle(ms(1500)).build().unwrap());
+    let link = idle(&client, &peer);
+    let serving = task(move || link.serve());
+    let began = Instant::now();
+    let row = loop {
+        until_due(&client);
+        let row = upkeep_one(&client);
+        if matches!(row.state, ConnectionState::Closed(_)) {
+            break row;
+        }
+    };
+    assert_eq!((row.action, row.state), (UpkeepAction::ClosedIdle, ConnectionState::Closed(CloseReason::Idle)));
+    assert!(began.elapsed() >= ms(1500) - ms(50) && began.elapsed() <= ms(1500) + ms(600), "{:?}", began.elapsed());
+    let seen = serving.join();
+    assert_eq!(seen.iter().filter(|f| f.kind == PING).count(), 2);
+}
+
+#[test]
+fn a_peer_that_takes_no_byte_is_given_up() {
+    let stall = ms(300);
+    let (peer, client) = (Peer::new(), builder().write_stall(stall).build().unwrap());
+    let uploading = client.post(peer.url("/")).body(Body::from_reader(std::io::repeat(7)));
+    let upload = task(|| uploading.send());
+    let mut link = peer.h2_with(&[(INITIAL_WINDOW_SIZE, i32::MAX as u32)]);
+    link.request();
+    link.send(&[Frame::window_update(0, 0x7000_0000)]);
+    let bystander = get(&client, &peer);
+    for (asked, kind) in [(upload, ErrorKind::TimedOut), (bystander, ErrorKind::TimedOut)] {
+        let e = asked.join().unwrap_err();
+        assert_eq!(e.kind(), kind, "{e}");
+        let row = e.connection().expect("it was on one");
+        assert_eq!(row.state, ConnectionState::Closed(CloseReason::WriteStalled));
+        assert!(e.elapsed() >= stall);
+    }
+    // The next one goes elsewhere.
+    let asked = get(&client, &peer);
+    let mut second = peer.h2();
+    let head = second.request();
+    second.answer(head.stream, 200, b"");
+    asked.join().unwrap();
+    drop(link);
+}
+
+#[test]
 fn a_byte_during_an_outstanding_ping_keeps_the_connection() {
     let limit = ms(400);
     let client = builder().upkeep_interval(Duration::ZERO).ping_ack_timeout(limit).build().unwrap();
@@ -525,6 +595,7 @@ fn calm_doubles_the_interval_of_its_origin() {
             let _second = idle(&client, &peer);
             let due = client.next_upkeep().expect("a connection") - Instant::now();
             assert!(due > 2 * interval - PATIENCE && due <= 2 * interval, "{case}: {due:?}");
+            assert_eq!(client.stats().calmed, 1, "{case}");
             // Other origins are as before.
             let _third = idle(&client, &other);
             let due = client.next_upkeep().expect("a connection") - Instant::now();

@@ -274,6 +274,18 @@ impl ClientBuilder {
         self.set(|s| s.h2.probe_after_idle = d)
     }
 
+    /// Sets for how long after its last request upkeep keeps a connection (default 1 h: servers rarely keep one longer, and
+    /// address translators forget it).
+    pub fn keep_idle(self, d: Duration) -> Self {
+        self.set(|s| s.h2.keep_idle = d)
+    }
+
+    /// Sets how long an HTTP/2 connection may take no byte of what is to be sent before it is given up (default 15 s: every
+    /// stream on it suffers). On HTTP/1 the request's own [`Timeouts::write`] counts.
+    pub fn write_stall(self, d: Duration) -> Self {
+        self.set(|s| s.h2.write_stall = d)
+    }
+
     /// Calls [`upkeep`](Client::upkeep) when it is due, from a thread that ends with the last handle of the client: the only one the
     /// library ever keeps, and only where it is asked for here.
     pub fn keep_alive_thread(mut self) -> Self {

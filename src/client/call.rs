@@ -26,7 +26,8 @@ use super::{
 use crate::{
     b64,
     drive::{
-        Answer, Begun, Body, CANCEL, Carrier, Fault, Limits, Missing, Opening, Stopped, Stream, Upload, random, to_h2,
+        Answer, Begun, Body, CANCEL, Carrier, Fault, Limits, Missing, Opening, Setup, Stopped, Stream, Upload, random,
+        to_h2,
     },
     error::{Error, ErrorKind, Phase, Processed, Result},
     fields::Fields,
@@ -932,7 +933,9 @@ impl Call {
     ) -> Poll<Result<Option<Box<Response>>, Failed>> {
         let old = exchange.stream.carrier().clone();
         let config = connect::h2_config(&self.inner.settings);
-        let stream = match to_h2(&old, config, self.inner.pool.record.clone(), connect::H2_WRITE_STALL, cx.now) {
+        let settings = &self.inner.settings;
+        let prepare = |setup: &mut Setup| connect::prepare(setup, settings, &self.inner.pool.record, Version::HTTP_2);
+        let stream = match to_h2(&old, config, prepare, cx.now) {
             None => {
                 // Another thread looks at the wire; that takes no time to speak of.
                 cx.wait_until(Deadline::at(cx.now + Duration::from_millis(1)));

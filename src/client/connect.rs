@@ -20,9 +20,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How long an HTTP/2 connection may take no byte: every stream on it suffers.
-pub(super) const H2_WRITE_STALL: Duration = Duration::from_secs(15);
-
 /// How long an HTTP/1 connection may take no byte: only its own request suffers.
 const H1_WRITE_STALL: Duration = Duration::from_secs(60);
 
@@ -203,10 +200,8 @@ pub(crate) fn carrier(
         Some(dialled) => (dialled.tls, dialled.leftover, dialled.out),
         None => (None, Default::default(), Vec::new()),
     };
-    let write_stall = if version == Version::HTTP_2 { H2_WRITE_STALL } else { H1_WRITE_STALL };
     let mut setup = Setup::new(wire, tls.map(Box::new), out, leftover, origin, next_id(), now);
-    setup.write_stall = write_stall;
-    setup.record = Some(record.clone());
+    prepare(&mut setup, settings, record, version);
     if version == Version::HTTP_2 {
         let engine = h2::Connection::new(Role::Client, h2_config(settings), now, setup.out());
         Arc::new(Shared::new(setup, H2::new(engine, Role::Client)))
@@ -214,6 +209,13 @@ pub(crate) fn carrier(
         let engine = h1::Connection::new(Role::Client, h1_config(settings), now, setup.out());
         Arc::new(Shared::new(setup, H1::new(engine, Role::Client)))
     }
+}
+
+/// What every connection of a client is told.
+pub(super) fn prepare(setup: &mut Setup, settings: &Settings, record: &Arc<Record>, version: Version) {
+    setup.write_stall = if version == Version::HTTP_2 { settings.h2.write_stall } else { H1_WRITE_STALL };
+    setup.keep_idle = settings.h2.keep_idle;
+    setup.record = Some(record.clone());
 }
 
 /// What the HTTP/1 engine is made with.

@@ -159,6 +159,8 @@ pub struct Stats {
     pub pings: u64,
     /// Of these, not answered (yet).
     pub pings_lost: u64,
+    /// How often a peer asked for fewer PINGs: each time the upkeep interval of its origin was doubled.
+    pub calmed: u64,
 }
 
 impl Client {
@@ -323,6 +325,7 @@ impl Client {
             bytes_in: count(&gone.bytes_in) + sum(|i| i.bytes_in),
             bytes_out: count(&gone.bytes_out) + sum(|i| i.bytes_out),
             pings,
+            calmed: self.inner.pool.calmed(),
             pings_lost: pings.saturating_sub(count(&gone.acks) + sum(|i| i.pings_acked)),
         }
     }

@@ -79,6 +79,8 @@ pub(crate) struct H2Settings {
     pub(crate) read_idle_ping: Duration,
     pub(crate) ping_ack_timeout: Duration,
     pub(crate) probe_after_idle: Duration,
+    pub(crate) keep_idle: Duration,
+    pub(crate) write_stall: Duration,
     pub(crate) stream_window: u32,
     pub(crate) connection_window: u32,
 }
@@ -90,6 +92,8 @@ impl Default for H2Settings {
             read_idle_ping: Duration::from_secs(30),
             ping_ack_timeout: Duration::from_secs(15),
             probe_after_idle: Duration::from_secs(10),
+            keep_idle: Duration::from_secs(3600),
+            write_stall: Duration::from_secs(15),
             stream_window: 1024 * 1024,
             connection_window: 16 * 1024 * 1024,
         }

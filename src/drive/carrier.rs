@@ -77,7 +77,7 @@ pub(crate) trait Exchanges: Protocol {
         Some(false)
     }
     /// Whether it is late with an answer.
-    fn is_suspect(&self) -> bool;
+    fn is_suspect(&self, now: Instant) -> bool;
     /// Sends the PING that is due; `used` is when an idle connection was last used.
     fn upkeep(&mut self, interval: Duration, used: Option<Instant>, now: Instant, out: &mut Vec<u8>) -> UpkeepAction;
     /// When the next PING is due, or the peer is given up.

@@ -539,7 +539,7 @@ impl<P: Exchanges> Carrier for Shared<P> {
         info.state = match &core.over {
             Some(cause) => ConnectionState::Closed(cause.reason),
             None if core.proto.is_over_for_new() => ConnectionState::Draining,
-            None if core.proto.is_suspect() => ConnectionState::Suspect,
+            None if core.proto.is_suspect(Instant::now()) => ConnectionState::Suspect,
             None if info.open_streams > 0 => ConnectionState::Active,
             None => ConnectionState::Idle,
         };
@@ -586,7 +586,7 @@ impl<P: Exchanges> Carrier for Shared<P> {
     }
 
     fn is_suspect(&self) -> bool {
-        self.lock().proto.is_suspect()
+        self.lock().proto.is_suspect(Instant::now())
     }
 
     fn upkeep(&self, interval: Duration, now: Instant) -> UpkeepAction {

@@ -349,7 +349,7 @@ impl Exchanges for H1 {
         u64::from(self.cycle)
     }
 
-    fn is_suspect(&self) -> bool {
+    fn is_suspect(&self, _now: Instant) -> bool {
         false
     }
 

@@ -124,6 +124,8 @@ pub(crate) struct Core<P> {
     pub(super) unused_since: Stamp,
     /// When the peer last answered a PING of upkeep.
     kept_at: Option<Stamp>,
+    /// For how long that counts as use after the last request.
+    keep_idle: Duration,
     pub(super) last_in: Instant,
     pub(super) last_out: Instant,
 }
@@ -156,6 +158,8 @@ pub(crate) struct Setup {
     pub(crate) leftover: RecvBuf,
     /// How long the wire may take nothing while something is unsent.
     pub(crate) write_stall: Duration,
+    /// For how long PINGs of upkeep keep it after its last request.
+    pub(crate) keep_idle: Duration,
     pub(crate) origin: String,
     pub(crate) id: u64,
     pub(crate) now: Instant,
@@ -174,8 +178,8 @@ impl Setup {
         id: u64,
         now: Instant,
     ) -> Self {
-        let write_stall = Duration::from_secs(60);
-        Setup { wire, duplex: Duplex::new(tls, out), leftover, write_stall, origin, id, now, record: None }
+        let (write_stall, keep_idle) = (Duration::from_secs(60), Duration::from_secs(3600));
+        Setup { wire, duplex: Duplex::new(tls, out), leftover, write_stall, keep_idle, origin, id, now, record: None }
     }
 
     /// Where the protocol puts its first bytes.
@@ -204,7 +208,7 @@ impl<P: Protocol> std::fmt::Debug for Shared<P> {
 impl<P: Protocol> Shared<P> {
     /// Joins a wire and a protocol whose first bytes are already in `setup.duplex`.
     pub(crate) fn new(setup: Setup, proto: P) -> Self {
-        let Setup { wire, duplex, leftover, write_stall, origin, id, now, record } = setup;
+        let Setup { wire, duplex, leftover, write_stall, keep_idle, origin, id, now, record } = setup;
         let owed = !leftover.is_empty();
         let core = Core {
             proto,
@@ -227,6 +231,7 @@ impl<P: Protocol> Shared<P> {
             bytes_in: 0,
             unused_since: Stamp::now(),
             kept_at: None,
+            keep_idle,
             last_in: now,
             last_out: now,
         };
@@ -465,9 +470,6 @@ impl<P: Protocol> Shared<P> {
     }
 }
 
-/// For how long upkeep keeps a connection after its last request: servers rarely keep one longer, and NATs forget it.
-const KEEP_IDLE: Duration = Duration::from_secs(3600);
-
 thread_local! {
     /// Where this thread receives what may be little.
     static LITTLE: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
@@ -620,23 +622,23 @@ impl<P: Protocol> Core<P> {
 
 impl<P: Exchanges> Core<P> {
     /// For how long nobody has used it; `None` while something is open on it. A PING of upkeep that is answered counts as use, up
-    /// to an hour after the last request; until the answer comes, or is overdue, it is in use.
+    /// to `keep_idle` after the last request; until the answer comes, or is overdue, it is in use.
     pub(super) fn unused_for(&self) -> Option<Duration> {
         if !self.proto.is_idle() {
             return None;
         }
         let unused = self.unused_since.age();
         Some(match self.kept_at {
-            _ if unused >= KEEP_IDLE => unused,
+            _ if unused >= self.keep_idle => unused,
             _ if self.proto.is_being_kept() => Duration::ZERO,
             Some(kept) => unused.min(kept.age()),
             None => unused,
         })
     }
 
-    /// When it was last used; `None` while something is open on it.
+    /// When it was last used; `None` while something is open on it, and once upkeep keeps it no longer.
     pub(super) fn last_use(&self, now: Instant) -> Option<Instant> {
-        self.unused_for().and_then(|unused| now.checked_sub(unused))
+        self.unused_for().filter(|unused| *unused < self.keep_idle).and_then(|unused| now.checked_sub(unused))
     }
 }
 

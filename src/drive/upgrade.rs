@@ -6,7 +6,6 @@ use super::{
     h2::H2,
     keep::Patience,
     next_id,
-    record::Record,
     shared::{Setup, Shared},
     slot::{Sending, Slot},
     stream::Stream,
@@ -24,19 +23,19 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Takes the wire of a client's HTTP/1 connection whose request was answered with 101, and makes that request stream 1.
+/// Takes the wire of a client's HTTP/1 connection whose request was answered with 101, and makes that request stream 1;
+/// `prepare` says what the new connection is told besides.
 ///
 /// `None` while another thread is reading or writing; poll again.
 pub(crate) fn to_h2(
     old: &Arc<dyn Carrier>,
     config: h2::Config,
-    record: Arc<Record>,
-    write_stall: Duration,
+    prepare: impl FnOnce(&mut Setup),
     now: Instant,
 ) -> Option<Result<Stream, h2::Violation>> {
     let detached = old.detach()?;
     let mut setup = Setup::new(detached.wire, None, detached.out, detached.input, detached.origin, next_id(), now);
-    (setup.record, setup.write_stall) = (Some(record), write_stall);
+    prepare(&mut setup);
     let engine = match Connection::upgraded(Role::Client, config, &[], now, setup.out()) {
         Ok(engine) => engine,
         Err(violation) => return Some(Err(violation)),

@@ -136,6 +136,7 @@ impl Pool {
     /// Finds a connection, or says what to do instead.
     pub(crate) fn checkout(self: &Arc<Self>, key: &Key, wish: Wish<'_>, cx: &Cx<'_>) -> Checkout {
         self.sweep(cx.now);
+        self.look_at_suspects(key, cx.now);
         loop {
             let (answer, past) = self.choose(key, wish, cx);
             retire(past);
@@ -147,6 +148,15 @@ impl Pool {
             }
             self.take_out(vec![lease.conn.id()]);
         }
+    }
+
+    /// Looks at the connections that would be passed over: something may have arrived, or it may be time to give them up.
+    fn look_at_suspects(&self, key: &Key, now: Instant) {
+        let state = self.lock();
+        let shared = state.shelves.get(key).map(|shelf| &shelf.shared[..]).unwrap_or_default();
+        let suspects: Vec<_> = shared.iter().filter(|k| k.conn.is_suspect()).map(|k| k.conn.clone()).collect();
+        drop(state);
+        self.take_out(suspects.iter().filter(|conn| !conn.look(now)).map(|conn| conn.id()).collect());
     }
 
     /// What `checkout` would hand out, not looked at yet; and what was past its time.
@@ -224,6 +234,11 @@ impl Pool {
     pub(crate) fn interval(&self, origin: &str, interval: Duration) -> Duration {
         let doublings = self.lock().calm.get(origin).copied().unwrap_or(0);
         interval.saturating_mul(1 << doublings.min(10))
+    }
+
+    /// How often an interval was doubled.
+    pub(crate) fn calmed(&self) -> u64 {
+        self.lock().calm.values().map(|times| u64::from(*times)).sum()
     }
 
     /// Where the peer said ENHANCE_YOUR_CALM, PINGs are spaced out.
