@@ -31,6 +31,15 @@ impl RecvBuf {
         self.filled(bytes.len());
     }
 
+    /// Adds received bytes, with no more memory than they take: where there are many buffers and little in each.
+    pub(crate) fn extend_exactly(&mut self, bytes: &[u8]) {
+        if self.is_empty() && self.store.len() < bytes.len() {
+            *self = RecvBuf { store: bytes.to_vec(), start: 0, end: bytes.len() };
+        } else {
+            self.extend(bytes);
+        }
+    }
+
     /// Returns how many bytes are not understood yet.
     #[inline]
     pub fn len(&self) -> usize {

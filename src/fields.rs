@@ -64,6 +64,7 @@ impl Fields {
     }
 
     /// Returns how many fields there are.
+    #[cfg(any(test, feature = "unstable-proto"))]
     pub fn len(&self) -> usize {
         self.ranges.len()
     }

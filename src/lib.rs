@@ -52,19 +52,21 @@ pub mod guide;
 pub mod net;
 #[cfg(feature = "unstable-proto")]
 pub mod proto;
+// What is public with the feature is in part unused without it.
 #[cfg(not(feature = "unstable-proto"))]
+#[allow(dead_code, unused_imports)]
 mod proto;
 mod recv;
 mod server;
-mod time;
 #[path = "ws/mod.rs"]
-mod websocket;
+mod sockets;
+mod time;
 
 /// WebSockets that block: receive with a time limit, send from any thread.
 ///
 /// [`Client::websocket`] and [`Exchange::websocket`] make them, and [`WebSocket::over`](ws::WebSocket::over) puts one on any wire.
 pub mod ws {
-    pub use crate::{client::WebSocketBuilder as Builder, websocket::*};
+    pub use crate::{client::WebSocketBuilder as Builder, sockets::*};
 }
 
 pub use client::{
@@ -83,3 +85,8 @@ pub use proto::Role;
 pub use recv::Recv;
 pub use server::{Exchange, Handler, Server, ServerHandle, ServerTimeouts, resolve as server_path};
 pub use time::Deadline;
+
+/// The examples of the README, so that they compile.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -199,7 +199,7 @@ fn the_first_frame_has_to_be_settings() {
         let asked = get(&client, &peer);
         let mut link = peer.accept();
         link.preface();
-        link.send(&[first.clone()]);
+        link.send(std::slice::from_ref(&first));
         let e = asked.join().unwrap_err();
         assert_eq!((e.kind(), e.processed()), (ErrorKind::PeerViolation, Processed::Maybe), "{first:?}: {e}");
         let goaway = link.rest().pop().expect("a GOAWAY");

@@ -224,7 +224,7 @@ mod secure {
         alpn: &'static [&'static [u8]],
         script: impl Fn(usize, &mut Conn) + Send + Sync + 'static,
     ) -> (Peer, Tls) {
-        let authority = tls::Authority::new("test");
+        let authority = tls::certs::Authority::new("test");
         let config = tls::config(&authority.issue(&["a.test", "127.0.0.1"]), alpn);
         let trust = Tls::new().add_root_pem(authority.pem().as_bytes()).only_added_roots();
         (peer(move |n, conn| script(n, &mut tls::accept(conn, &config))), trust)
@@ -252,7 +252,7 @@ mod secure {
     fn whom_nobody_trusts() {
         let (server, trust) = secure(&[], |_, conn| conn.serve());
         let url = format!("https://{}/", server.addr());
-        let other = tls::Authority::new("another");
+        let other = tls::certs::Authority::new("another");
         let wrong = [Tls::new(), Tls::new().add_root_pem(other.pem().as_bytes()).only_added_roots()];
         for tls in wrong {
             let error = builder().tls(tls).build().unwrap().get(&url).send().unwrap_err();

@@ -235,6 +235,9 @@ impl Body {
             None => buf.len(),
         };
         let buf = &mut buf[..room];
+        if matches!(self.kind, Kind::Reader(_) | Kind::Fn { .. } | Kind::File { .. }) {
+            cx.before_foreign_code();
+        }
         let n = match &mut self.kind {
             Kind::Empty => 0,
             Kind::Bytes { bytes, at } => {

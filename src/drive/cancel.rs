@@ -132,6 +132,7 @@ impl Limits {
         let next = Deadline::from(cx.now.checked_add(interrupt.every));
         let due = self.next_check.get_or_insert(next);
         if due.has_passed(cx.now) {
+            cx.before_foreign_code();
             if (interrupt.check)() == Flow::Stop {
                 return Err(cancelled());
             }

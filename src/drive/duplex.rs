@@ -165,6 +165,16 @@ impl Duplex {
         }
     }
 
+    /// Gives the memory of buffers back in which nothing is.
+    pub(super) fn shrink(&mut self) {
+        if self.writing.is_none() && self.out.is_empty() {
+            self.out = Vec::new();
+        }
+        if self.pending.is_empty() {
+            self.pending = Vec::new();
+        }
+    }
+
     fn give_memory_back(&mut self) {
         const KEPT: usize = 128 * 1024;
         if self.out.capacity() > KEPT {

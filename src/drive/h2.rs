@@ -215,6 +215,15 @@ impl H2 {
         used.map_or(sent, |used| used.min(sent))
     }
 
+    /// The answer is complete and the request is not: the rest of it is not wanted (RFC 9113, section 8.1).
+    fn stop_sending(&mut self, stream: u32, out: &mut Vec<u8>) {
+        let unfinished = self.slots.get(stream).is_some_and(|slot| slot.sending == Sending::Stopped);
+        if unfinished && self.role == Role::Client {
+            // The peer may have reset it.
+            let _ = self.engine.reset(stream, NO_ERROR, out);
+        }
+    }
+
     fn on(&mut self, stream: u32, f: impl FnOnce(&mut Slot)) {
         // Streams whose owner has left are not in the table; the engine was told and resets or discards.
         if let Some(slot) = self.slots.get(stream) {
@@ -226,7 +235,11 @@ impl H2 {
 impl Protocol for H2 {
     fn ingest(&mut self, input: &mut RecvBuf, out: &mut Vec<u8>, now: Instant, wakes: &mut Wakes) -> Result<(), Cause> {
         while let Some(event) = self.engine.poll_event(now, input, out).map_err(|v| Self::violation(&v))? {
+            let ended = if let Event::Ended { stream } = event { Some(stream) } else { None };
             self.dispatch(event, wakes);
+            if let Some(stream) = ended {
+                self.stop_sending(stream, out);
+            }
         }
         Ok(())
     }

@@ -51,6 +51,9 @@ impl Patience {
     }
 }
 
+/// After how long without a byte a connection gives its memory back.
+const RESTS_AFTER: Duration = Duration::from_millis(500);
+
 /// How closely a keeper follows what is needed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Rule {
@@ -127,6 +130,17 @@ impl<P: Protocol> Shared<P> {
     /// Returns whether a thread waits on the connection and reads for all.
     pub(super) fn is_led(&self) -> bool {
         !self.lock().turn.is_empty()
+    }
+
+    /// Gives the memory of an idle connection back: most connections are idle most of the time.
+    pub(super) fn rest(&self, now: Instant) {
+        let mut core = self.lock();
+        let Core { input, raw, duplex, receiving, last_in, last_out, .. } = &mut *core;
+        if !*receiving && now.saturating_duration_since(*last_in.max(last_out)) >= RESTS_AFTER {
+            input.shrink(true);
+            raw.shrink(true);
+            duplex.shrink();
+        }
     }
 
     pub(super) fn closing(&self, now: Instant) -> Closing {

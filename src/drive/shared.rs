@@ -21,6 +21,7 @@ use crate::{
     time::{Deadline, Stamp},
 };
 use std::{
+    cell::RefCell,
     io,
     sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::Ordering},
     time::{Duration, Instant},
@@ -92,7 +93,7 @@ pub(crate) struct Core<P> {
     /// Received and opened, not yet understood.
     pub(super) input: RecvBuf,
     /// Received, not yet opened by TLS.
-    raw: RecvBuf,
+    pub(super) raw: RecvBuf,
     /// Who reads, and who waits.
     pub(super) turn: Turn<Waker>,
     /// Server: who looks after the connection while nobody waits on it.
@@ -366,14 +367,13 @@ impl<P: Protocol> Shared<P> {
             let mut buf = std::mem::take(if sealed { &mut core.raw } else { &mut core.input });
             let room = if core.bulk { RECEIVE_BULK } else { RECEIVE };
             core.receiving = true;
+            // A server has many connections, most of which say little at a time.
+            let sparing = core.keeper.is_some() && !core.bulk && buf.is_empty() && buf.capacity() < RECEIVE;
             drop(core);
-            let space = buf.space(room);
-            let room = space.len();
-            let result = self.wire.try_read(space);
-            let full = matches!(result, Ok(n) if n == room);
-            if let Ok(n) = result {
-                buf.filled(n);
-            }
+            let (result, full) = match sparing {
+                true => receive_little(&*self.wire, &mut buf),
+                false => receive_into(&*self.wire, &mut buf, room),
+            };
             core = self.lock();
             core.receiving = false;
             core.bulk = full;
@@ -467,6 +467,39 @@ impl<P: Protocol> Shared<P> {
 
 /// For how long upkeep keeps a connection after its last request: servers rarely keep one longer, and NATs forget it.
 const KEEP_IDLE: Duration = Duration::from_secs(3600);
+
+thread_local! {
+    /// Where this thread receives what may be little.
+    static LITTLE: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Receives into `buf`, with so much room at least; returns also whether all the room was used.
+fn receive_into(wire: &dyn Wire, buf: &mut RecvBuf, room: usize) -> (io::Result<usize>, bool) {
+    let space = buf.space(room);
+    let room = space.len();
+    let result = wire.try_read(space);
+    let full = matches!(result, Ok(n) if n == room);
+    if let Ok(n) = result {
+        buf.filled(n);
+    }
+    (result, full)
+}
+
+/// The same, with room that belongs to the thread: the buffer gets as large as what came.
+fn receive_little(wire: &dyn Wire, buf: &mut RecvBuf) -> (io::Result<usize>, bool) {
+    let received = LITTLE.try_with(|little| {
+        let mut little = little.try_borrow_mut().ok()?;
+        little.resize(RECEIVE, 0);
+        let result = wire.try_read(&mut little);
+        if let Ok(n) = result {
+            buf.extend_exactly(&little[..n]);
+        }
+        let full = matches!(result, Ok(RECEIVE));
+        Some((result, full))
+    });
+    // While the thread ends there is no such room, and a wire of the caller's may read another one.
+    received.ok().flatten().unwrap_or_else(|| receive_into(wire, buf, RECEIVE))
+}
 
 impl<P: Protocol> Core<P> {
     /// Gives the wire away with what is unsent; `None` while another thread is reading or writing.

@@ -260,6 +260,7 @@ pub(crate) trait Carrier: Send + Sync {
     /// Whether the wire has taken everything framed so far.
     fn is_flushed(&self) -> bool;
     /// The wire, for callers with a poll loop of their own.
+    #[cfg(unix)]
     fn wire(&self) -> &dyn Wire;
     /// How many exchanges began on it.
     fn served(&self) -> u64;
@@ -468,6 +469,9 @@ impl<P: Exchanges> Carrier for Shared<P> {
     }
 
     fn tend(&self, ready: Ready, now: Instant) -> bool {
+        if ready == Ready::default() {
+            self.rest(now);
+        }
         if self.is_led() { false } else { Lead::turn(self, ready, now) }
     }
 
@@ -827,6 +831,7 @@ impl<P: Exchanges> Carrier for Shared<P> {
         self.lock().duplex.unsent() == 0
     }
 
+    #[cfg(unix)]
     fn wire(&self) -> &dyn Wire {
         &**self.wire_ref()
     }

@@ -1,7 +1,7 @@
 //! The one blocking loop.
 
 use crate::{
-    net::{Cx, Interest, Lead, Part, Ready, Waiter, Waker, Wants, Wire, with_waiter},
+    net::{Cx, Interest, Lead, Part, Places, Ready, Waiter, Waker, Wants, Wire, with_waiter},
     time::Deadline,
 };
 use std::{
@@ -92,14 +92,14 @@ fn run<T>(
 ) -> Option<T> {
     let Scratch { wants, ready, enlisted, parts } = scratch;
     let waker = waiter.waker().clone();
-    let mut places = Places { enlisted, waker: &waker };
+    let mut places = Enlisted { enlisted, waker: &waker };
     let mut looks = 0;
     let mut arrived = false;
     let mut told = None;
     let mut now = Instant::now();
     loop {
         wants.clear();
-        if let Poll::Ready(result) = step(&mut Cx::new(now, &waker, wants)) {
+        if let Poll::Ready(result) = step(&mut Cx::new(now, &waker, wants).with_places(&mut places)) {
             return Some(result);
         }
         if deadline.has_passed(now) {
@@ -167,12 +167,12 @@ fn take_turns(wants: &Wants, parts: &[Part], ready: &[Ready], now: Instant) -> b
 
 /// The connections at which this thread has a place: as their reader or in their queue. Gives every place back when dropped, also
 /// while a panic unwinds.
-struct Places<'a> {
+struct Enlisted<'a> {
     enlisted: &'a mut Vec<Arc<dyn Lead>>,
     waker: &'a Waker,
 }
 
-impl Places<'_> {
+impl Enlisted<'_> {
     fn enlist(&mut self, shared: &Arc<dyn Lead>, now: Instant) -> Part {
         if !self.enlisted.iter().any(|e| Arc::ptr_eq(e, shared)) {
             self.enlisted.push(shared.clone());
@@ -193,10 +193,16 @@ impl Places<'_> {
     }
 }
 
-impl Drop for Places<'_> {
-    fn drop(&mut self) {
+impl Places for Enlisted<'_> {
+    fn give_up(&mut self) {
         for shared in self.enlisted.drain(..) {
             shared.leave(self.waker);
         }
+    }
+}
+
+impl Drop for Enlisted<'_> {
+    fn drop(&mut self) {
+        self.give_up();
     }
 }

@@ -27,7 +27,7 @@ pub(crate) use proxy::Route;
 #[cfg(unix)]
 pub(crate) use sys::connect_unix;
 pub(crate) use sys::{connect_result, start_connect};
-pub(crate) use task::{Cx, Lead, Part, Wants};
+pub(crate) use task::{Cx, Lead, Part, Places, Wants};
 pub use tcp::Tcp;
 #[cfg(feature = "rustls-api")]
 pub(crate) use tls::RustlsServerConfig;

@@ -113,6 +113,8 @@ impl Poller {
             }
             #[cfg(any(test, not(any(target_os = "linux", target_os = "android"))))]
             Kind::Portable(portable) => {
+                // It knows what it watched before.
+                let _ = from;
                 portable.watch(token, wire, to);
                 Ok(())
             }
@@ -140,7 +142,7 @@ impl Poller {
             }
             #[cfg(any(test, not(any(target_os = "linux", target_os = "android"))))]
             Kind::Portable(portable) => {
-                portable.wait(deadline, each);
+                portable.wait(deadline, &mut each);
                 Ok(())
             }
         }

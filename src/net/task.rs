@@ -10,13 +10,20 @@ use crate::time::Deadline;
 use std::{sync::Arc, time::Instant};
 
 /// What one step may use, and where it says what it waits for.
-#[derive(Debug)]
 pub(crate) struct Cx<'a> {
     /// The time of this step.
     pub(crate) now: Instant,
     /// Ends the wait of the thread that polls.
     pub(crate) waker: &'a Waker,
     wants: &'a mut Wants,
+    /// The places the thread has kept since its last wait.
+    places: Option<&'a mut dyn Places>,
+}
+
+/// The places of a thread: the connections it reads for all who wait on them, and those where it is in line.
+pub(crate) trait Places {
+    /// Gives every place to others.
+    fn give_up(&mut self);
 }
 
 /// What the steps of one round wait for.
@@ -56,10 +63,29 @@ impl Wants {
     }
 }
 
+impl std::fmt::Debug for Cx<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Cx").field("now", &self.now).field("wants", &self.wants).finish_non_exhaustive()
+    }
+}
+
 impl<'a> Cx<'a> {
     /// Returns the context of one round.
     pub(crate) fn new(now: Instant, waker: &'a Waker, wants: &'a mut Wants) -> Self {
-        Cx { now, waker, wants }
+        Cx { now, waker, wants, places: None }
+    }
+
+    /// The same, of a thread that may have places.
+    pub(crate) fn with_places(mut self, places: &'a mut dyn Places) -> Self {
+        self.places = Some(places);
+        self
+    }
+
+    /// To be called before code of the caller's, which takes as long as it likes: others read meanwhile.
+    pub(crate) fn before_foreign_code(&mut self) {
+        if let Some(places) = &mut self.places {
+            places.give_up();
+        }
     }
 
     /// Polls again when `wire`, which no other thread reads or writes, may be ready.

@@ -134,8 +134,10 @@ impl Greeting {
     /// Reads what is there; the end is noted.
     fn read(&mut self) -> io::Result<()> {
         let buf = if self.tls.is_some() { &mut self.raw } else { &mut self.plain };
-        let n = self.wire.try_read(buf.space(RECEIVE))?;
-        buf.filled(n);
+        // Kept as small as what came: the connection may stay like that for long.
+        let mut room = [0; RECEIVE];
+        let n = self.wire.try_read(&mut room)?;
+        buf.extend_exactly(&room[..n]);
         self.eof = n == 0;
         Ok(())
     }

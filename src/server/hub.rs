@@ -3,7 +3,6 @@
 use super::{Handler, greet::Greeting, later::Waiting, seat::Seat, settings::Settings, workers::Workers};
 use crate::{
     drive::ConnectionInfo,
-    error::Result,
     net::{Interest, Listener, Poller, Ready, Wire},
     time::Deadline,
 };
@@ -60,18 +59,18 @@ impl std::fmt::Debug for Hub {
 }
 
 impl Hub {
-    pub(super) fn new(settings: Settings, handler: Arc<dyn Handler>) -> Result<Arc<Self>> {
+    pub(super) fn new(settings: Settings, handler: Arc<dyn Handler>, poller: Poller) -> Arc<Self> {
         let workers = Workers::new(settings.workers, settings.queue);
-        Ok(Arc::new(Hub {
+        Arc::new(Hub {
             settings: Arc::new(settings),
             handler,
-            poller: Poller::new()?,
+            poller,
             workers,
             waiting: Waiting::default(),
             active: AtomicUsize::new(0),
             seats: Mutex::default(),
             draining: OnceLock::new(),
-        }))
+        })
     }
 
     fn seats(&self) -> MutexGuard<'_, Seats> {
@@ -269,5 +268,50 @@ impl Front<'_> {
         self.next_id += 1;
         self.hub.add(seat.clone());
         seat.greet();
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+    use crate::{error, server::Exchange};
+    use std::{
+        io::{Read, Write},
+        net::{TcpListener, TcpStream},
+        thread,
+    };
+
+    /// What runs where there is no epoll.
+    #[test]
+    fn a_server_with_the_portable_poller() {
+        let listener = Listener::tcp(TcpListener::bind("127.0.0.1:0").unwrap()).unwrap();
+        let address = listener.local_addr().unwrap();
+        let echo = |mut exchange: Exchange| -> error::Result<()> {
+            let body = exchange.take_body();
+            exchange.reply(200, body)
+        };
+        let hub = Hub::new(Settings::default(), Arc::new(echo), Poller::portable());
+        let front = thread::spawn({
+            let hub = hub.clone();
+            move || hub.run(listener)
+        });
+        let mut sockets: Vec<_> = (0..5).map(|_| TcpStream::connect(address).unwrap()).collect();
+        for round in 0..3 {
+            for socket in &mut sockets {
+                socket.write_all(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhel").unwrap();
+            }
+            for socket in &mut sockets {
+                socket.write_all(b"lo").unwrap();
+                let mut answer = Vec::new();
+                while !answer.ends_with(b"\r\n\r\nhello") {
+                    let mut buf = [0; 1000];
+                    let n = socket.read(&mut buf).unwrap();
+                    assert!(n > 0, "round {round}: {}", answer.escape_ascii());
+                    answer.extend_from_slice(&buf[..n]);
+                }
+            }
+        }
+        hub.drain(Deadline::after(Duration::from_secs(10)));
+        assert_eq!(front.join().unwrap(), 0);
     }
 }

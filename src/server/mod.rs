@@ -41,7 +41,7 @@ use crate::net::TlsServer;
 use crate::{
     drive::{Cancel, ConnectionInfo},
     error::{Error, ErrorKind, Result},
-    net::{Listener, Wire},
+    net::{Listener, Poller, Wire},
     time::Deadline,
     ws,
 };
@@ -238,7 +238,6 @@ impl Server {
     }
 
     /// Sets limits, heartbeat and compression of every WebSocket accepted.
-    #[must_use]
     pub fn websocket_config(mut self, config: ws::Config) -> Self {
         self.settings.websocket = config;
         self
@@ -295,7 +294,7 @@ impl Server {
             tls.start()?;
         }
         let listener = listener.ok_or_else(|| Error::with(ErrorKind::Misuse, "the server listens at no address"))?;
-        Ok((Hub::new(settings, Arc::new(handler))?, listener))
+        Ok((Hub::new(settings, Arc::new(handler), Poller::new()?), listener))
     }
 
     /// Serves one connection over any wire, on this thread, until it ends; its requests are handled one after the other.

@@ -27,6 +27,7 @@ pub struct Config {
     pong_timeout: Option<Duration>,
     frame_stall: Option<Duration>,
     pub(super) send_timeout: Duration,
+    #[cfg(feature = "deflate")]
     deflate: Option<usize>,
     fragment_at: Option<usize>,
 }
@@ -40,6 +41,7 @@ impl Default for Config {
             pong_timeout: None,
             frame_stall: None,
             send_timeout: SEND_TIMEOUT,
+            #[cfg(feature = "deflate")]
             deflate: None,
             fragment_at: None,
         }

@@ -162,8 +162,8 @@ pub(super) struct Core {
     pub(super) reading: bool,
     pub(super) writing: bool,
     /// Who waits to receive, and who to send.
-    pub(super) readers: Vec<Waker>,
-    pub(super) writers: Vec<Waker>,
+    pub(super) readers: Waiting,
+    pub(super) writers: Waiting,
     pub(super) stats: WsStats,
     /// Of the connections before this one.
     pongs_dropped: u64,
@@ -190,8 +190,8 @@ impl Core {
             linger: Linger::Nothing,
             reading: false,
             writing: false,
-            readers: Vec::new(),
-            writers: Vec::new(),
+            readers: Waiting::default(),
+            writers: Waiting::default(),
             stats: WsStats::default(),
             pongs_dropped: 0,
             rtt: None,
@@ -375,17 +375,36 @@ impl Core {
     }
 
     /// Takes everyone who waits: to be woken, without the lock.
-    pub(super) fn everyone(&mut self) -> Vec<Waker> {
-        let mut all = std::mem::take(&mut self.readers);
-        all.append(&mut self.writers);
-        all
+    pub(super) fn everyone(&mut self) -> (Waiting, Waiting) {
+        (std::mem::take(&mut self.readers), std::mem::take(&mut self.writers))
     }
 }
 
-/// Leaves a waker, once.
-pub(super) fn leave(wakers: &mut Vec<Waker>, waker: &Waker) {
-    if !wakers.iter().any(|w| w.same(waker)) {
-        wakers.push(waker.clone());
+/// Threads that wait, mostly one.
+#[derive(Debug, Default)]
+pub(super) struct Waiting {
+    first: Option<Waker>,
+    more: Vec<Waker>,
+}
+
+impl Waiting {
+    /// Leaves a waker, once.
+    pub(super) fn leave(&mut self, waker: &Waker) {
+        match &self.first {
+            None => self.first = Some(waker.clone()),
+            Some(first) if first.same(waker) || self.more.iter().any(|w| w.same(waker)) => {}
+            Some(_) => self.more.push(waker.clone()),
+        }
+    }
+
+    /// Wakes them all. Not to be called under the lock.
+    pub(super) fn wake(self) {
+        self.first.iter().chain(&self.more).for_each(Waker::wake);
+    }
+
+    /// Wakes all but the one that asks.
+    pub(super) fn wake_others(self, own: &Waker) {
+        self.first.iter().chain(&self.more).filter(|w| !w.same(own)).for_each(Waker::wake);
     }
 }
 

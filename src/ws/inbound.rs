@@ -114,14 +114,20 @@ impl Inbound {
         }
     }
 
-    /// What lies there whole, if nothing has to be sent for it: without the ceremony of a wait.
+    /// What lies there whole, without the ceremony of a wait.
     fn at_once(&mut self, want: Want) -> Option<Arrived> {
         let mut core = self.socket.lock();
         if core.reading || core.writing || core.has_work() || !matches!(core.stage, Stage::Open) || !core.has_buffered()
         {
             return None;
         }
-        core.next(want, Instant::now())
+        let arrived = core.next(want, Instant::now())?;
+        let owes = core.has_work();
+        drop(core);
+        if owes {
+            self.socket.pump();
+        }
+        Some(arrived)
     }
 
     fn poll(&mut self, want: Want, cx: &mut Cx<'_>) -> Poll<Step> {
@@ -251,7 +257,7 @@ impl Inbound {
         let deadline = Deadline::after(timeout);
         let began = Instant::now();
         self.give_back();
-        let payload = self.socket.ping()?;
+        let payload = self.socket.ping(deadline, &mut self.limits)?;
         match self.wait(Want::Pong(payload), deadline) {
             None => Ok(None),
             Some(Ok(Arrived::Confirmed)) => Ok(Some(began.elapsed())),

@@ -14,7 +14,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// What [`on_open`](super::Builder::on_open) is told.
+/// What [`on_open`](crate::ws::Builder::on_open) is told.
 #[non_exhaustive]
 #[derive(Debug)]
 pub struct Opened {

@@ -81,9 +81,9 @@ impl WsSender {
     ///
     /// # Errors
     ///
-    /// If the connection is closing or closed.
+    /// If the connection is closing or closed, or the peer left no room for so long as a send may wait.
     pub fn ping(&self) -> Result<()> {
-        self.socket.ping().map(|_| ())
+        self.socket.ping(Deadline::NEVER, &mut self.limits.clone()).map(|_| ())
     }
 
     /// Sends Close and waits for theirs, at most 3 s. A receiver that waits sees the end at once; what else the peer sends is

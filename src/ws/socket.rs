@@ -5,13 +5,13 @@
 
 use super::{
     config::Config,
-    core::{Arrived, Core, Ending, Finish, Linger, ROOM, Stage, Want, leave, refused},
+    core::{Arrived, Core, Ending, Finish, Linger, ROOM, Stage, Want, refused},
     message::{CloseCode, Closed, MessageRef, Sent},
 };
 use crate::{
     drive::{Fault, Limits, SentPart, Stream, block_on},
     error::{Error, ErrorKind, Phase, Result},
-    net::{Cx, Waker},
+    net::Cx,
     proto::{
         End, Role,
         ws::{Agreed, Kind},
@@ -63,18 +63,12 @@ impl Socket {
         self.closed.get()
     }
 
-    /// Notes and tells an end, if there is one.
-    fn announce(&self, core: &mut Core) -> Vec<Waker> {
-        match &core.stage {
-            Stage::Ended(ending) => {
-                if self.closed.set(ending.closed.clone()).is_err() {
-                    return Vec::new();
-                }
-            }
-            Stage::Broken(_) => {}
-            Stage::Opening | Stage::Open | Stage::Closing => return Vec::new(),
+    /// Notes an end for good.
+    fn note_end(&self, core: &Core) {
+        if let Stage::Ended(ending) = &core.stage {
+            // The first end counts.
+            let _ = self.closed.set(ending.closed.clone());
         }
-        core.everyone()
     }
 
     /// Gives what is framed to the stream, as far as it takes it. Ready once nothing is left.
@@ -82,7 +76,7 @@ impl Socket {
         loop {
             let mut core = self.lock();
             if core.writing {
-                leave(&mut core.writers, cx.waker);
+                core.writers.leave(cx.waker);
                 return Poll::Pending;
             }
             if !core.has_work() {
@@ -102,7 +96,7 @@ impl Socket {
             if core.generation != generation {
                 // It was opened again meanwhile; this was for the old connection.
                 drop(core);
-                wakers.iter().for_each(Waker::wake);
+                wakers.wake();
                 continue;
             }
             let result = match sent {
@@ -130,7 +124,7 @@ impl Socket {
             let Core { engine, out, .. } = &mut *core;
             engine.unsent(unsent, out);
             drop(core);
-            wakers.iter().for_each(Waker::wake);
+            wakers.wake();
             if let Some(result) = result {
                 return result;
             }
@@ -156,7 +150,7 @@ impl Socket {
             match (&core.stage, sender) {
                 (Stage::Open, _) | (Stage::Opening, Sender::Opener) => {}
                 (Stage::Opening | Stage::Broken(_), Sender::Anybody) => {
-                    leave(&mut core.writers, cx.waker);
+                    core.writers.leave(cx.waker);
                     return Poll::Pending;
                 }
                 (Stage::Closing | Stage::Ended(_), _) | (Stage::Broken(_), Sender::Opener) => {
@@ -183,14 +177,14 @@ impl Socket {
             }
             if core.finish == Finish::Done {
                 // The connection is lost, and whoever receives will open it again.
-                leave(&mut core.writers, cx.waker);
+                core.writers.leave(cx.waker);
                 let readers = std::mem::take(&mut core.readers);
                 drop(core);
-                readers.iter().for_each(Waker::wake);
+                readers.wake();
                 return Poll::Pending;
             }
             if tried == Some(Poll::Pending) {
-                leave(&mut core.writers, cx.waker);
+                core.writers.leave(cx.waker);
                 return Poll::Pending;
             }
             drop(core);
@@ -246,21 +240,45 @@ impl Socket {
         }
     }
 
-    /// Sends a PING whose answer is timed; returns its payload.
-    pub(super) fn ping(&self) -> Result<[u8; 8]> {
-        let now = Instant::now();
+    /// Sends a PING whose answer is timed, once there is room; returns its payload.
+    pub(super) fn ping(&self, deadline: Deadline, limits: &mut Limits) -> Result<[u8; 8]> {
+        let deadline = deadline.earlier(Deadline::after(self.send_timeout));
+        let sent = block_on(deadline, |cx| {
+            if let Err(e) = limits.check(cx) {
+                return Poll::Ready(Err(e.in_phase(Phase::Send)));
+            }
+            self.poll_ping(cx)
+        });
+        sent.unwrap_or_else(
+            || Err(Error::with(ErrorKind::TimedOut, "no room for a ping in time").in_phase(Phase::Send)),
+        )
+    }
+
+    fn poll_ping(&self, cx: &mut Cx<'_>) -> Poll<Result<[u8; 8]>> {
+        let full = self.lock().unsent() >= ROOM;
+        if full && self.poll_pump(cx).is_pending() {
+            return Poll::Pending;
+        }
         let mut core = self.lock();
         let Core { engine, out, .. } = &mut *core;
-        let payload = engine.probe(now, out).map_err(refused)?;
-        // The receiver has an earlier deadline now.
+        let payload = match engine.probe(cx.now, out) {
+            Ok(payload) => payload,
+            Err(misuse) => return Poll::Ready(Err(refused(misuse))),
+        };
+        // The receiver may have an earlier deadline now.
         let readers = std::mem::take(&mut core.readers);
         drop(core);
-        readers.iter().for_each(Waker::wake);
-        block_on(Deadline::at(now), |cx| {
+        readers.wake();
+        let _ = self.poll_pump(cx);
+        Poll::Ready(Ok(payload))
+    }
+
+    /// Gives what is to go out to the stream, as far as it takes it at once.
+    pub(super) fn pump(&self) {
+        block_on(Deadline::at(Instant::now()), |cx| {
             let _ = self.poll_pump(cx);
             Poll::Ready(())
         });
-        Ok(payload)
     }
 
     /// The next thing a call wants. What is there comes before the stream; what is to go out goes out meanwhile.
@@ -269,7 +287,7 @@ impl Socket {
         loop {
             let mut core = self.lock();
             if core.reading {
-                leave(&mut core.readers, cx.waker);
+                core.readers.leave(cx.waker);
                 return Poll::Pending;
             }
             let arrived = core.next(want, cx.now);
@@ -282,10 +300,12 @@ impl Socket {
             if let Some(arrived) = arrived {
                 return Poll::Ready(Ok(arrived));
             }
-            let wakers = self.announce(&mut core);
-            if !wakers.is_empty() {
+            if matches!(core.stage, Stage::Broken(_) | Stage::Ended(_)) {
+                self.note_end(&core);
+                let (readers, writers) = core.everyone();
                 drop(core);
-                wakers.iter().for_each(Waker::wake);
+                readers.wake_others(cx.waker);
+                writers.wake_others(cx.waker);
                 core = self.lock();
             }
             match &core.stage {
@@ -328,7 +348,7 @@ impl Socket {
             if matches!(core.stage, Stage::Closing) && want != Want::End {
                 continue;
             }
-            leave(&mut core.readers, cx.waker);
+            core.readers.leave(cx.waker);
             return Poll::Pending;
         }
     }
@@ -383,7 +403,7 @@ impl Socket {
             }
         };
         drop(core);
-        readers.iter().filter(|w| !w.same(cx.waker)).for_each(Waker::wake);
+        readers.wake_others(cx.waker);
         result
     }
 
@@ -400,10 +420,11 @@ impl Socket {
             Stage::Broken(ending) => core.stage = Stage::Ended(ending.clone()),
             Stage::Closing | Stage::Ended(_) => return Ok(()),
         }
-        self.announce(&mut core);
-        let wakers = core.everyone();
+        self.note_end(&core);
+        let (readers, writers) = core.everyone();
         drop(core);
-        wakers.iter().for_each(Waker::wake);
+        readers.wake();
+        writers.wake();
         let ended = block_on(Deadline::after(CLOSE_WAIT), |cx| {
             if let Err(e) = limits.check(cx) {
                 return Poll::Ready(Err(e));
@@ -426,19 +447,21 @@ impl Socket {
         if let Stage::Broken(ending) = &core.stage {
             core.stage = Stage::Ended(ending.clone());
         }
-        self.announce(&mut core);
-        let wakers = core.everyone();
+        self.note_end(&core);
+        let (readers, writers) = core.everyone();
         drop(core);
-        wakers.iter().for_each(Waker::wake);
+        readers.wake();
+        writers.wake();
     }
 
     /// Goes on with another connection.
     pub(super) fn reopen(&self, config: &Config, agreed: &Agreed, stream: Stream) {
         let mut core = self.lock();
         core.reopen(&config.engine(), agreed, stream, Instant::now());
-        let wakers = core.everyone();
+        let (readers, writers) = core.everyone();
         drop(core);
-        wakers.iter().for_each(Waker::wake);
+        readers.wake();
+        writers.wake();
     }
 
     /// Lets everybody send, unless it broke meanwhile.
@@ -447,9 +470,10 @@ impl Socket {
         if matches!(core.stage, Stage::Opening) {
             core.stage = Stage::Open;
         }
-        let wakers = core.everyone();
+        let (readers, writers) = core.everyone();
         drop(core);
-        wakers.iter().for_each(Waker::wake);
+        readers.wake();
+        writers.wake();
     }
 
     /// What `on_open` did not survive counts as a broken connection.

@@ -98,7 +98,7 @@ impl WebSocket {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::TimedOut`] if there was no room in time; [`ErrorKind::Closed`] if it is closing or closed; whatever broke the
+    /// [`ErrorKind::TimedOut`](crate::ErrorKind::TimedOut) if there was no room in time; [`ErrorKind::Closed`](crate::ErrorKind::Closed) if it is closing or closed; whatever broke the
     /// connection, in which case the message may have arrived.
     pub fn send<'a>(&mut self, message: impl Into<MessageRef<'a>>) -> Result<()> {
         self.sender.send(message)
@@ -129,9 +129,9 @@ impl WebSocket {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Closed`] if the connection ended without a Close (1006); [`ErrorKind::TimedOut`] if the peer did not answer a
-    /// heartbeat or a frame stalled; [`ErrorKind::TooLarge`] above the limit of a message; [`ErrorKind::PeerViolation`];
-    /// [`ErrorKind::Cancelled`]. All but the last are final, and every later call gives them again.
+    /// [`ErrorKind::Closed`](crate::ErrorKind::Closed) if the connection ended without a Close (1006); [`ErrorKind::TimedOut`](crate::ErrorKind::TimedOut) if the peer did not answer a
+    /// heartbeat or a frame stalled; [`ErrorKind::TooLarge`](crate::ErrorKind::TooLarge) above the limit of a message; [`ErrorKind::PeerViolation`](crate::ErrorKind::PeerViolation);
+    /// [`ErrorKind::Cancelled`](crate::ErrorKind::Cancelled). All but the last are final, and every later call gives them again.
     pub fn recv(&mut self) -> Result<Option<Message>> {
         self.inbound.message(Deadline::NEVER).map(Recv::item)
     }
@@ -169,7 +169,7 @@ impl WebSocket {
     ///
     /// # Errors
     ///
-    /// If it is closing or closed.
+    /// If it is closing or closed, or the peer left no room for so long as a send may wait.
     pub fn ping(&mut self) -> Result<()> {
         self.sender.ping()
     }
@@ -181,7 +181,7 @@ impl WebSocket {
     ///
     /// # Errors
     ///
-    /// As [`recv`](Self::recv); [`ErrorKind::Closed`] if the peer closed.
+    /// As [`recv`](Self::recv); [`ErrorKind::Closed`](crate::ErrorKind::Closed) if the peer closed.
     pub fn confirm(&mut self, timeout: Duration) -> Result<Option<Duration>> {
         self.inbound.confirm(timeout)
     }

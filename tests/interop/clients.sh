@@ -64,7 +64,11 @@ curl_client() {
     # shellcheck disable=SC2206
     local client=(curl -sS --fail --max-time 60 --cacert "$work/ca.pem" $flags)
     check "curl $name get" same "$work/root/small" "${client[@]}" "$url/files/small"
-    check "curl $name download" same "$work/root/big" "${client[@]}" "$url/files/big"
+    if [ "$name" = upgrade-offered ] && curl --version | grep -q '^curl 7'; then
+      skipped "curl $name download" "this curl takes at most 32 KiB of what follows a 101 at once"
+    else
+      check "curl $name download" same "$work/root/big" "${client[@]}" "$url/files/big"
+    fi
     check "curl $name upload" same "$work/root/big" "${client[@]}" --data-binary "@$work/root/big" "$url/echo"
     check "curl $name upload, 100-continue" same "$work/root/big" "${client[@]}" -T "$work/root/big" -H 'Expect: 100-continue' "$url/echo"
     check "curl $name upload, no length" same "$work/root/big" "${client[@]}" -T - "$url/echo" <"$work/root/big"

@@ -1,6 +1,6 @@
 //! The snippets of the README, each a function.
 use super::world;
-use bowline::{Batch, Client, Result, Server};
+use bowline::{Batch, Client, Recv, Result, Server, ws::Message};
 use std::time::Duration;
 
 fn first() -> Result<()> {
@@ -18,6 +18,19 @@ fn many_from_one_thread(urls: &[String]) -> Result<()> {
         println!("{url}: {}", answer?.status());
     }
     Ok(())
+}
+
+fn a_socket_that_can_time_out(client: &Client) -> Result<()> {
+    let mut socket = client.websocket("wss://example.org/feed").connect()?;
+    socket.send("subscribe")?;
+    loop {
+        match socket.recv_timeout(Duration::from_secs(5))? {
+            Recv::Item(Message::Text(text)) => println!("{text}"),
+            Recv::Item(Message::Binary(bytes)) => println!("{} bytes", bytes.len()),
+            Recv::TimedOut => socket.ping()?,
+            Recv::Ended => return Ok(()),
+        }
+    }
 }
 
 fn kept_alive(client: &Client) {
@@ -38,6 +51,7 @@ fn main() -> Result<()> {
     client.get("https://example.org").send()?.text()?;
     first()?;
     many_from_one_thread(&["https://example.org".into(), "https://a.test/none".into()])?;
+    a_socket_that_can_time_out(&client)?;
     kept_alive(&client);
     a_server_for_tests()
 }

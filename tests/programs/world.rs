@@ -7,6 +7,7 @@ use bowline::{
     Body, Client, ClientBuilder, Exchange, Recv, Result, Server, ServerHandle, Tls,
     http::{Response, header},
     net::Resolve,
+    ws::CloseCode,
 };
 use std::{
     io::{self, Read, Write},
@@ -18,10 +19,14 @@ use std::{
 };
 
 /// The names of the programs.
-const HOSTS: &[&str] = &["example.org", "pkg.test", "git.test", "api.game.test", "s3.test", "a.test", "ok.test"];
+const HOSTS: &[&str] =
+    &["example.org", "pkg.test", "git.test", "api.game.test", "play.game.test", "s3.test", "a.test", "ok.test"];
 
 /// What `/p7.tar` and its like begin with, so that no two are equal.
 pub const PACKAGE: u64 = 10_000;
+
+/// How many moves the other players make before the game is over.
+pub const MOVES: usize = 5;
 
 struct World {
     server: ServerHandle,
@@ -80,6 +85,8 @@ fn answer(exchange: Exchange) -> Result<()> {
         ("s3.test", "/bucket") => busy(exchange),
         ("s3.test", "/health") => exchange.reply(204, ()),
         ("api.game.test", "/scores") => exchange.reply(200, "1 2 3"),
+        ("play.game.test", "/") if exchange.is_websocket() => play(exchange),
+        ("example.org", "/feed") if exchange.is_websocket() => feed(exchange),
         ("ok.test", "/ill") => exchange.reply(500, "ill"),
         ("ok.test", "/slow") => silent(exchange),
         (_, "/") => exchange.reply(200, format!("the page of {host}")),
@@ -112,6 +119,28 @@ fn busy(exchange: Exchange) -> Result<()> {
         1 => exchange.respond(Response::builder().status(429).header(header::RETRY_AFTER, "0").body(())?),
         _ => exchange.reply(200, "a bucket"),
     }
+}
+
+/// Makes a move whenever the player has said something.
+fn play(exchange: Exchange) -> Result<()> {
+    let mut socket = exchange.websocket(&[])?;
+    for n in 0..MOVES {
+        if socket.recv()?.is_none() {
+            return Ok(());
+        }
+        socket.send(&format!("move {n}"))?;
+    }
+    socket.close(CloseCode::NORMAL, "the game is over")
+}
+
+/// Has two messages for who subscribes.
+fn feed(exchange: Exchange) -> Result<()> {
+    let mut socket = exchange.websocket(&[])?;
+    if socket.recv()?.is_some_and(|message| message.as_text() == Some("subscribe")) {
+        socket.send("news")?;
+        socket.send(b"\0\x01".as_slice())?;
+    }
+    socket.close(CloseCode::NORMAL, "no more news")
 }
 
 /// Says nothing until the client has gone.

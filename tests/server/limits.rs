@@ -278,7 +278,10 @@ fn the_write_stall_ends_a_client_that_takes_nothing() {
 
 #[test]
 fn slow_clients_get_everything_without_a_thread() {
-    let server = bind().workers(1).max_body(1 << 30).spawn(|mut exchange: Exchange| {
+    // They are read one after the other, which may take long.
+    let patient = Duration::from_secs(600);
+    let timeouts = ServerTimeouts::default().read(patient).write(patient);
+    let server = bind().timeouts(timeouts).min_rate(0).workers(1).max_body(1 << 30).spawn(|mut exchange: Exchange| {
         if exchange.path() == "/large" {
             return exchange.reply(200, vec![7; 8 << 20]);
         }

@@ -4,7 +4,7 @@
 pub mod certs;
 
 use super::Conn;
-pub use certs::{Authority, Identity};
+use certs::Identity;
 use rustls::{
     ServerConfig, ServerConnection, StreamOwned,
     crypto::ring,

@@ -39,6 +39,7 @@ use std::{
 };
 
 /// How soon a Unix socket whose queue was full is tried again; nothing says when it has room.
+#[cfg(unix)]
 const UNIX_RETRY: Duration = Duration::from_millis(10);
 
 /// How many addresses an error tells about.

@@ -12,7 +12,7 @@ mod socks;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use address::{Credentials, ProxyServer, Scheme, authority};
+pub(crate) use address::{ProxyServer, Scheme, authority};
 pub(crate) use ask::Asking;
 
 use super::Target;

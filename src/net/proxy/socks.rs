@@ -1,6 +1,6 @@
 //! SOCKS5: a tunnel through a SOCKS proxy (RFC 1928), with user and password (RFC 1929).
 
-use super::{Credentials, ask::Refusal};
+use super::{address::Credentials, ask::Refusal};
 use crate::{
     buf::RecvBuf,
     error::{Error, ErrorKind, Phase, Result},

@@ -1,3 +1,4 @@
+use super::address::Credentials;
 use super::*;
 use crate::{
     buf::RecvBuf,

@@ -55,24 +55,8 @@ impl Session {
         match self.0 {}
     }
 
-    pub(crate) fn version(&self) -> Option<&'static str> {
-        match self.0 {}
-    }
-
-    pub(crate) fn cipher(&self) -> Option<String> {
-        match self.0 {}
-    }
-
     pub(crate) fn describe(&self) -> Option<String> {
         match self.0 {}
-    }
-
-    pub(crate) fn is_resumed(&self) -> bool {
-        match self.0 {}
-    }
-
-    pub(crate) fn peer_certificates(&self) -> impl Iterator<Item = &[u8]> {
-        std::iter::empty()
     }
 }
 
@@ -82,10 +66,6 @@ pub(crate) struct TlsError(Infallible);
 
 impl TlsError {
     pub(crate) fn is_verdict(&self) -> bool {
-        match self.0 {}
-    }
-
-    pub(crate) fn is_no_alpn(&self) -> bool {
         match self.0 {}
     }
 

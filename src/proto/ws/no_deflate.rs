@@ -3,8 +3,8 @@
 use super::{extension::Direction, mask::Mask};
 use crate::proto::End;
 
-/// How much is fed at once.
-pub(super) const CHUNK: usize = 0;
+/// How much would be fed at once.
+pub(super) const CHUNK: usize = 1;
 
 /// That data cannot be inflated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
