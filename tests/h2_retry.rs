@@ -398,7 +398,7 @@ fn what_the_kernel_took_nothing_of_is_sent_again() {
             let fragile = Fragile::default();
             let client = builder().protocol(protocol).connector(fragile.clone()).build().unwrap();
             let peer = Peer::new();
-            let mut serve = |asked: Task<Result<Response>>| {
+            let serve = |asked: Task<Result<Response>>| {
                 let mut link = peer.accept();
                 if protocol == Protocol::Http2 {
                     link.handshake(&[]);

@@ -1,13 +1,13 @@
 //! HTTP/1: what the events of the engine do to the one exchange that is open.
 
 use super::{
+    carrier::{Exchanges, Opened, Opening},
     duplex::Position,
     fault::{Cause, Fault},
     info::{CloseReason, ConnectionInfo, UpkeepAction},
     keep::Patience,
     shared::{Ends, Protocol},
     slot::{Receiving, Sending, Slot, Wakes},
-    stream::{Exchanges, Opened, Opening},
 };
 use crate::{
     buf::RecvBuf,

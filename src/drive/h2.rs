@@ -1,13 +1,13 @@
 //! HTTP/2: what the events of the engine do to the exchanges that are open.
 
 use super::{
+    carrier::{Exchanges, Opened, Opening},
     duplex::Position,
     fault::{CANCEL, Cause, Fault, NO_ERROR},
     info::{CloseReason, ConnectionInfo, GoAway, UpkeepAction},
     keep::Patience,
     shared::{Ends, Protocol},
     slot::{Receiving, Sending, Slot, Wakes},
-    stream::{Exchanges, Opened, Opening},
 };
 use crate::{
     buf::RecvBuf,

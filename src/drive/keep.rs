@@ -2,11 +2,11 @@
 //! what is left, and closes in such a way that the peer can read the last answer.
 
 use super::{
+    carrier::Exchanges,
     fault::Cause,
     info::CloseReason,
     shared::{Core, Eof, Protocol, Shared},
     slot::Wakes,
-    stream::Exchanges,
 };
 use crate::{
     error::ErrorKind,

@@ -9,7 +9,9 @@
 //! | `duplex` | bytes framed, sealed and not yet sent, and how far the wire has taken them |
 //! | `slot` | one exchange as its users see it |
 //! | `h1`, `h2` | what the events of an engine do to the slots |
-//! | `stream` | the handle of one exchange, whatever the protocol below |
+//! | `carrier` | what a connection is to those who own exchanges on it |
+//! | `exchange` | that, for every protocol |
+//! | `stream` | the handle of one exchange |
 //! | `body` | one body, whatever the protocol below |
 //!
 //! # The rules of waiting and locking
@@ -28,7 +30,9 @@
 mod backoff;
 mod body;
 mod cancel;
+mod carrier;
 mod duplex;
+mod exchange;
 mod fault;
 mod h1;
 mod h2;
@@ -56,6 +60,7 @@ pub use writer::BodyWriter;
 
 pub(crate) use body::{Source, WHOLE};
 pub(crate) use cancel::{Interrupt, Limits};
+pub(crate) use carrier::{Answer, Begun, Carrier, Missing, Opening, Progress, Sent as SentPart};
 pub(crate) use fault::{CANCEL, Cause, ENHANCE_YOUR_CALM, Fault, HTTP_1_1_REQUIRED, INTERNAL_ERROR, REFUSED_STREAM};
 pub(crate) use h1::H1;
 pub(crate) use h2::H2;
@@ -64,7 +69,7 @@ pub(crate) use inflate::Inflate;
 pub(crate) use keep::{Closing, Patience, Rule};
 pub(crate) use record::{Happened, Record};
 pub(crate) use shared::{Setup, Shared};
-pub(crate) use stream::{Answer, Begun, Carrier, Missing, Opening, Progress, Sent as SentPart, Stream, given_up};
+pub(crate) use stream::{Stream, given_up};
 pub(crate) use upgrade::{raw, serve_h2, to_h2};
 pub(crate) use upload::{Stopped, Upload};
 pub(crate) use wait::{Waits, block_on, step_once, tell_waits};

@@ -5,13 +5,13 @@
 //! out of the core, reads into it without the lock, puts it back and dispatches all that is complete in one go.
 
 use super::{
+    carrier::Exchanges,
     duplex::Duplex,
     fault::Cause,
     info::{CloseReason, ConnectionInfo},
     keep::Keeper,
     record::{Happened, Record},
     slot::Wakes,
-    stream::Exchanges,
     turn::{Post, Turn},
 };
 use crate::{
@@ -606,13 +606,13 @@ impl<P: Protocol> Core<P> {
     /// Tells the protocol how much is unsent, and writers that there is room.
     fn report_unsent(&mut self, wakes: &mut Wakes) {
         let unsent = self.duplex.unsent();
-        if unsent < super::stream::ROOM && !self.room.is_empty() {
+        if unsent < super::carrier::ROOM && !self.room.is_empty() {
             wakes.extend(self.room.drain(..));
         }
         if unsent == 0 {
             wakes.extend(self.flushing.drain(..));
         }
-        if unsent > super::stream::ROOM && self.over.is_none() {
+        if unsent > super::carrier::ROOM && self.over.is_none() {
             if let Err(cause) = self.proto.unsent(unsent, &mut self.duplex.pending) {
                 self.end(cause, wakes);
             }

@@ -1,10 +1,6 @@
 //! Raw bytes both ways, after an upgrade or CONNECT.
 
-use super::{
-    cancel::Limits,
-    stream::{Sent, Stream},
-    wait::block_on,
-};
+use super::{cancel::Limits, carrier::Sent, stream::Stream, wait::block_on};
 use crate::{
     error::{Error, ErrorKind, Phase, Result},
     net::{Cx, Interest, Wire},

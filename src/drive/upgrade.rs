@@ -1,13 +1,14 @@
 //! Streams that begin otherwise than with a request of ours: `Upgrade: h2c` (RFC 7540, section 3.2), and wires as they are.
 
 use super::{
+    carrier::Carrier,
     h1::H1,
     h2::H2,
     keep::Patience,
     next_id,
     shared::{Setup, Shared},
     slot::{Sending, Slot},
-    stream::{Carrier, Stream},
+    stream::Stream,
 };
 use crate::{
     buf::RecvBuf,

@@ -1,10 +1,6 @@
 //! Sending a body: from where it comes from to a stream, a piece at a time.
 
-use super::{
-    body::Body,
-    fault::Fault,
-    stream::{Sent, Stream},
-};
+use super::{body::Body, carrier::Sent, fault::Fault, stream::Stream};
 use crate::{
     error::{Error, ErrorKind, Phase},
     net::Cx,

@@ -2,8 +2,9 @@
 
 use super::{
     cancel::Limits,
+    carrier::{Missing, Progress, Sent},
     fault::{CANCEL, Fault, INTERNAL_ERROR},
-    stream::{Missing, Progress, Sent, Stream},
+    stream::Stream,
     wait::block_on,
 };
 use crate::{

@@ -1,0 +1,286 @@
+//! What a connection is to those who own exchanges on it, and what a protocol does for them under its lock.
+
+use super::{
+    duplex::Position,
+    fault::{Cause, Fault},
+    info::{ConnectionInfo, UpkeepAction},
+    keep::{Closing, Rule},
+    shared::Protocol,
+    slot::{Slot, Wakes},
+    stream::Stream,
+};
+use crate::{
+    buf::RecvBuf,
+    fields::Fields,
+    net::{Cx, Interest, Lead, Ready, Waker, Wire},
+    proto::{
+        End, RequestHead, ResponseHead,
+        h1::{Length, TargetForm},
+    },
+};
+use http::{HeaderMap, Request, Response, Version};
+use std::{
+    sync::Arc,
+    task::Poll,
+    time::{Duration, Instant},
+};
+
+/// How much may be unsent on a connection before no more of any body is framed: its thread waits instead.
+///
+/// Enough to keep the wire busy while the thread is woken; little enough that PINGs and other streams' heads are not late.
+pub(super) const ROOM: usize = 64 * 1024;
+
+/// How much of a body nobody wants is read, without waiting, to keep an HTTP/1 connection.
+pub(super) const DRAIN: usize = 64 * 1024;
+
+/// A request about to be sent.
+#[derive(Debug)]
+pub(crate) struct Opening<'a> {
+    pub(crate) head: &'a Request<()>,
+    pub(crate) form: TargetForm,
+    pub(crate) length: Length,
+}
+
+/// The answer of a protocol that is asked to begin an exchange.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Opened {
+    /// It has begun.
+    Stream(u32),
+    /// Not now: every place is taken.
+    Blocked,
+    /// Never again on this connection.
+    Closed,
+}
+
+/// What the driver of a protocol does for the owner of an exchange, under the lock.
+pub(crate) trait Exchanges: Protocol {
+    /// What is spoken.
+    const VERSION: Version;
+    /// The slot of an exchange.
+    fn slot(&mut self, id: u32) -> Option<&mut Slot>;
+    /// Begins an exchange whose bytes begin at position `at` (client).
+    fn open(&mut self, opening: &Opening<'_>, at: Position, now: Instant, out: &mut Vec<u8>) -> Result<Opened, Fault>;
+    /// Wakes `waker` when `open` may succeed (client), or when `accept` may (server).
+    fn wait_to_open(&mut self, waker: &Waker);
+    /// The next exchange the peer began (server).
+    fn accept(&mut self) -> Option<u32>;
+    /// Whether no exchange will ever begin on it any more.
+    fn is_over_for_new(&self) -> bool;
+    /// Whether no exchange is open.
+    fn is_idle(&self) -> bool;
+    /// Whether an exchange could begin at once.
+    fn has_room(&self) -> bool;
+    /// How many exchanges began.
+    fn served(&self) -> u64;
+    /// Whether the peer takes an extended CONNECT; `None`: not known yet.
+    fn extended_connect(&self) -> Option<bool> {
+        Some(false)
+    }
+    /// Whether it is late with an answer.
+    fn is_suspect(&self, now: Instant) -> bool;
+    /// Sends the PING that is due; `used` is when an idle connection was last used.
+    fn upkeep(&mut self, interval: Duration, used: Option<Instant>, now: Instant, out: &mut Vec<u8>) -> UpkeepAction;
+    /// When the next PING is due, or the peer is given up.
+    fn upkeep_due(&self, interval: Duration, used: Option<Instant>) -> Option<Instant>;
+    /// Sends a PING or joins one; returns how many will have been answered once it is.
+    fn ping(&mut self, now: Instant, out: &mut Vec<u8>) -> Result<Option<u64>, Fault>;
+    /// The round trip time once so many PINGs were answered; else `waker` is called when one is.
+    fn pinged(&mut self, acked: u64, waker: &Waker) -> Option<Duration>;
+    /// Takes no new exchanges; tells the peer where the protocol has a way.
+    fn drain(&mut self, out: &mut Vec<u8>);
+    /// Frames the final head of an answer (server).
+    fn respond(&mut self, id: u32, head: &Response<()>, length: Length, out: &mut Vec<u8>) -> Result<(), Fault>;
+    /// Frames a 1xx (server).
+    fn inform(&mut self, id: u32, head: &Response<()>, out: &mut Vec<u8>) -> Result<(), Fault>;
+    /// Frames what the windows allow of `data`; returns how much.
+    fn send_data(&mut self, id: u32, data: &[u8], end: End, out: &mut Vec<u8>) -> Result<usize, Fault>;
+    /// Frames the trailers, which end our message.
+    fn send_trailers(&mut self, id: u32, trailers: &HeaderMap, out: &mut Vec<u8>) -> Result<(), Fault>;
+    /// The owner took `n` bytes of the body.
+    fn took(&mut self, id: u32, n: usize, out: &mut Vec<u8>);
+    /// Ends an exchange before its time. `Some`: the connection ends with it.
+    fn reset(&mut self, id: u32, code: u32, now: Instant, out: &mut Vec<u8>, wakes: &mut Wakes) -> Option<Cause>;
+    /// The owner is done with the exchange. `Some`: the connection ends with it.
+    fn drop_slot(&mut self, id: u32, now: Instant, out: &mut Vec<u8>, wakes: &mut Wakes) -> Option<Cause>;
+    /// Forgets what arrived of a body nobody wants; returns whether reading on could complete it and save the connection.
+    fn discard_body(&mut self, id: u32) -> bool;
+    /// Whether the client waits for a 100 before it sends its body (server).
+    fn wants_continue(&self, id: u32) -> bool;
+    /// Whether the exchange has become a tunnel that owns the connection (HTTP/1).
+    fn is_tunnel(&self, id: u32) -> bool;
+    /// What arrived in the tunnel and was not taken.
+    fn take_tunnel(&mut self) -> RecvBuf;
+}
+
+/// What a peer's message begins with, as its receiver sees it.
+#[derive(Debug)]
+pub(crate) enum Answer {
+    /// A 1xx; the final head is still to come.
+    Informational(ResponseHead),
+    /// The final head.
+    Final(ResponseHead),
+}
+
+/// The answer of a connection that is asked to begin an exchange.
+#[derive(Debug)]
+pub(crate) enum Begun {
+    /// The exchange, and how many bytes of the body went out with its head.
+    Stream(Stream, usize),
+    /// Never again on this connection, and why if it is over.
+    Closed(Option<Cause>),
+}
+
+/// How far an exchange got, for those who decide whether it may be repeated.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Progress {
+    /// Bytes of our message that the wire may have taken.
+    pub(crate) written: u64,
+    /// At least one byte of the answer arrived.
+    pub(crate) answered: bool,
+}
+
+/// What has to happen before an answer can be complete.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Missing {
+    /// The wire has to take what was framed for the exchange; it has taken nothing since then.
+    Room(Instant),
+    /// The answer has to begin.
+    Answer,
+    /// The head of the answer has to go on; its last byte came then.
+    Rest(Instant),
+}
+
+/// How far our message is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sent {
+    /// So many bytes were framed.
+    Some(usize),
+    /// The peer wants no more of it.
+    Stopped,
+}
+
+/// What a connection consisted of.
+pub(crate) struct Detached {
+    pub(crate) wire: Arc<dyn Wire>,
+    pub(crate) input: RecvBuf,
+    pub(crate) out: Vec<u8>,
+    pub(crate) origin: String,
+}
+
+/// A connection as the owners of exchanges see it, whatever the protocol.
+pub(crate) trait Carrier: Send + Sync {
+    /// Begins an exchange with as much of `first` as fits behind its head, in one write. Pending while every place is taken.
+    fn poll_open(
+        self: Arc<Self>,
+        o: &Opening<'_>,
+        first: &[u8],
+        end: End,
+        cx: &mut Cx<'_>,
+    ) -> Poll<Result<Begun, Fault>>;
+    /// The next exchange the peer began; `None`: there will be no more.
+    fn poll_accept(self: Arc<Self>, cx: &mut Cx<'_>) -> Poll<Option<(Stream, RequestHead)>>;
+    /// Server: the exchange the peer began next, if one waits.
+    fn accept(self: Arc<Self>, now: Instant) -> Option<(Stream, RequestHead)>;
+    /// Server: from now on this waker is woken when the connection needs its keeper, which then calls `accept`, `charge` and `closing`.
+    fn keep(&self, keeper: Waker);
+    /// Server: what the keeper has to watch the wire for from now on, since nobody else does.
+    fn charge(&self, rule: Rule) -> Option<Interest>;
+    /// Server: does for the keeper what the wire is ready for and what is due; returns whether anything arrived.
+    fn tend(&self, ready: Ready, now: Instant) -> bool;
+    /// Server: tells the peer which of its exchanges are the last that are served.
+    fn goodbye(&self);
+    /// Server: ends the connection after what is framed, and what the peer should be told.
+    fn finish(&self, cause: Cause);
+    /// Server: takes a step in ending the connection, if it is over.
+    fn closing(&self, now: Instant) -> Closing;
+    /// Server: looks whether the peer has given up the exchange.
+    fn has_gone(&self, id: u32, now: Instant) -> bool;
+    /// Server: whether anything follows the head of the request.
+    fn has_body(&self, id: u32) -> bool;
+    /// The next head of the answer.
+    fn poll_answer(self: Arc<Self>, id: u32, cx: &mut Cx<'_>) -> Poll<Result<Answer, Fault>>;
+    /// The next bytes of the body; zero is its end.
+    fn poll_data(self: Arc<Self>, id: u32, buf: &mut [u8], cx: &mut Cx<'_>) -> Poll<Result<usize, Fault>>;
+    /// Moves all that arrived of the body to the end of `buf`; zero is its end.
+    fn poll_fill(self: Arc<Self>, id: u32, buf: &mut RecvBuf, cx: &mut Cx<'_>) -> Poll<Result<usize, Fault>>;
+    /// Frames what fits of `data`.
+    fn poll_send(self: Arc<Self>, id: u32, data: &[u8], end: End, cx: &mut Cx<'_>) -> Poll<Result<Sent, Fault>>;
+    /// Ready once the wire has taken everything framed for this exchange.
+    fn poll_flushed(self: Arc<Self>, id: u32, cx: &mut Cx<'_>) -> Poll<Result<(), Fault>>;
+    /// Frames the trailers, which end our message.
+    fn send_trailers(&self, id: u32, trailers: &HeaderMap) -> Result<(), Fault>;
+    /// Frames the final head of an answer, with as much of `first` as fits; returns how much.
+    fn respond(&self, id: u32, head: &Response<()>, length: Length, first: &[u8], end: End) -> Result<usize, Fault>;
+    /// Frames a 1xx.
+    fn inform(&self, id: u32, head: &Response<()>) -> Result<(), Fault>;
+    /// The trailers that arrived, once.
+    fn take_trailers(&self, id: u32) -> Option<Fields>;
+    /// What is left of a body that has arrived to its end, if our own message is complete too: the exchange needs nothing more.
+    fn take_rest(&self, id: u32) -> Option<(RecvBuf, Option<Fields>)>;
+    /// How far the exchange got.
+    fn progress(&self, id: u32) -> Progress;
+    /// Ends the exchange before its time, with this code (HTTP/2).
+    fn reset(&self, id: u32, code: u32);
+    /// The owner is done with it.
+    fn drop_stream(&self, id: u32);
+    /// Whether the client waits for a 100.
+    fn wants_continue(&self, id: u32) -> bool;
+    /// Whether bytes of the body were received that were not taken.
+    fn has_buffered(&self, id: u32) -> bool;
+    /// Whether our half of the exchange may still be sent.
+    fn is_sending(&self, id: u32) -> bool;
+    /// What is missing before the answer.
+    fn missing(&self, id: u32) -> Missing;
+    /// Looks at what arrived, without waiting; returns whether an exchange may begin on it now or later.
+    fn look(&self, now: Instant) -> bool;
+    /// Whether an exchange may begin on it now or later, without looking.
+    fn is_usable(&self) -> bool;
+    /// Whether no exchange is open on it.
+    fn is_idle(&self) -> bool;
+    /// Whether an exchange could begin at once.
+    fn has_room(&self) -> bool;
+    /// When bytes last moved, either way.
+    fn last_used(&self) -> Instant;
+    /// How long ago it was made.
+    fn age(&self) -> Duration;
+    /// For how long nobody has used it, upkeep included; `None` while an exchange is open.
+    fn unused_for(&self) -> Option<Duration>;
+    /// Ends the connection now: what is open on it fails.
+    fn shutdown(&self, cause: Cause);
+    /// A row of the connection table.
+    fn info(&self) -> ConnectionInfo;
+    /// The connection as the waiting loop sees it.
+    fn lead(self: Arc<Self>) -> Arc<dyn Lead>;
+    /// Whether the peer takes an extended CONNECT (RFC 8441); pending until its SETTINGS came.
+    fn poll_extended_connect(self: Arc<Self>, cx: &mut Cx<'_>) -> Poll<Result<bool, Fault>>;
+    /// Whether the wire has taken everything framed so far.
+    fn is_flushed(&self) -> bool;
+    /// The wire, for callers with a poll loop of their own.
+    #[cfg(unix)]
+    fn wire(&self) -> &dyn Wire;
+    /// How many exchanges began on it.
+    fn served(&self) -> u64;
+    /// What is spoken on it.
+    fn version(&self) -> Version;
+    /// Why it is over, if it is.
+    fn over(&self) -> Option<Cause>;
+    /// Takes no new exchanges and tells the peer; those in flight go on.
+    fn drain(&self);
+    /// Whether it is late with an answer: it gets nothing new until it is heard from.
+    fn is_suspect(&self) -> bool;
+    /// Looks at what arrived, and sends the PING that is due: in the kernel when this returns, unless it is `Blocked`.
+    fn upkeep(&self, interval: Duration, now: Instant) -> UpkeepAction;
+    /// When `upkeep` has something to do: send a PING, or give the peer up.
+    fn upkeep_due(&self, interval: Duration) -> Option<Instant>;
+    /// Sends a PING, or joins the one that is on its way; `None` where the protocol has none.
+    fn ping(&self, now: Instant) -> Result<Option<u64>, Fault>;
+    /// Ready once so many PINGs were answered, with the round trip time.
+    fn poll_pinged(self: Arc<Self>, acked: u64, cx: &mut Cx<'_>) -> Poll<Result<Duration, Fault>>;
+    /// Takes the wire away from a connection that has become a tunnel, with what was received and what is unsent; the
+    /// connection is over then. `None` while another thread is reading or writing.
+    fn detach(&self) -> Option<Detached>;
+    /// The number of the connection.
+    fn id(&self) -> u64;
+    /// Where it leads.
+    fn origin(&self) -> &str;
+}

@@ -1,0 +1,664 @@
+//! A connection as the owners of exchanges see it, whatever the protocol: one lock, one look, one answer.
+//!
+//! Longer than most files because it is the one implementation of [`Carrier`]; its methods do not know of each other.
+
+use super::{
+    carrier::{Answer, Begun, Carrier, DRAIN, Detached, Exchanges, Missing, Opened, Opening, Progress, ROOM, Sent},
+    fault::{Cause, Fault},
+    info::{CloseReason, ConnectionInfo, ConnectionState, UpkeepAction},
+    keep::{Closing, Rule},
+    record::Happened,
+    shared::{Core, Shared},
+    slot::{Receiving, Sending, Slot, Wakes},
+    stream::Stream,
+};
+use crate::{
+    buf::RecvBuf,
+    fields::Fields,
+    net::{Cx, Interest, Lead, Ready, Waker, Wire},
+    proto::{End, RequestHead, h1::Length},
+    time::Stamp,
+};
+use http::{HeaderMap, Response, Version};
+use std::{
+    sync::Arc,
+    task::Poll,
+    time::{Duration, Instant},
+};
+
+impl<P: Exchanges> Shared<P> {
+    /// Runs `f` on the slot of an exchange; a fault if the exchange or the connection is over.
+    pub(super) fn on_slot<R>(core: &mut Core<P>, id: u32, f: impl FnOnce(&mut Slot) -> R) -> Result<R, Fault> {
+        match (core.proto.slot(id), &core.over) {
+            (Some(slot), _) => Ok(f(slot)),
+            (None, Some(cause)) => Err(Fault::Over(cause.clone())),
+            (None, None) => Err(Fault::Misuse("the exchange is over".into())),
+        }
+    }
+
+    fn wait(self: Arc<Self>, cx: &mut Cx<'_>) {
+        let lead: Arc<dyn Lead> = self;
+        cx.wait_shared(&lead);
+    }
+
+    /// Frames `data` as far as the windows allow; nothing while too much is unsent.
+    fn frame(core: &mut Core<P>, id: u32, data: &[u8], end: End) -> Result<usize, Fault> {
+        // A huge buffer is framed in pieces, so that what is unsent stays bounded.
+        let piece = &data[..data.len().min(ROOM)];
+        let last = if piece.len() == data.len() { end } else { End::More };
+        let n = core.proto.send_data(id, piece, last, &mut core.duplex.pending)?;
+        let end_at = core.duplex.framed();
+        if let Some(slot) = core.proto.slot(id) {
+            slot.end_at = end_at;
+        }
+        if last == End::Last && n == data.len() && core.proto.is_tunnel(id) {
+            core.duplex.finish();
+        }
+        Ok(n)
+    }
+
+    /// Takes what is there of a body by `take`, which says how much that was; zero is the end of the body.
+    fn poll_body(
+        self: Arc<Self>,
+        id: u32,
+        cx: &mut Cx<'_>,
+        take: impl FnOnce(&mut Slot) -> usize,
+    ) -> Poll<Result<usize, Fault>> {
+        let waker = cx.waker;
+        let got = self.with(cx.now, |core, wakes| {
+            // What was received and is not understood yet comes before the wire.
+            if Self::on_slot(core, id, |slot| slot.body.is_empty())? {
+                core.ingest(cx.now, wakes);
+            }
+            let got = Self::on_slot(core, id, |slot| match &slot.receiving {
+                _ if !slot.body.is_empty() => Poll::Ready(Ok(take(slot))),
+                Receiving::Failed(fault) => Poll::Ready(Err(fault.clone())),
+                Receiving::Ended => Poll::Ready(Ok(0)),
+                Receiving::Open => {
+                    slot.wait_to_read(waker);
+                    Poll::Pending
+                }
+            })?;
+            if let Poll::Ready(Ok(n @ 1..)) = got {
+                core.proto.took(id, n, &mut core.duplex.pending);
+            }
+            Ok(got)
+        });
+        match got {
+            Err(fault) => Poll::Ready(Err(fault)),
+            Ok(Poll::Ready(result)) => Poll::Ready(result),
+            Ok(Poll::Pending) => {
+                self.wait(cx);
+                Poll::Pending
+            }
+        }
+    }
+
+    /// Reads what is left of a body nobody wants, as far as it is there.
+    fn drain(&self, id: u32, now: Instant) {
+        let mut wakes = Wakes::new();
+        let mut core = self.lock();
+        let mut left = DRAIN;
+        while core.over.is_none() && core.proto.discard_body(id) && left > 0 {
+            core.ingest(now, &mut wakes);
+            if !core.proto.discard_body(id) {
+                break;
+            }
+            let before = core.bytes_in;
+            let arrived;
+            (core, arrived) = self.receive(core, now, &mut wakes);
+            if !arrived {
+                break;
+            }
+            left = left.saturating_sub((core.bytes_in - before) as usize);
+        }
+        drop(core);
+        wakes.fire();
+    }
+}
+
+impl<P: Exchanges> Carrier for Shared<P> {
+    fn poll_open(
+        self: Arc<Self>,
+        o: &Opening<'_>,
+        first: &[u8],
+        end: End,
+        cx: &mut Cx<'_>,
+    ) -> Poll<Result<Begun, Fault>> {
+        let (now, waker) = (cx.now, cx.waker.clone());
+        let opened = self.with(now, |core, _| {
+            if core.over.is_some() {
+                return Ok((Opened::Closed, 0, core.over.clone()));
+            }
+            let at = core.duplex.framed();
+            let opened = core.proto.open(o, at, now, &mut core.duplex.pending)?;
+            let mut taken = 0;
+            match opened {
+                Opened::Stream(id) => {
+                    let end_at = core.duplex.framed();
+                    Self::on_slot(core, id, |slot| slot.end_at = end_at)?;
+                    if !first.is_empty() {
+                        taken = Self::frame(core, id, first, end)?;
+                    }
+                }
+                Opened::Blocked => core.proto.wait_to_open(&waker),
+                Opened::Closed => {}
+            }
+            Ok((opened, taken, None))
+        });
+        match opened {
+            Err(fault) => Poll::Ready(Err(fault)),
+            Ok((Opened::Stream(id), taken, _)) => Poll::Ready(Ok(Begun::Stream(Stream::new(self, id), taken))),
+            Ok((Opened::Closed, _, cause)) => Poll::Ready(Ok(Begun::Closed(cause))),
+            Ok((Opened::Blocked, ..)) => {
+                self.wait(cx);
+                Poll::Pending
+            }
+        }
+    }
+
+    fn poll_accept(self: Arc<Self>, cx: &mut Cx<'_>) -> Poll<Option<(Stream, RequestHead)>> {
+        if let Some(accepted) = self.clone().accept(cx.now) {
+            return Poll::Ready(Some(accepted));
+        }
+        let waker = cx.waker.clone();
+        let over = self.with(cx.now, |core, _| {
+            core.proto.wait_to_open(&waker);
+            // One that came in between wakes the thread only if it came behind the waker.
+            if core.proto.has_incoming() {
+                waker.wake();
+            }
+            core.over.is_some() || core.proto.is_over_for_new()
+        });
+        if over {
+            return Poll::Ready(None);
+        }
+        self.wait(cx);
+        Poll::Pending
+    }
+
+    fn accept(self: Arc<Self>, now: Instant) -> Option<(Stream, RequestHead)> {
+        let accepted = self.with(now, |core, wakes| {
+            // A pipelined request may have been waiting for the end of the one before it.
+            core.ingest(now, wakes);
+            loop {
+                let id = core.proto.accept()?;
+                match Self::on_slot(core, id, |slot| (slot.has_failed(), slot.request.take())) {
+                    Ok((false, Some(head))) => {
+                        // What arrived behind the head.
+                        core.ingest(now, wakes);
+                        return Some((id, head));
+                    }
+                    // It was reset before anybody saw it. Only HTTP/2 has that, where no connection ends with its exchange.
+                    _ => drop(core.proto.drop_slot(id, now, &mut core.duplex.pending, wakes)),
+                }
+            }
+        });
+        accepted.map(|(id, head)| (Stream::new(self, id), head))
+    }
+
+    fn keep(&self, keeper: Waker) {
+        self.set_keeper(keeper);
+    }
+
+    fn charge(&self, rule: Rule) -> Option<Interest> {
+        Shared::charge(self, rule)
+    }
+
+    fn tend(&self, ready: Ready, now: Instant) -> bool {
+        if ready == Ready::default() {
+            self.rest(now);
+        }
+        if self.is_led() { false } else { Lead::turn(self, ready, now) }
+    }
+
+    fn goodbye(&self) {
+        self.with(Instant::now(), |core, _| core.proto.goodbye(&mut core.duplex.pending));
+    }
+
+    fn finish(&self, cause: Cause) {
+        self.with(Instant::now(), |core, wakes| {
+            core.proto.goodbye(&mut core.duplex.pending);
+            core.end(cause, wakes);
+        });
+    }
+
+    fn closing(&self, now: Instant) -> Closing {
+        Shared::closing(self, now)
+    }
+
+    fn has_body(&self, id: u32) -> bool {
+        self.lock().proto.slot(id).is_some_and(|slot| slot.has_more())
+    }
+
+    fn has_gone(&self, id: u32, now: Instant) -> bool {
+        Shared::has_gone(self, id, now)
+    }
+
+    fn poll_answer(self: Arc<Self>, id: u32, cx: &mut Cx<'_>) -> Poll<Result<Answer, Fault>> {
+        let mut core = self.lock();
+        let answer = Self::on_slot(&mut core, id, |slot| {
+            if let Some(head) = slot.informational.pop_front() {
+                return Poll::Ready(Ok(Answer::Informational(head)));
+            }
+            match (slot.answer.take(), &slot.receiving) {
+                (Some(head), _) => Poll::Ready(Ok(Answer::Final(head))),
+                (None, Receiving::Failed(fault)) => Poll::Ready(Err(fault.clone())),
+                (None, Receiving::Ended) => Poll::Ready(Err(Fault::Misuse("the answer was taken already".into()))),
+                (None, Receiving::Open) => {
+                    slot.wait_to_read(cx.waker);
+                    Poll::Pending
+                }
+            }
+        });
+        drop(core);
+        match answer {
+            Ok(Poll::Pending) => {
+                self.wait(cx);
+                Poll::Pending
+            }
+            Ok(ready) => ready,
+            Err(fault) => Poll::Ready(Err(fault)),
+        }
+    }
+
+    fn poll_data(self: Arc<Self>, id: u32, buf: &mut [u8], cx: &mut Cx<'_>) -> Poll<Result<usize, Fault>> {
+        if buf.is_empty() {
+            return Poll::Ready(Ok(0));
+        }
+        self.poll_body(id, cx, |slot| {
+            let n = slot.body.len().min(buf.len());
+            buf[..n].copy_from_slice(slot.body.take(n));
+            slot.body.shrink(!matches!(slot.receiving, Receiving::Open));
+            n
+        })
+    }
+
+    fn poll_fill(self: Arc<Self>, id: u32, buf: &mut RecvBuf, cx: &mut Cx<'_>) -> Poll<Result<usize, Fault>> {
+        self.poll_body(id, cx, |slot| {
+            let n = slot.body.len();
+            if buf.is_empty() {
+                std::mem::swap(&mut slot.body, buf);
+            } else {
+                buf.extend(slot.body.take(n));
+            }
+            n
+        })
+    }
+
+    fn poll_send(self: Arc<Self>, id: u32, data: &[u8], end: End, cx: &mut Cx<'_>) -> Poll<Result<Sent, Fault>> {
+        let waker = cx.waker;
+        let sent = self.with(cx.now, |core, wakes| {
+            let failed = Self::on_slot(core, id, |slot| match (&slot.receiving, slot.sending) {
+                (Receiving::Failed(fault), _) => Some(Err(fault.clone())),
+                (_, Sending::Stopped) => Some(slot.unwanted.clone().map_or(Ok(Sent::Stopped), Err)),
+                (_, Sending::Ended) => Some(Err(Fault::Misuse("the message was ended already".into()))),
+                (_, Sending::Open) => None,
+            })?;
+            if let Some(result) = failed {
+                return result.map(Poll::Ready);
+            }
+            if core.duplex.unsent() >= ROOM {
+                once(&mut core.room, waker);
+                return Ok(Poll::Pending);
+            }
+            let n = Self::frame(core, id, data, end)?;
+            // Whoever waits for the answer counts from here.
+            let ended = Self::on_slot(core, id, |slot| {
+                let ended = slot.sending == Sending::Ended;
+                if ended {
+                    slot.notify_reader(wakes);
+                }
+                ended
+            })?;
+            if ended && core.proto.is_tunnel(id) {
+                // There is nothing else to say that it ended.
+                core.duplex.finish();
+            }
+            if n > 0 || data.is_empty() {
+                return Ok(Poll::Ready(Sent::Some(n)));
+            }
+            Self::on_slot(core, id, |slot| slot.wait_to_write(waker))?;
+            Ok(Poll::Pending)
+        });
+        match sent {
+            Err(fault) => Poll::Ready(Err(fault)),
+            Ok(Poll::Ready(sent)) => Poll::Ready(Ok(sent)),
+            Ok(Poll::Pending) => {
+                self.wait(cx);
+                Poll::Pending
+            }
+        }
+    }
+
+    fn poll_flushed(self: Arc<Self>, id: u32, cx: &mut Cx<'_>) -> Poll<Result<(), Fault>> {
+        let waker = cx.waker;
+        let flushed = self.with(cx.now, |core, _| {
+            let sent = core.duplex.sent();
+            let over = core.over.clone();
+            let flushed = Self::on_slot(core, id, |slot| match (slot.end_at <= sent, &slot.receiving, over) {
+                (true, ..) => Poll::Ready(Ok(())),
+                (_, Receiving::Failed(fault), _) => Poll::Ready(Err(fault.clone())),
+                (_, _, Some(cause)) => Poll::Ready(Err(Fault::Over(cause))),
+                (false, _, None) => Poll::Pending,
+            });
+            if let Ok(Poll::Pending) = flushed {
+                once(&mut core.flushing, waker);
+            }
+            flushed
+        });
+        match flushed {
+            Err(fault) => Poll::Ready(Err(fault)),
+            Ok(Poll::Ready(result)) => Poll::Ready(result),
+            Ok(Poll::Pending) => {
+                self.wait(cx);
+                Poll::Pending
+            }
+        }
+    }
+
+    fn send_trailers(&self, id: u32, trailers: &HeaderMap) -> Result<(), Fault> {
+        self.with(Instant::now(), |core, wakes| {
+            core.proto.send_trailers(id, trailers, &mut core.duplex.pending)?;
+            let end_at = core.duplex.framed();
+            Self::on_slot(core, id, |slot| {
+                slot.end_at = end_at;
+                slot.notify_reader(wakes);
+            })
+        })
+    }
+
+    fn respond(&self, id: u32, head: &Response<()>, length: Length, first: &[u8], end: End) -> Result<usize, Fault> {
+        self.with(Instant::now(), |core, wakes| {
+            if let Some(cause) = &core.over {
+                return Err(Fault::Over(cause.clone()));
+            }
+            let at = core.duplex.framed();
+            core.proto.respond(id, head, length, &mut core.duplex.pending)?;
+            let end_at = core.duplex.framed();
+            Self::on_slot(core, id, |slot| (slot.head_at, slot.end_at) = (at, end_at))?;
+            // A 101 or a CONNECT turns what follows into a tunnel at once.
+            core.ingest(Instant::now(), wakes);
+            if first.is_empty() { Ok(0) } else { Self::frame(core, id, first, end) }
+        })
+    }
+
+    fn inform(&self, id: u32, head: &Response<()>) -> Result<(), Fault> {
+        self.with(Instant::now(), |core, _| core.proto.inform(id, head, &mut core.duplex.pending))
+    }
+
+    fn take_trailers(&self, id: u32) -> Option<Fields> {
+        self.lock().proto.slot(id)?.trailers.take()
+    }
+
+    fn take_rest(&self, id: u32) -> Option<(RecvBuf, Option<Fields>)> {
+        let mut core = self.lock();
+        let Core { proto, duplex, .. } = &mut *core;
+        let slot = proto.slot(id).filter(|slot| slot.is_complete() && slot.answer.is_none())?;
+        let rest = (std::mem::take(&mut slot.body), slot.trailers.take());
+        // The exchange is over on the wire: this only counts what is unread, it sends nothing that could wait.
+        proto.took(id, rest.0.len(), &mut duplex.pending);
+        Some(rest)
+    }
+
+    fn progress(&self, id: u32) -> Progress {
+        let mut core = self.lock();
+        let touched = core.duplex.touchable();
+        core.proto.slot(id).map_or_else(Progress::default, |slot| Progress {
+            written: touched.min(slot.end_at).saturating_sub(slot.head_at),
+            answered: slot.answered,
+        })
+    }
+
+    fn reset(&self, id: u32, code: u32) {
+        let now = Instant::now();
+        let cause = self.with(now, |core, wakes| {
+            let cause = core.proto.reset(id, code, now, &mut core.duplex.pending, wakes);
+            // It may have made room for another stream.
+            core.ingest(now, wakes);
+            cause
+        });
+        if let Some(cause) = cause {
+            self.end(cause, now);
+        }
+    }
+
+    fn drop_stream(&self, id: u32) {
+        let now = Instant::now();
+        self.drain(id, now);
+        let cause = self.with(now, |core, wakes| {
+            if core.proto.is_tunnel(id) {
+                core.duplex.finish();
+            }
+            let cause = core.proto.drop_slot(id, now, &mut core.duplex.pending, wakes);
+            if core.proto.is_idle() {
+                core.unused_since = Stamp::now();
+            }
+            // It may have made room for another stream; and what came behind an answer unasked must not pass for the next one.
+            core.ingest(now, wakes);
+            cause
+        });
+        if let Some(cause) = cause {
+            self.end(cause, now);
+        }
+    }
+
+    fn wants_continue(&self, id: u32) -> bool {
+        self.lock().proto.wants_continue(id)
+    }
+
+    fn has_buffered(&self, id: u32) -> bool {
+        let mut core = self.lock();
+        !core.input.is_empty() || core.proto.slot(id).is_some_and(|slot| !slot.body.is_empty())
+    }
+
+    fn is_sending(&self, id: u32) -> bool {
+        self.lock().proto.slot(id).is_some_and(|slot| slot.sending == Sending::Open)
+    }
+
+    fn missing(&self, id: u32) -> Missing {
+        let mut core = self.lock();
+        let (sent, stalled, last_in) = (core.duplex.sent(), core.duplex.stalled, core.last_in);
+        match (core.proto.slot(id), stalled) {
+            (Some(slot), Some(since)) if slot.end_at > sent => Missing::Room(since),
+            (Some(slot), _) if slot.begun => Missing::Rest(last_in),
+            _ => Missing::Answer,
+        }
+    }
+
+    fn look(&self, now: Instant) -> bool {
+        Shared::look(self, now);
+        self.is_usable()
+    }
+
+    fn is_usable(&self) -> bool {
+        let core = self.lock();
+        core.over.is_none() && !core.proto.is_over_for_new()
+    }
+
+    fn is_idle(&self) -> bool {
+        self.lock().proto.is_idle()
+    }
+
+    fn has_room(&self) -> bool {
+        let core = self.lock();
+        core.over.is_none() && core.proto.has_room()
+    }
+
+    fn age(&self) -> Duration {
+        self.created.age()
+    }
+
+    fn unused_for(&self) -> Option<Duration> {
+        self.lock().unused_for()
+    }
+
+    fn last_used(&self) -> Instant {
+        let core = self.lock();
+        core.last_in.max(core.last_out)
+    }
+
+    fn shutdown(&self, cause: Cause) {
+        let now = Instant::now();
+        if cause.reason != CloseReason::Shutdown {
+            self.with(now, |core, _| core.say_goodbye());
+        }
+        self.end(cause, now);
+    }
+
+    fn info(&self) -> ConnectionInfo {
+        let core = self.lock();
+        let mut info = ConnectionInfo {
+            id: self.id,
+            origin: self.origin.clone(),
+            peer: self.wire_ref().peer_addr(),
+            version: Version::HTTP_11,
+            alpn: None,
+            tls: None,
+            state: ConnectionState::Idle,
+            created: self.created.at(),
+            last_in: core.last_in,
+            last_out: core.last_out,
+            open_streams: 0,
+            max_streams: None,
+            send_window: 0,
+            recv_window: 0,
+            requests: 0,
+            bytes_in: core.bytes_in,
+            bytes_out: core.duplex.touched(),
+            rtt: None,
+            pings_sent: 0,
+            pings_acked: 0,
+            goaway: None,
+        };
+        if let Some(tls) = &core.duplex.tls {
+            info.alpn = tls.alpn().map(|alpn| String::from_utf8_lossy(alpn).into_owned());
+            info.tls = tls.describe();
+        }
+        core.proto.describe(&mut info);
+        info.state = match &core.over {
+            Some(cause) => ConnectionState::Closed(cause.reason),
+            None if core.proto.is_over_for_new() => ConnectionState::Draining,
+            None if core.proto.is_suspect(Instant::now()) => ConnectionState::Suspect,
+            None if info.open_streams > 0 => ConnectionState::Active,
+            None => ConnectionState::Idle,
+        };
+        info
+    }
+
+    fn lead(self: Arc<Self>) -> Arc<dyn Lead> {
+        self
+    }
+
+    fn poll_extended_connect(self: Arc<Self>, cx: &mut Cx<'_>) -> Poll<Result<bool, Fault>> {
+        let mut core = self.lock();
+        if let Some(cause) = &core.over {
+            return Poll::Ready(Err(Fault::Over(cause.clone())));
+        }
+        if let Some(enabled) = core.proto.extended_connect() {
+            return Poll::Ready(Ok(enabled));
+        }
+        core.proto.wait_to_open(cx.waker);
+        drop(core);
+        self.wait(cx);
+        Poll::Pending
+    }
+
+    fn is_flushed(&self) -> bool {
+        self.lock().duplex.unsent() == 0
+    }
+
+    #[cfg(unix)]
+    fn wire(&self) -> &dyn Wire {
+        &**self.wire_ref()
+    }
+
+    fn served(&self) -> u64 {
+        self.lock().proto.served()
+    }
+
+    fn version(&self) -> Version {
+        P::VERSION
+    }
+
+    fn over(&self) -> Option<Cause> {
+        self.lock().over.clone()
+    }
+
+    fn is_suspect(&self) -> bool {
+        self.lock().proto.is_suspect(Instant::now())
+    }
+
+    fn upkeep(&self, interval: Duration, now: Instant) -> UpkeepAction {
+        Shared::look(self, now);
+        let (action, end) = self.with(now, |core, _| {
+            if let Some(cause) = &core.over {
+                return (cause.reason.to_action(), 0);
+            }
+            let used = core.last_use(now);
+            let action = core.proto.upkeep(interval, used, now, &mut core.duplex.pending);
+            (action, core.duplex.framed())
+        });
+        if action != UpkeepAction::Pinged {
+            return action;
+        }
+        self.record(Happened::Pinged { connection: self.id, rtt: None });
+        // What the socket did not take, or another thread is just writing, goes out first thing.
+        if self.lock().duplex.sent() < end { UpkeepAction::Blocked } else { action }
+    }
+
+    fn upkeep_due(&self, interval: Duration) -> Option<Instant> {
+        let core = self.lock();
+        if core.over.is_some() { None } else { core.proto.upkeep_due(interval, core.last_use(Instant::now())) }
+    }
+
+    fn ping(&self, now: Instant) -> Result<Option<u64>, Fault> {
+        self.with(now, |core, _| match &core.over {
+            Some(cause) => Err(Fault::Over(cause.clone())),
+            None => core.proto.ping(now, &mut core.duplex.pending),
+        })
+    }
+
+    fn poll_pinged(self: Arc<Self>, acked: u64, cx: &mut Cx<'_>) -> Poll<Result<Duration, Fault>> {
+        let mut core = self.lock();
+        if let Some(rtt) = core.proto.pinged(acked, cx.waker) {
+            return Poll::Ready(Ok(rtt));
+        }
+        if let Some(cause) = &core.over {
+            return Poll::Ready(Err(Fault::Over(cause.clone())));
+        }
+        drop(core);
+        self.wait(cx);
+        Poll::Pending
+    }
+
+    fn detach(&self) -> Option<Detached> {
+        let mut core = self.lock();
+        let out = core.detach()?;
+        let mut input = core.proto.take_tunnel();
+        let Core { input: behind, .. } = &mut *core;
+        let n = behind.len();
+        input.extend(behind.take(n));
+        drop(core);
+        Some(Detached { wire: self.wire_ref().clone(), input, out, origin: self.origin.clone() })
+    }
+
+    fn drain(&self) {
+        self.with(Instant::now(), |core, _| core.proto.drain(&mut core.duplex.pending));
+    }
+
+    fn id(&self) -> u64 {
+        self.id
+    }
+
+    fn origin(&self) -> &str {
+        &self.origin
+    }
+}
+
+/// Adds a waker that is not there yet: a thread that looks again and again waits only once.
+fn once(waiting: &mut Vec<Waker>, waker: &Waker) {
+    if !waiting.iter().any(|w| w.same(waker)) {
+        waiting.push(waker.clone());
+    }
+}
