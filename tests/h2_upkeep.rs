@@ -297,12 +297,12 @@ fn a_peer_that_takes_no_byte_is_given_up() {
     link.request();
     link.send(&[Frame::window_update(0, 0x7000_0000)]);
     let bystander = get(&client, &peer);
-    for (asked, kind) in [(upload, ErrorKind::TimedOut), (bystander, ErrorKind::TimedOut)] {
+    for (asked, at_least) in [(upload, stall), (bystander, Duration::ZERO)] {
         let e = asked.join().unwrap_err();
-        assert_eq!(e.kind(), kind, "{e}");
+        assert_eq!(e.kind(), ErrorKind::TimedOut, "{e}");
         let row = e.connection().expect("it was on one");
         assert_eq!(row.state, ConnectionState::Closed(CloseReason::WriteStalled));
-        assert!(e.elapsed() >= stall);
+        assert!(e.elapsed() >= at_least);
     }
     // The next one goes elsewhere.
     let asked = get(&client, &peer);
@@ -492,37 +492,43 @@ fn keepers() -> usize {
     names.filter(|name| name.trim() == "bowline-upkeep").count()
 }
 
+/// Threads take a moment to get their name, and to end.
+#[track_caller]
+fn assert_keepers(n: usize, why: &str) {
+    let began = Instant::now();
+    while keepers() != n {
+        assert!(began.elapsed() < LATE, "{why}: {} threads", keepers());
+        thread::yield_now();
+    }
+}
+
 #[test]
 fn a_thread_keeps_connections_if_asked_and_ends_with_the_client() {
     let _alone = alone();
     let (peer, plain) = (Peer::new(), scaled().build().unwrap());
     idle(&plain, &peer);
-    assert_eq!(keepers(), 0, "nobody asked for it");
+    assert_keepers(0, "nobody asked for it");
 
     let client = scaled().ping_ack_timeout(ms(500)).keep_alive_thread().build().unwrap();
     let link = idle(&client, &peer);
-    assert_eq!(keepers(), 1);
+    assert_keepers(1, "it was asked for");
     let serving = task(move || link.serve());
     let id = only(&client).id;
     wait(10 * ms(600));
     let info = only(&client);
     assert_eq!((info.id, info.state), (id, ConnectionState::Idle));
     assert!((8..=10).contains(&info.pings_sent), "{} PINGs", info.pings_sent);
-    assert_eq!(info.pings_acked, info.pings_sent);
+    assert!(info.pings_sent - info.pings_acked <= 1);
     let answer = client.get(peer.url("/")).send().unwrap();
     assert_eq!(answer.connection().id, id);
     answer.bytes().unwrap();
 
     let other = client.clone();
     drop(client);
-    assert_eq!(keepers(), 1, "another handle is left");
+    assert_keepers(1, "another handle is left");
     drop(other);
     serving.join();
-    let began = Instant::now();
-    while keepers() > 0 {
-        assert!(began.elapsed() < LATE, "the thread goes on");
-        thread::yield_now();
-    }
+    assert_keepers(0, "the client is gone");
 }
 
 #[test]
