@@ -17,6 +17,9 @@ use std::{
 /// CLOSE_WAIT piles up in a pool that is used at all.
 const SWEEP: Duration = Duration::from_secs(1);
 
+/// For how many origins it is remembered what they speak, while nothing leads to them: a crawler visits millions.
+const LEARNED: usize = 1000;
+
 #[derive(Default)]
 pub(super) struct State {
     pub(super) shelves: HashMap<Key, Shelf>,
@@ -106,7 +109,8 @@ impl State {
         let State { shelves, idle, .. } = self;
         let past = shelves.values_mut().flat_map(|shelf| shelf.purge(idle)).collect();
         // What an origin was learned to speak is kept; only what is empty in every respect goes.
-        shelves.retain(|_, shelf| !shelf.is_blank());
+        let many = shelves.len() > LEARNED;
+        shelves.retain(|_, shelf| !shelf.is_blank(many));
         past
     }
 
@@ -163,12 +167,13 @@ impl Shelf {
         past
     }
 
-    fn is_blank(&self) -> bool {
+    /// Whether nothing is lost without it; with `forgetful` what was learned of the origin counts as nothing.
+    fn is_blank(&self, forgetful: bool) -> bool {
         self.shared.is_empty()
             && self.idle.is_empty()
             && self.used + self.dialling == 0
-            && self.spoke.is_none()
+            && (forgetful || self.spoke.is_none())
             && self.waiters.is_empty()
-            && !self.http1_only
+            && (forgetful || !self.http1_only)
     }
 }
