@@ -328,7 +328,6 @@ impl Protocol for H2 {
         info.send_window = self.engine.send_window();
         info.recv_window = self.engine.recv_window();
         info.requests = self.requests;
-        info.rtt = self.engine.rtt();
         info.pings_sent = self.engine.pings_sent();
         info.pings_acked = self.engine.pings_acked();
         info.goaway = self.goaway.clone();

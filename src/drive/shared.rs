@@ -33,6 +33,9 @@ const RECEIVE: usize = 16 * 1024;
 /// The room a receive makes under bulk load: where reads keep filling the buffer.
 const RECEIVE_BULK: usize = 256 * 1024;
 
+/// How long the answer of a PING may take that was read when somebody happened to look, to count as a round trip.
+const UNATTENDED: Duration = Duration::from_secs(1);
+
 /// How many times one turn receives before it looks who is done: under bulk load the reader must not forget its own deadline.
 const RECEIVES: u32 = 8;
 
@@ -122,6 +125,8 @@ pub(crate) struct Core<P> {
     pub(super) bytes_in: u64,
     /// Since when nobody uses it.
     pub(super) unused_since: Stamp,
+    /// The last round trip time that is worth the name.
+    pub(super) rtt: Option<Duration>,
     /// When the peer last answered a PING of upkeep.
     kept_at: Option<Stamp>,
     /// For how long that counts as use after the last request.
@@ -230,6 +235,7 @@ impl<P: Protocol> Shared<P> {
             flushing: Vec::new(),
             bytes_in: 0,
             unused_since: Stamp::now(),
+            rtt: None,
             kept_at: None,
             keep_idle,
             last_in: now,
@@ -430,7 +436,12 @@ impl<P: Protocol> Shared<P> {
         if core.proto.take_kept() {
             core.kept_at = Some(Stamp::now());
         }
-        self.record(Happened::Pinged { connection: self.id, rtt: core.proto.rtt() });
+        let rtt = core.proto.rtt();
+        // An answer that nobody waited for may have lain there for long.
+        if core.turn.reader().is_some() || rtt.is_some_and(|rtt| rtt < UNATTENDED) {
+            core.rtt = rtt;
+        }
+        self.record(Happened::Pinged { connection: self.id, rtt });
     }
 
     /// Looks at what has arrived, without waiting and without a role: before a connection is handed out, and in upkeep.
