@@ -17,7 +17,7 @@ use std::{
     thread::{self, ThreadId},
     time::{Duration, Instant},
 };
-use support::{LATE, Pattern, Peer, builder, client, ms, peer, prompt};
+use support::{Pattern, Peer, builder, client, late, ms, peer, prompt};
 
 /// A listener whose queue is full, and what fills it.
 struct Full {
@@ -203,8 +203,8 @@ fn a_token_ends_every_state() {
         });
         let (error, ended) = world.run(*doing, &client, Some(&token));
         let cancelled = cancelling.join().unwrap();
-        let late = ended.saturating_duration_since(cancelled);
-        assert!(late < LATE, "{doing:?}: ended {late:?} after the cancel");
+        let took = ended.saturating_duration_since(cancelled);
+        assert!(took < late(cancelled), "{doing:?}: ended {took:?} after the cancel");
         assert_eq!((error.kind(), error.phase()), (ErrorKind::Cancelled, doing.phase()), "{doing:?}: {error:?}");
         if *doing != Doing::Pausing {
             assert_eq!(error.processed(), doing.processed(), "{doing:?}");
@@ -228,7 +228,7 @@ fn a_token_of_the_client_ends_every_state() {
         });
         let (error, ended) = world.run(*doing, &client, None);
         let cancelled = cancelling.join().unwrap();
-        assert!(ended.saturating_duration_since(cancelled) < LATE, "{doing:?}");
+        assert!(ended.saturating_duration_since(cancelled) < late(cancelled), "{doing:?}");
         assert_eq!((error.kind(), error.phase()), (ErrorKind::Cancelled, doing.phase()), "{doing:?}");
         let later = prompt(|| client.get(world.peer.url("/quick")).send().unwrap_err());
         assert_eq!(later.kind(), ErrorKind::Cancelled, "{doing:?}");
@@ -290,7 +290,8 @@ fn a_token_ends_connecting_by_hand() {
     let url = format!("http://{}", full.listener.local_addr().unwrap());
     let error = client.connect(&url).unwrap_err();
     let ended = Instant::now();
-    assert!(ended.saturating_duration_since(cancelling.join().unwrap()) < LATE);
+    let cancelled = cancelling.join().unwrap();
+    assert!(ended.saturating_duration_since(cancelled) < late(cancelled));
     assert_eq!((error.kind(), error.phase()), (ErrorKind::Cancelled, Phase::Connect));
 
     let client = support::client();
@@ -302,7 +303,8 @@ fn a_token_ends_connecting_by_hand() {
     });
     let error = client.connect(&url).unwrap_err();
     let ended = Instant::now();
-    assert!(ended.saturating_duration_since(stopping.join().unwrap()) < LATE);
+    let stopped = stopping.join().unwrap();
+    assert!(ended.saturating_duration_since(stopped) < late(stopped));
     assert_eq!(error.kind(), ErrorKind::Cancelled);
 }
 
@@ -327,10 +329,10 @@ fn an_interrupt_ends_every_state() {
         assert_eq!((error.kind(), error.phase()), (ErrorKind::Cancelled, doing.phase()), "{doing:?}");
         assert_eq!(asked.len(), 5, "{doing:?}");
         assert!(asked.iter().all(|(id, _)| *id == thread::current().id()), "{doing:?}: asked elsewhere");
-        assert!(ended - asked[4].1 < LATE, "{doing:?}");
+        assert!(ended - asked[4].1 < late(asked[4].1), "{doing:?}");
         assert!(asked[4].1 - began >= EVERY * 5, "{doing:?}: asked early");
         for two in asked.windows(2) {
-            assert!(two[1].1 - two[0].1 < EVERY + LATE, "{doing:?}: asked late");
+            assert!(two[1].1 - two[0].1 < EVERY + late(two[0].1), "{doing:?}: asked late");
         }
     }
 }
@@ -367,8 +369,8 @@ fn a_shutdown_ends_every_state() {
         });
         let (error, ended) = world.run(*doing, &client, None);
         let stopped = stopping.join().unwrap();
-        let late = ended.saturating_duration_since(stopped);
-        assert!(late < LATE, "{doing:?}: ended {late:?} after the shutdown");
+        let took = ended.saturating_duration_since(stopped);
+        assert!(took < late(stopped), "{doing:?}: ended {took:?} after the shutdown");
         assert_eq!(error.kind(), ErrorKind::Cancelled, "{doing:?}: {error:?}");
         assert!(!error.is_retryable(), "{doing:?}");
         let later = prompt(|| client.get(world.peer.url("/quick")).send().unwrap_err());

@@ -648,10 +648,9 @@ impl Call {
         }
         let mut missing = exchange.stream.missing();
         if let Missing::Room(_) = missing {
-            // Another thread may write the rest: this one is told, and counts from there.
-            if exchange.stream.poll_flushed(cx).is_ready() {
-                missing = Missing::Answer;
-            }
+            // Another thread may write the rest: this one is told, and counts from there. Asking may move it, too.
+            let _ = exchange.stream.poll_flushed(cx);
+            missing = exchange.stream.missing();
         }
         let uploading = exchange.upload.as_mut().filter(|upload| !upload.is_done());
         let (phase, limit, since, what) = match (missing, uploading) {

@@ -15,7 +15,7 @@ use super::{
 use crate::{
     buf::RecvBuf,
     fields::Fields,
-    net::{Cx, Interest, Lead, Ready, Waker, Wire},
+    net::{Cx, Interest, Lead, Ready, Waker},
     proto::{End, RequestHead, h1::Length},
     time::Stamp,
 };
@@ -569,7 +569,7 @@ impl<P: Exchanges> Carrier for Shared<P> {
     }
 
     #[cfg(unix)]
-    fn wire(&self) -> &dyn Wire {
+    fn wire(&self) -> &dyn crate::net::Wire {
         &**self.wire_ref()
     }
 

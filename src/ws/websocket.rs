@@ -17,7 +17,6 @@ use crate::{
     recv::Recv,
     time::Deadline,
 };
-use http::Version;
 use std::{
     sync::Arc,
     time::{Duration, Instant},
@@ -224,7 +223,7 @@ impl WebSocket {
     #[cfg(unix)]
     pub fn fd(&self) -> Option<std::os::fd::BorrowedFd<'_>> {
         let carrier = self.inbound.stream().carrier();
-        if carrier.version() == Version::HTTP_2 { None } else { carrier.wire().fd() }
+        if carrier.version() == http::Version::HTTP_2 { None } else { carrier.wire().fd() }
     }
 
     /// Returns whether bytes were received that no call has looked at: do not poll the descriptor before [`try_recv`](Self::try_recv).
