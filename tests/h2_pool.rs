@@ -4,12 +4,12 @@
 mod h2peer;
 
 use bowline::{
-    Batch, Cancel, Client, ClientBuilder, CloseReason, ConnectionInfo, ConnectionState, ErrorKind, Pending, Phase,
-    Processed, Protocol, Response, Result, Timeouts,
+    Batch, Cancel, Client, ClientBuilder, CloseReason, ConnectionInfo, ConnectionState, ErrorKind, Hook, Pending,
+    Phase, Processed, Protocol, Response, Result, Timeouts, Trace,
 };
 use h2peer::*;
 use std::{
-    sync::{Arc, Barrier},
+    sync::{Arc, Barrier, Mutex},
     time::{Duration, Instant},
 };
 
@@ -724,6 +724,38 @@ fn the_table_of_connections() {
     }
     drop(answers);
     assert!(client.connections().is_empty());
+}
+
+#[derive(Clone, Default)]
+struct Closed(Arc<Mutex<Vec<(u64, CloseReason)>>>);
+
+impl Hook for Closed {
+    fn trace(&self, step: &Trace) {
+        if let Trace::Closed { connection, reason } = step {
+            self.0.lock().unwrap().push((*connection, *reason));
+        }
+    }
+}
+
+#[test]
+fn hooks_see_the_end_of_a_connection_when_it_ends() {
+    let (peer, closed) = (Peer::new(), Closed::default());
+    let client = builder().hook(closed.clone()).build().unwrap();
+    let asked = get(&client, &peer);
+    let mut link = peer.h2();
+    let head = link.request();
+    link.answer(head.stream, 200, b"held");
+    let held = asked.join().unwrap();
+    let id = held.connection().id;
+    link.finish();
+    look(&client);
+    // Although its answer is held, and with it the connection.
+    assert_eq!(*closed.0.lock().unwrap(), [(id, CloseReason::ByPeer)]);
+    assert_eq!(client.stats().closed, 1);
+    drop(held);
+    look(&client);
+    assert_eq!(closed.0.lock().unwrap().len(), 1);
+    assert_eq!((client.stats().closed, client.stats().opened), (1, 1));
 }
 
 #[test]
