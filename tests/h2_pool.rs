@@ -4,12 +4,13 @@
 mod h2peer;
 
 use bowline::{
-    Batch, Cancel, Client, ClientBuilder, CloseReason, ConnectionInfo, ConnectionState, ErrorKind, Pending, Phase,
-    Processed, Protocol, Response, Result, Timeouts,
+    Batch, Cancel, Client, ClientBuilder, CloseReason, ConnectionInfo, ConnectionState, ErrorKind, Hook, Pending,
+    Phase, Processed, Protocol, Response, Result, Timeouts, Trace,
 };
 use h2peer::*;
 use std::{
-    sync::{Arc, Barrier},
+    collections::BTreeMap,
+    sync::{Arc, Barrier, Mutex},
     time::{Duration, Instant},
 };
 
@@ -682,6 +683,130 @@ fn a_body_that_is_not_read_does_not_starve_others() {
 }
 
 #[test]
+fn what_is_unread_is_bounded_for_all_streams_together() {
+    let (peer, client) = (Peer::new(), client());
+    let mut link = idle(&client, &peer);
+    // 64 answers of a whole stream window each, none of them read.
+    let (mut held, mut window, mut sent) = (Vec::new(), 16 << 20, 0usize);
+    'answers: for _ in 0..64 {
+        let asked = get(&client, &peer);
+        let head = link.skip_to_request(&mut window);
+        link.send(&[Frame::headers(head.stream, 0, &[(":status", "200")])]);
+        held.push(asked.join().unwrap());
+        for _ in 0..64 {
+            look(&client);
+            link.take_credit(&mut window);
+            if window < 16 * 1024 {
+                break 'answers;
+            }
+            link.send(&[Frame::data(head.stream, &[1; 16 * 1024])]);
+            window -= 16 * 1024;
+            sent += 16 * 1024;
+        }
+    }
+    // 32 MiB are credited, and the window itself.
+    assert!((40 << 20..=(48 << 20) + (1 << 20)).contains(&sent), "{sent}");
+    // Dropping enough of them gives room again, for the connection and not for what was dropped.
+    held.truncate(8);
+    let more = link.skip_to(WINDOW_UPDATE);
+    assert_eq!(more.stream, 0);
+}
+
+#[test]
+#[ignore = "above its limit for unread bytes the engine credits nothing of what is read, so the reader waits for ever"]
+fn many_large_answers_can_be_read_one_after_the_other() {
+    const EACH: usize = 2 << 20;
+    let (peer, client) = (Peer::new(), client());
+    let mut pending: Vec<Pending> = vec![start(&client, &peer)];
+    let mut link = peer.h2();
+    pending.extend((1..60).map(|_| start(&client, &peer)));
+    let serving = task(move || {
+        let (mut windows, mut left) = (BTreeMap::from([(0, 16i64 << 20)]), BTreeMap::<u32, usize>::new());
+        let mut served = 0;
+        while served < 60 {
+            let ready = left.keys().copied().find(|id| windows[id] >= 16 * 1024 && windows[&0] >= 16 * 1024);
+            if let Some(id) = ready.filter(|_| windows.len() > 60) {
+                let rest = left.get_mut(&id).expect("ready");
+                *rest -= 16 * 1024;
+                let ended = *rest == 0;
+                link.send(&[Frame::new(DATA, u8::from(ended), id, [1; 16 * 1024])]);
+                for id in [0, id] {
+                    *windows.get_mut(&id).expect("known") -= 16 * 1024;
+                }
+                if ended {
+                    left.remove(&id);
+                    served += 1;
+                }
+                continue;
+            }
+            let frame = link.next();
+            match frame.kind {
+                HEADERS => {
+                    link.send(&[Frame::headers(frame.stream, 0, &[(":status", "200")])]);
+                    windows.insert(frame.stream, 1 << 20);
+                    left.insert(frame.stream, EACH);
+                }
+                WINDOW_UPDATE => {
+                    let grant = if frame.stream == 0 && windows[&0] == 16 << 20 { 0 } else { frame.number(0) };
+                    *windows.get_mut(&frame.stream).expect("known") += i64::from(grant);
+                }
+                _ => {}
+            }
+        }
+    });
+    let answers: Vec<Response> = pending.into_iter().map(|p| p.wait().unwrap()).collect();
+    for answer in answers {
+        assert_eq!(answer.bytes().unwrap().len(), EACH);
+    }
+    serving.join();
+}
+
+impl Link {
+    /// Takes the credit for the connection that has arrived.
+    fn take_credit(&mut self, window: &mut i64) {
+        while let Some(frame) = self.waiting() {
+            if frame.kind == WINDOW_UPDATE && frame.stream == 0 {
+                *window += i64::from(frame.number(0));
+            }
+        }
+    }
+
+    /// The head of the next request, with the credit before it.
+    fn skip_to_request(&mut self, window: &mut i64) -> Frame {
+        loop {
+            let frame = self.next();
+            match frame.kind {
+                HEADERS => return frame,
+                WINDOW_UPDATE if frame.stream == 0 => *window += i64::from(frame.number(0)),
+                _ => {}
+            }
+        }
+    }
+}
+
+#[test]
+fn heads_for_streams_that_were_given_up_keep_the_tables_in_step() {
+    let (peer, client) = (Peer::new(), client());
+    let mut link = idle(&client, &peer);
+    let e = client.get(peer.url("/")).timeout(ms(50)).send().unwrap_err();
+    assert_eq!(e.kind(), ErrorKind::TimedOut);
+    let given_up = link.request().stream;
+    link.expect(RST_STREAM);
+    let ping = link.expect(PING);
+    // A literal with indexing: it is entry 62 from now on (RFC 7541, section 6.2.1).
+    let mut block = vec![0x88, 0x40, 6];
+    block.extend_from_slice(b"x-kept\x03yes");
+    link.ack(&ping);
+    link.send(&[Frame::new(HEADERS, END_HEADERS, given_up, block), Frame::last_data(given_up, b"late")]);
+    let asked = get(&client, &peer);
+    let head = link.request();
+    link.send(&[Frame::new(HEADERS, END_HEADERS | END_STREAM, head.stream, [0x88, 0xbe])]);
+    let answer = asked.join().unwrap();
+    assert_eq!(answer.header("x-kept"), Some("yes"));
+    peer.assert_no_more();
+}
+
+#[test]
 fn the_table_of_connections() {
     let (peer, client) = (Peer::new(), client());
     let began = Instant::now();
@@ -724,6 +849,38 @@ fn the_table_of_connections() {
     }
     drop(answers);
     assert!(client.connections().is_empty());
+}
+
+#[derive(Clone, Default)]
+struct Closed(Arc<Mutex<Vec<(u64, CloseReason)>>>);
+
+impl Hook for Closed {
+    fn trace(&self, step: &Trace) {
+        if let Trace::Closed { connection, reason } = step {
+            self.0.lock().unwrap().push((*connection, *reason));
+        }
+    }
+}
+
+#[test]
+fn hooks_see_the_end_of_a_connection_when_it_ends() {
+    let (peer, closed) = (Peer::new(), Closed::default());
+    let client = builder().hook(closed.clone()).build().unwrap();
+    let asked = get(&client, &peer);
+    let mut link = peer.h2();
+    let head = link.request();
+    link.answer(head.stream, 200, b"held");
+    let held = asked.join().unwrap();
+    let id = held.connection().id;
+    link.finish();
+    look(&client);
+    // Although its answer is held, and with it the connection.
+    assert_eq!(*closed.0.lock().unwrap(), [(id, CloseReason::ByPeer)]);
+    assert_eq!(client.stats().closed, 1);
+    drop(held);
+    look(&client);
+    assert_eq!(closed.0.lock().unwrap().len(), 1);
+    assert_eq!((client.stats().closed, client.stats().opened), (1, 1));
 }
 
 #[test]

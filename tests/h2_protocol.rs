@@ -209,6 +209,18 @@ fn the_first_frame_has_to_be_settings() {
 }
 
 #[test]
+fn nothing_is_to_be_pushed() {
+    let (peer, client) = (Peer::new(), client(Protocol::Http2));
+    let asked = get(&client, &peer);
+    let mut link = peer.h2();
+    let head = link.request();
+    link.send(&[Frame::new(5, END_HEADERS, head.stream, [0, 0, 0, 2, 0x82])]);
+    assert_eq!(asked.join().unwrap_err().kind(), ErrorKind::PeerViolation);
+    let goaway = link.rest().pop().expect("a GOAWAY");
+    assert_eq!((goaway.kind, goaway.code()), (GOAWAY, 1));
+}
+
+#[test]
 fn an_upgrade_takes_what_is_behind_the_101() {
     let answered =
         concat(&[vec![Frame::settings(&[(MAX_CONCURRENT_STREAMS, 9)])], answer(1, 200, b"upgraded")].concat());

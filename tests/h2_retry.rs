@@ -217,8 +217,19 @@ fn a_peer_in_trouble_is_given_a_pause() {
         assert!(pause >= ms(100) && pause <= ms(1000) + LATE, "{pause:?}");
         asked.join().unwrap();
     }
+    // If there is no time for that, the request fails for the reason it had.
+    let (peer, client) = (Peer::new(), builder().build().unwrap());
+    let request = client.post(peer.url("/")).timeout(ms(90));
+    let asked = task(|| request.send());
+    let mut link = peer.h2();
+    let (stream, _) = link.request_with_body();
+    link.send(&[Frame::goaway(stream - 1, INTERNAL_ERROR, b"")]);
+    let e = asked.join().unwrap_err();
+    assert_eq!((e.kind(), e.processed(), e.attempts()), (ErrorKind::Refused, Processed::No, 1));
+    assert!(e.elapsed() < ms(90) && e.is_retryable());
+
     // And none is, if it is only leaving.
-    let (peer, client) = (Peer::new(), client());
+    let (peer, client) = (Peer::new(), builder().build().unwrap());
     let asked = send(&client, &peer, Method::POST);
     let mut link = peer.h2();
     let (stream, _) = link.request_with_body();

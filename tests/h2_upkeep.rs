@@ -519,6 +519,8 @@ fn a_thread_keeps_connections_if_asked_and_ends_with_the_client() {
     assert_eq!((info.id, info.state), (id, ConnectionState::Idle));
     assert!((8..=10).contains(&info.pings_sent), "{} PINGs", info.pings_sent);
     assert!(info.pings_sent - info.pings_acked <= 1);
+    // Read when it arrived, not when the thread had slept enough.
+    assert!(info.rtt.expect("several answers") < ms(100), "{:?}", info.rtt);
     let answer = client.get(peer.url("/")).send().unwrap();
     assert_eq!(answer.connection().id, id);
     answer.bytes().unwrap();
@@ -671,6 +673,19 @@ fn a_ping_of_the_caller_measures_the_round_trip() {
     assert!(joined.join().unwrap().is_some());
     drop(link);
     assert_eq!(connection.ping(PATIENCE).unwrap_err().kind(), ErrorKind::Closed);
+}
+
+#[test]
+fn an_answer_that_nobody_waited_for_is_no_round_trip() {
+    let (peer, client) = (Peer::new(), builder().upkeep_interval(Duration::ZERO).build().unwrap());
+    let mut link = idle(&client, &peer);
+    assert_eq!(upkeep_one(&client).action, UpkeepAction::Pinged);
+    let ping = link.expect(PING);
+    link.ack(&ping);
+    wait(ms(1100));
+    let row = upkeep_one(&client);
+    assert_eq!((row.action, row.rtt), (UpkeepAction::Pinged, None));
+    assert_eq!(only(&client).pings_acked, 1);
 }
 
 #[test]

@@ -722,7 +722,7 @@ impl Call {
         let closing = options.map(<[u8]>::trim_ascii).any(|option| option.eq_ignore_ascii_case(b"close"));
         if status == StatusCode::REQUEST_TIMEOUT && closing && reused && self.may_repeat() && self.is_idempotent() {
             self.flight.go_on();
-            self.repeat(Again::Fresh, now);
+            self.repeat(Again::Fresh, Duration::ZERO, now);
             return Poll::Ready(Ok(None));
         }
         match self.redirected(&mut response) {
@@ -796,17 +796,13 @@ impl Call {
         self.state = State::Sleeping { until: Deadline::from(now.checked_add(pause)) };
     }
 
-    fn repeat(&mut self, again: Again, now: Instant) {
+    fn repeat(&mut self, again: Again, pause: Duration, now: Instant) {
         self.repeated = true;
         self.fresh = again == Again::Fresh;
         if again == Again::Http1 {
             self.inner.pool.remember_http1(&self.key());
             self.http1 = true;
         }
-        let pause = match again {
-            Again::Later => TROUBLE + TROUBLE.mul_f64((random() % 900) as f64 / 100.0),
-            Again::Anywhere | Again::Fresh | Again::Http1 => Duration::ZERO,
-        };
         self.sleep(now, pause);
     }
 
@@ -850,13 +846,17 @@ impl Call {
             }
             Verdict::Pass | Verdict::RetryAfter(_) => {}
         }
-        match again {
-            Some(again) if self.may_repeat() && self.pinned.is_none() => {
-                self.repeat(again, cx.now);
-                None
-            }
-            _ => Some(e),
+        let Some(again) = again.filter(|_| self.may_repeat() && self.pinned.is_none()) else { return Some(e) };
+        let pause = match again {
+            Again::Later => TROUBLE + TROUBLE.mul_f64((random() % 900) as f64 / 100.0),
+            Again::Anywhere | Again::Fresh | Again::Http1 => Duration::ZERO,
+        };
+        if !self.has_time(cx.now, pause) {
+            // Why it failed says more than that the time was up.
+            return Some(e);
         }
+        self.repeat(again, pause, cx.now);
+        None
     }
 
     fn has_time(&self, now: Instant, pause: Duration) -> bool {

@@ -230,6 +230,8 @@ fn run(shared: &KeeperShared, settings: &Arc<super::Settings>, pool: &Weak<Pool>
         inner.upkeep();
         let now = Instant::now();
         let until = inner.next_upkeep().unwrap_or(now + nap).min(now + nap).max(now + Duration::from_millis(1));
+        let mut asked: Vec<_> = inner.pool.all().into_iter().map(|conn| (conn.info(), conn)).collect();
+        asked.retain(|(info, _)| info.pings_sent > info.pings_acked);
         // The thread must not keep the pool alive while it sleeps.
         drop(inner);
         let ended = block_on(Deadline::at(until), |cx| {
@@ -238,6 +240,9 @@ fn run(shared: &KeeperShared, settings: &Arc<super::Settings>, pool: &Weak<Pool>
                 return Poll::Ready(());
             }
             state.waker = Some(cx.waker.clone());
+            drop(state);
+            // Answers are read when they arrive: else the round trip time would be that of the nap.
+            asked.retain(|(info, conn)| conn.clone().poll_pinged(info.pings_sent, cx).is_pending());
             Poll::Pending
         });
         if ended.is_some() {

@@ -526,7 +526,7 @@ impl<P: Exchanges> Carrier for Shared<P> {
             requests: 0,
             bytes_in: core.bytes_in,
             bytes_out: core.duplex.touched(),
-            rtt: None,
+            rtt: core.rtt,
             pings_sent: 0,
             pings_acked: 0,
             goaway: None,

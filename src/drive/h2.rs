@@ -328,7 +328,6 @@ impl Protocol for H2 {
         info.send_window = self.engine.send_window();
         info.recv_window = self.engine.recv_window();
         info.requests = self.requests;
-        info.rtt = self.engine.rtt();
         info.pings_sent = self.engine.pings_sent();
         info.pings_acked = self.engine.pings_acked();
         info.goaway = self.goaway.clone();
@@ -500,10 +499,6 @@ impl Exchanges for H2 {
         if self.role == Role::Server && self.slots.list.is_empty() {
             self.idle = Some(now);
         }
-        let unread = slot.body.len();
-        if unread > 0 {
-            let _ = self.engine.release(id, unread, out);
-        }
         if !slot.is_complete() && !matches!(slot.receiving, Receiving::Failed(_)) {
             // Our message is complete and only the peer's is not wanted, or the other way round, as the RFC has it for answers
             // that came before the end of the request (RFC 9113, section 8.1).
@@ -513,6 +508,9 @@ impl Exchanges for H2 {
             };
             let _ = self.cancel(id, if done { NO_ERROR } else { CANCEL }, now, out);
             slot.fail(&Fault::Reset(CANCEL), wakes);
+        } else if !slot.body.is_empty() {
+            // A reset credits what is unread by itself, and not the stream.
+            let _ = self.engine.release(id, slot.body.len(), out);
         }
         None
     }

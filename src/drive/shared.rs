@@ -33,6 +33,9 @@ const RECEIVE: usize = 16 * 1024;
 /// The room a receive makes under bulk load: where reads keep filling the buffer.
 const RECEIVE_BULK: usize = 256 * 1024;
 
+/// How long the answer of a PING may take that was read when somebody happened to look, to count as a round trip.
+const UNATTENDED: Duration = Duration::from_secs(1);
+
 /// How many times one turn receives before it looks who is done: under bulk load the reader must not forget its own deadline.
 const RECEIVES: u32 = 8;
 
@@ -113,6 +116,8 @@ pub(crate) struct Core<P> {
     broken: Option<Cause>,
     /// The wire belongs to somebody else now.
     detached: bool,
+    /// Its end is on record.
+    noted: bool,
     /// Why the connection is over.
     pub(super) over: Option<Cause>,
     /// Writers that wait until less is unsent.
@@ -122,6 +127,8 @@ pub(crate) struct Core<P> {
     pub(super) bytes_in: u64,
     /// Since when nobody uses it.
     pub(super) unused_since: Stamp,
+    /// The last round trip time that is worth the name.
+    pub(super) rtt: Option<Duration>,
     /// When the peer last answered a PING of upkeep.
     kept_at: Option<Stamp>,
     /// For how long that counts as use after the last request.
@@ -225,11 +232,13 @@ impl<P: Protocol> Shared<P> {
             eof: Eof::Open,
             broken: None,
             detached: false,
+            noted: false,
             over: None,
             room: Vec::new(),
             flushing: Vec::new(),
             bytes_in: 0,
             unused_since: Stamp::now(),
+            rtt: None,
             kept_at: None,
             keep_idle,
             last_in: now,
@@ -247,24 +256,29 @@ impl<P: Protocol> Shared<P> {
     pub(super) fn with<R>(&self, now: Instant, f: impl FnOnce(&mut Core<P>, &mut Wakes) -> R) -> R {
         let mut wakes = Wakes::new();
         let mut core = self.lock();
+        let was_over = core.over.is_some();
         let result = f(&mut core, &mut wakes);
         let mut core = self.flush(core, now, &mut wakes);
         self.tell_reader(&mut core, &mut wakes);
         self.tell_keeper(&mut core, &mut wakes);
+        let ended = !was_over && core.over.is_some();
         drop(core);
         wakes.fire();
+        if ended {
+            self.close_wire();
+        }
         result
     }
 
     /// Ends the connection: every open exchange fails with `cause`. What is framed (a GOAWAY) is still sent if the wire takes it.
     pub(super) fn end(&self, cause: Cause, now: Instant) {
         self.with(now, |core, wakes| core.end(cause, wakes));
-        self.close_wire();
     }
 
     /// Says to the peer that nothing more comes, or, where something is stuck, nothing at all.
     fn close_wire(&self) {
-        let core = self.lock();
+        let mut core = self.lock();
+        self.note_end(&mut core);
         if core.detached || core.keeper.is_some() {
             // A keeper sees to it that the peer gets what is unsent, and has time to read it.
             return;
@@ -277,6 +291,14 @@ impl<P: Protocol> Shared<P> {
             // The peer may have closed already; there is nothing left to be told.
             let _ = self.wire.finish();
         }
+    }
+
+    /// Notes that the connection has ended, once.
+    fn note_end(&self, core: &mut Core<P>) {
+        let Some(record) = self.record.as_ref().filter(|_| !std::mem::replace(&mut core.noted, true)) else { return };
+        let reason = core.over.as_ref().map_or(CloseReason::Idle, |cause| cause.reason);
+        record.closed.fetch_add(1, Ordering::Relaxed);
+        record.note(Happened::Closed { connection: self.id, reason });
     }
 
     /// Sends what is framed, as far as the wire takes it: the only writer.
@@ -430,7 +452,12 @@ impl<P: Protocol> Shared<P> {
         if core.proto.take_kept() {
             core.kept_at = Some(Stamp::now());
         }
-        self.record(Happened::Pinged { connection: self.id, rtt: core.proto.rtt() });
+        let rtt = core.proto.rtt();
+        // An answer that nobody waited for may have lain there for long.
+        if core.turn.reader().is_some() || rtt.is_some_and(|rtt| rtt < UNATTENDED) {
+            core.rtt = rtt;
+        }
+        self.record(Happened::Pinged { connection: self.id, rtt });
     }
 
     /// Looks at what has arrived, without waiting and without a role: before a connection is handed out, and in upkeep.
@@ -723,7 +750,7 @@ impl<P: Protocol> Drop for Shared<P> {
             core = self.flush(core, now, &mut wakes);
         }
         let detached = core.detached;
-        let reason = core.over.as_ref().map_or(CloseReason::Idle, |cause| cause.reason);
+        self.note_end(&mut core);
         let (pings, acks) = core.proto.pings();
         let bytes = (core.bytes_in, core.duplex.touched());
         drop(core);
@@ -732,7 +759,6 @@ impl<P: Protocol> Drop for Shared<P> {
         }
         if let Some(record) = &self.record {
             for (counter, n) in [
-                (&record.closed, 1),
                 (&record.bytes_in, bytes.0),
                 (&record.bytes_out, bytes.1),
                 (&record.pings, pings),
@@ -740,7 +766,6 @@ impl<P: Protocol> Drop for Shared<P> {
             ] {
                 counter.fetch_add(n, Ordering::Relaxed);
             }
-            record.note(Happened::Closed { connection: self.id, reason });
         }
     }
 }

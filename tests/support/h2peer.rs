@@ -395,6 +395,20 @@ impl Link {
         std::iter::from_fn(|| Frame::parse(&mut self.buf)).filter(|f| !is_bookkeeping(f)).collect()
     }
 
+    /// The next frame that has arrived, whatever it is, without waiting.
+    pub fn waiting(&mut self) -> Option<Frame> {
+        if let Some(frame) = Frame::parse(&mut self.buf) {
+            return Some(frame);
+        }
+        self.socket.set_nonblocking(true).expect("non-blocking");
+        let mut piece = vec![0; 64 * 1024];
+        while let Ok(n @ 1..) = self.socket.read(&mut piece) {
+            self.buf.extend_from_slice(&piece[..n]);
+        }
+        self.socket.set_nonblocking(false).expect("blocking");
+        Frame::parse(&mut self.buf)
+    }
+
     /// Asserts that no frame but bookkeeping comes for this long.
     pub fn assert_quiet(&mut self, d: Duration) {
         let frame = self.within(d);
