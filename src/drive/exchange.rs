@@ -1,14 +1,15 @@
 //! A connection as the owners of exchanges see it, whatever the protocol: one lock, one look, one answer.
 //!
-//! Longer than most files because it is the one implementation of [`Carrier`]; its methods do not know of each other.
+//! Longer than most files because it is the one implementation of [`Carrier`]; its methods do not know of each other. What
+//! is done for connections that nobody uses is in `liveness`.
 
 use super::{
     carrier::{Answer, Begun, Carrier, DRAIN, Detached, Exchanges, Missing, Opened, Opening, Progress, ROOM, Sent},
+    core::Core,
     fault::{Cause, Fault},
-    info::{CloseReason, ConnectionInfo, ConnectionState, UpkeepAction},
+    info::{CloseReason, ConnectionInfo, UpkeepAction},
     keep::{Closing, Rule},
-    record::Happened,
-    shared::{Core, Shared},
+    shared::Shared,
     slot::{Receiving, Sending, Slot, Wakes},
     stream::Stream,
 };
@@ -507,43 +508,7 @@ impl<P: Exchanges> Carrier for Shared<P> {
     }
 
     fn info(&self) -> ConnectionInfo {
-        let core = self.lock();
-        let mut info = ConnectionInfo {
-            id: self.id,
-            origin: self.origin.clone(),
-            peer: self.wire_ref().peer_addr(),
-            version: Version::HTTP_11,
-            alpn: None,
-            tls: None,
-            state: ConnectionState::Idle,
-            created: self.created.at(),
-            last_in: core.last_in,
-            last_out: core.last_out,
-            open_streams: 0,
-            max_streams: None,
-            send_window: 0,
-            recv_window: 0,
-            requests: 0,
-            bytes_in: core.bytes_in,
-            bytes_out: core.duplex.touched(),
-            rtt: core.rtt,
-            pings_sent: 0,
-            pings_acked: 0,
-            goaway: None,
-        };
-        if let Some(tls) = &core.duplex.tls {
-            info.alpn = tls.alpn().map(|alpn| String::from_utf8_lossy(alpn).into_owned());
-            info.tls = tls.describe();
-        }
-        core.proto.describe(&mut info);
-        info.state = match &core.over {
-            Some(cause) => ConnectionState::Closed(cause.reason),
-            None if core.proto.is_over_for_new() => ConnectionState::Draining,
-            None if core.proto.is_suspect(Instant::now()) => ConnectionState::Suspect,
-            None if info.open_streams > 0 => ConnectionState::Active,
-            None => ConnectionState::Idle,
-        };
-        info
+        self.row()
     }
 
     fn lead(self: Arc<Self>) -> Arc<dyn Lead> {
@@ -590,26 +555,11 @@ impl<P: Exchanges> Carrier for Shared<P> {
     }
 
     fn upkeep(&self, interval: Duration, now: Instant) -> UpkeepAction {
-        Shared::look(self, now);
-        let (action, end) = self.with(now, |core, _| {
-            if let Some(cause) = &core.over {
-                return (cause.reason.to_action(), 0);
-            }
-            let used = core.last_use(now);
-            let action = core.proto.upkeep(interval, used, now, &mut core.duplex.pending);
-            (action, core.duplex.framed())
-        });
-        if action != UpkeepAction::Pinged {
-            return action;
-        }
-        self.record(Happened::Pinged { connection: self.id, rtt: None });
-        // What the socket did not take, or another thread is just writing, goes out first thing.
-        if self.lock().duplex.sent() < end { UpkeepAction::Blocked } else { action }
+        self.keep_up(interval, now)
     }
 
     fn upkeep_due(&self, interval: Duration) -> Option<Instant> {
-        let core = self.lock();
-        if core.over.is_some() { None } else { core.proto.upkeep_due(interval, core.last_use(Instant::now())) }
+        self.keep_up_due(interval)
     }
 
     fn ping(&self, now: Instant) -> Result<Option<u64>, Fault> {

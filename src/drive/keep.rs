@@ -3,9 +3,10 @@
 
 use super::{
     carrier::Exchanges,
+    core::{Core, Eof},
     fault::Cause,
     info::CloseReason,
-    shared::{Core, Eof, Protocol, Shared},
+    shared::{Protocol, Shared},
     slot::Wakes,
 };
 use crate::{

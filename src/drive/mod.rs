@@ -4,13 +4,16 @@
 //! |---|---|
 //! | `wait` | the one blocking loop |
 //! | `turn` | who reads a connection now, independent of any protocol |
-//! | `shared` | a connection: one lock, the read and the write role, receiving, dispatching, flushing |
+//! | `shared` | a connection: one lock, the read and the write role, flushing |
+//! | `core` | what is behind the lock: dispatching, deadlines, the end |
+//! | `receive` | reading without the lock |
 //! | `keep` | what the keeper of a server's connections does with one that nobody waits on |
 //! | `duplex` | bytes framed, sealed and not yet sent, and how far the wire has taken them |
 //! | `slot` | one exchange as its users see it |
 //! | `h1`, `h2` | what the events of an engine do to the slots |
 //! | `carrier` | what a connection is to those who own exchanges on it |
 //! | `exchange` | that, for every protocol |
+//! | `liveness` | PINGs, since when it is unused, the row of the table |
 //! | `stream` | the handle of one exchange |
 //! | `body` | one body, whatever the protocol below |
 //!
@@ -31,6 +34,7 @@ mod backoff;
 mod body;
 mod cancel;
 mod carrier;
+mod core;
 mod duplex;
 mod exchange;
 mod fault;
@@ -40,6 +44,8 @@ mod h2;
 mod inflate;
 mod info;
 mod keep;
+mod liveness;
+mod receive;
 mod record;
 mod shared;
 mod slot;

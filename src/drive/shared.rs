@@ -1,43 +1,29 @@
-//! A connection that several threads use: one lock, a read role, a write role; receiving, dispatching and flushing.
+//! A connection that several threads use: one lock, a read role, a write role, and flushing.
 //!
 //! Everything a thread does follows one pattern: lock the core, change the protocol's state (which appends frames), flush,
 //! unlock, wake. [`Shared::with`] is that pattern. Reading is the same from the other side: [`Shared::turn`] takes the receive buffer
 //! out of the core, reads into it without the lock, puts it back and dispatches all that is complete in one go.
 
 use super::{
-    carrier::Exchanges,
+    core::{Core, Eof},
     duplex::Duplex,
     fault::Cause,
     info::{CloseReason, ConnectionInfo},
-    keep::Keeper,
+    receive::RECEIVES,
     record::{Happened, Record},
     slot::Wakes,
     turn::{Post, Turn},
 };
 use crate::{
     buf::RecvBuf,
-    error::ErrorKind,
-    net::{Fed, Interest, Lead, Part, Ready, Session, Waker, Wire},
+    net::{Interest, Lead, Part, Ready, Session, Waker, Wire},
     time::{Deadline, Stamp},
 };
 use std::{
-    cell::RefCell,
     io,
     sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::Ordering},
     time::{Duration, Instant},
 };
-
-/// The room one receive makes: a full TLS record, or the small answers of a burst.
-const RECEIVE: usize = 16 * 1024;
-
-/// The room a receive makes under bulk load: where reads keep filling the buffer.
-const RECEIVE_BULK: usize = 256 * 1024;
-
-/// How long the answer of a PING may take that was read when somebody happened to look, to count as a round trip.
-const UNATTENDED: Duration = Duration::from_secs(1);
-
-/// How many times one turn receives before it looks who is done: under bulk load the reader must not forget its own deadline.
-const RECEIVES: u32 = 8;
 
 /// What the driver of a protocol does with bytes; the protocol's part of a core.
 pub(crate) trait Protocol: Send + 'static {
@@ -86,66 +72,6 @@ pub(crate) trait Protocol: Send + 'static {
     }
     /// Adds what it knows to a row of the connection table.
     fn describe(&self, info: &mut ConnectionInfo);
-}
-
-/// What is behind the lock.
-#[derive(Debug)]
-pub(crate) struct Core<P> {
-    pub(super) proto: P,
-    pub(super) duplex: Duplex,
-    /// Received and opened, not yet understood.
-    pub(super) input: RecvBuf,
-    /// Received, not yet opened by TLS.
-    pub(super) raw: RecvBuf,
-    /// Who reads, and who waits.
-    pub(super) turn: Turn<Waker>,
-    /// Server: who looks after the connection while nobody waits on it.
-    pub(super) keeper: Option<Keeper>,
-    /// What the reader sleeps for, while it sleeps.
-    asleep: Option<(Option<Interest>, Deadline)>,
-    /// Some thread has the receive buffer and reads into it.
-    pub(super) receiving: bool,
-    /// Somebody wants to know whether the peer is still there, although nothing is wanted from it.
-    pub(super) peeking: bool,
-    /// Somebody wanted to dispatch while the buffer was away, or nobody has looked at what came before the beginning.
-    owed: bool,
-    /// The last receive filled its buffer.
-    bulk: bool,
-    pub(super) eof: Eof,
-    /// The wire took our bytes no more; what it has still to give is read before that ends the connection.
-    broken: Option<Cause>,
-    /// The wire belongs to somebody else now.
-    detached: bool,
-    /// Its end is on record.
-    noted: bool,
-    /// Why the connection is over.
-    pub(super) over: Option<Cause>,
-    /// Writers that wait until less is unsent.
-    pub(super) room: Vec<Waker>,
-    /// Threads that wait until what they framed was sent.
-    pub(super) flushing: Vec<Waker>,
-    pub(super) bytes_in: u64,
-    /// Since when nobody uses it.
-    pub(super) unused_since: Stamp,
-    /// The last round trip time that is worth the name.
-    pub(super) rtt: Option<Duration>,
-    /// When the peer last answered a PING of upkeep.
-    kept_at: Option<Stamp>,
-    /// For how long that counts as use after the last request.
-    keep_idle: Duration,
-    pub(super) last_in: Instant,
-    pub(super) last_out: Instant,
-}
-
-/// Whether the peer has ended its direction.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Eof {
-    /// It has not.
-    Open,
-    /// It has; what came before is still to be understood. Clean: with TLS only if it said so.
-    Seen { clean: bool },
-    /// It has, and the protocol knows.
-    Told,
 }
 
 /// What the end of the peer's direction means to a protocol.
@@ -377,89 +303,6 @@ impl<P: Protocol> Shared<P> {
         (interest, Deadline::from(core.proto.deadline()).earlier(Deadline::from(stall)))
     }
 
-    /// Reads what is there and dispatches it; returns whether anything arrived. Any thread may: not only the reader.
-    pub(super) fn receive<'a>(
-        &'a self,
-        mut core: MutexGuard<'a, Core<P>>,
-        now: Instant,
-        wakes: &mut Wakes,
-    ) -> (MutexGuard<'a, Core<P>>, bool) {
-        let mut arrived = false;
-        for _ in 0..RECEIVES {
-            let wanted = core.proto.wants_read() || core.peeking || core.broken.is_some();
-            if core.receiving || core.over.is_some() || core.eof != Eof::Open || !wanted {
-                break;
-            }
-            let (sealed, was_broken) = (core.duplex.tls.is_some(), core.broken.is_some());
-            let mut buf = std::mem::take(if sealed { &mut core.raw } else { &mut core.input });
-            let room = if core.bulk { RECEIVE_BULK } else { RECEIVE };
-            core.receiving = true;
-            // A server has many connections, most of which say little at a time.
-            let sparing = core.keeper.is_some() && !core.bulk && buf.is_empty() && buf.capacity() < RECEIVE;
-            drop(core);
-            let (result, full) = match sparing {
-                true => receive_little(&*self.wire, &mut buf),
-                false => receive_into(&*self.wire, &mut buf, room),
-            };
-            core = self.lock();
-            core.receiving = false;
-            core.bulk = full;
-            *(if sealed { &mut core.raw } else { &mut core.input }) = buf;
-            if core.owed && result.is_err() {
-                core.ingest(now, wakes);
-            }
-            match result {
-                Ok(0) => {
-                    arrived = true;
-                    core.eof = Eof::Seen { clean: !sealed };
-                }
-                Ok(n) => {
-                    arrived = true;
-                    core.bytes_in += n as u64;
-                    core.last_in = now;
-                }
-                Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
-                Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
-                    // Of what came between this read and the write that failed meanwhile it says nothing.
-                    if core.broken.is_some() && !was_broken {
-                        continue;
-                    }
-                    if let Some(cause) = core.broken.take() {
-                        core.end(cause, wakes);
-                    }
-                    break;
-                }
-                Err(e) => {
-                    arrived = true;
-                    let cause = core.broken.take().unwrap_or_else(|| Cause::io("receiving", &e));
-                    core.end(cause, wakes);
-                    break;
-                }
-            }
-            let acked = core.proto.pings().1;
-            core.ingest(now, wakes);
-            if core.proto.pings().1 > acked {
-                self.on_ping_answered(&mut core);
-            }
-            if !full && core.broken.is_none() {
-                break;
-            }
-        }
-        (core, arrived)
-    }
-
-    fn on_ping_answered(&self, core: &mut Core<P>) {
-        if core.proto.take_kept() {
-            core.kept_at = Some(Stamp::now());
-        }
-        let rtt = core.proto.rtt();
-        // An answer that nobody waited for may have lain there for long.
-        if core.turn.reader().is_some() || rtt.is_some_and(|rtt| rtt < UNATTENDED) {
-            core.rtt = rtt;
-        }
-        self.record(Happened::Pinged { connection: self.id, rtt });
-    }
-
     /// Looks at what has arrived, without waiting and without a role: before a connection is handed out, and in upkeep.
     pub(super) fn look(&self, now: Instant) {
         let mut wakes = Wakes::new();
@@ -494,178 +337,6 @@ impl<P: Protocol> Shared<P> {
     /// Returns the wire, for those who poll it themselves.
     pub(super) fn wire_ref(&self) -> &Arc<dyn Wire> {
         &self.wire
-    }
-}
-
-thread_local! {
-    /// Where this thread receives what may be little.
-    static LITTLE: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
-}
-
-/// Receives into `buf`, with so much room at least; returns also whether all the room was used.
-fn receive_into(wire: &dyn Wire, buf: &mut RecvBuf, room: usize) -> (io::Result<usize>, bool) {
-    let space = buf.space(room);
-    let room = space.len();
-    let result = wire.try_read(space);
-    let full = matches!(result, Ok(n) if n == room);
-    if let Ok(n) = result {
-        buf.filled(n);
-    }
-    (result, full)
-}
-
-/// The same, with room that belongs to the thread: the buffer gets as large as what came.
-fn receive_little(wire: &dyn Wire, buf: &mut RecvBuf) -> (io::Result<usize>, bool) {
-    let received = LITTLE.try_with(|little| {
-        let mut little = little.try_borrow_mut().ok()?;
-        little.resize(RECEIVE, 0);
-        let result = wire.try_read(&mut little);
-        if let Ok(n) = result {
-            buf.extend_exactly(&little[..n]);
-        }
-        let full = matches!(result, Ok(RECEIVE));
-        Some((result, full))
-    });
-    // While the thread ends there is no such room, and a wire of the caller's may read another one.
-    received.ok().flatten().unwrap_or_else(|| receive_into(wire, buf, RECEIVE))
-}
-
-impl<P: Protocol> Core<P> {
-    /// Gives the wire away with what is unsent; `None` while another thread is reading or writing.
-    pub(super) fn detach(&mut self) -> Option<Vec<u8>> {
-        if self.receiving || self.over.is_some() {
-            return None;
-        }
-        let unsent = self.duplex.take_unsent()?;
-        self.detached = true;
-        self.over = Some(Cause::new(ErrorKind::Closed, CloseReason::Shutdown, "the wire speaks another protocol now"));
-        Some(unsent)
-    }
-
-    /// Tells the peer that nothing more comes, unless it is over already.
-    pub(super) fn say_goodbye(&mut self) {
-        if self.over.is_none() {
-            self.proto.goodbye(&mut self.duplex.pending);
-            self.duplex.finish();
-        }
-    }
-
-    /// Ends the connection.
-    pub(super) fn end(&mut self, cause: Cause, wakes: &mut Wakes) {
-        if self.over.is_some() {
-            return;
-        }
-        self.proto.fail(&cause, wakes);
-        self.over = Some(cause);
-        wakes.extend(self.turn.drain());
-        wakes.extend(self.room.drain(..));
-        wakes.extend(self.flushing.drain(..));
-    }
-
-    /// Opens and dispatches everything complete among what was received.
-    pub(super) fn ingest(&mut self, now: Instant, wakes: &mut Wakes) {
-        if self.over.is_some() {
-            return;
-        }
-        if self.receiving {
-            // Whoever has the buffer does it.
-            self.owed = true;
-            return;
-        }
-        self.owed = false;
-        if let Err(cause) = self.try_ingest(now, wakes) {
-            self.end(cause, wakes);
-        }
-    }
-
-    fn try_ingest(&mut self, now: Instant, wakes: &mut Wakes) -> Result<(), Cause> {
-        loop {
-            let fed = match self.duplex.open(&mut self.raw, &mut self.input) {
-                Ok(fed) => fed,
-                Err(e) => {
-                    // What was opened before the bad record counts.
-                    self.proto.ingest(&mut self.input, &mut self.duplex.pending, now, wakes)?;
-                    return Err(Cause::new(ErrorKind::Tls, CloseReason::Violation, e));
-                }
-            };
-            if fed == Fed::Closed && self.eof != Eof::Told {
-                self.eof = Eof::Seen { clean: true };
-            }
-            let before = self.input.len();
-            self.proto.ingest(&mut self.input, &mut self.duplex.pending, now, wakes)?;
-            if fed != Fed::More || self.input.len() == before {
-                break;
-            }
-        }
-        match self.eof {
-            // While the reader of a body does not keep up, the end waits behind what it has not taken.
-            Eof::Seen { clean } if self.proto.wants_read() => {
-                self.eof = Eof::Told;
-                let out = &mut self.duplex.pending;
-                match self.proto.end_of_input(&self.input, clean, out, now, wakes)? {
-                    Ends::Both => Err(Cause::closed_by_peer()),
-                    Ends::Theirs => Ok(()),
-                }
-            }
-            _ => Ok(()),
-        }
-    }
-
-    fn handle_deadlines(&mut self, write_stall: Duration, now: Instant, wakes: &mut Wakes) {
-        // What is just being received may be what was missing; whoever receives it asks afterwards.
-        if self.over.is_some() || self.receiving {
-            return;
-        }
-        let stalled = self.duplex.stalled.is_some_and(|since| now.saturating_duration_since(since) >= write_stall);
-        let result = if stalled {
-            let text = format!("the peer took no byte for {write_stall:?}");
-            Err(Cause::new(ErrorKind::TimedOut, CloseReason::WriteStalled, text))
-        } else if self.proto.deadline().is_some_and(|at| at <= now) {
-            self.proto.handle_deadline(now, &mut self.duplex.pending)
-        } else {
-            Ok(())
-        };
-        if let Err(cause) = result {
-            self.end(cause, wakes);
-        }
-    }
-
-    /// Tells the protocol how much is unsent, and writers that there is room.
-    fn report_unsent(&mut self, wakes: &mut Wakes) {
-        let unsent = self.duplex.unsent();
-        if unsent < super::carrier::ROOM && !self.room.is_empty() {
-            wakes.extend(self.room.drain(..));
-        }
-        if unsent == 0 {
-            wakes.extend(self.flushing.drain(..));
-        }
-        if unsent > super::carrier::ROOM && self.over.is_none() {
-            if let Err(cause) = self.proto.unsent(unsent, &mut self.duplex.pending) {
-                self.end(cause, wakes);
-            }
-        }
-    }
-}
-
-impl<P: Exchanges> Core<P> {
-    /// For how long nobody has used it; `None` while something is open on it. A PING of upkeep that is answered counts as use, up
-    /// to `keep_idle` after the last request; until the answer comes, or is overdue, it is in use.
-    pub(super) fn unused_for(&self) -> Option<Duration> {
-        if !self.proto.is_idle() {
-            return None;
-        }
-        let unused = self.unused_since.age();
-        Some(match self.kept_at {
-            _ if unused >= self.keep_idle => unused,
-            _ if self.proto.is_being_kept() => Duration::ZERO,
-            Some(kept) => unused.min(kept.age()),
-            None => unused,
-        })
-    }
-
-    /// When it was last used; `None` while something is open on it, and once upkeep keeps it no longer.
-    pub(super) fn last_use(&self, now: Instant) -> Option<Instant> {
-        self.unused_for().filter(|unused| *unused < self.keep_idle).and_then(|unused| now.checked_sub(unused))
     }
 }
 

@@ -1,0 +1,202 @@
+//! An attempt on its stream: its body goes, its answer comes, its limits run.
+
+use super::{
+    super::{
+        failure::Failed,
+        hook::{Trace, Verdict},
+        incoming::Incoming,
+        response::Response,
+        retry::Again,
+    },
+    Call, Exchange, State,
+};
+use crate::{
+    drive::{Answer, CANCEL, Missing, Stopped},
+    error::{Error, ErrorKind, Phase},
+    net::Cx,
+    proto::ResponseHead,
+    time::Deadline,
+};
+use http::{Method, StatusCode, Version, header};
+use std::{
+    sync::atomic::{AtomicU64, Ordering},
+    task::Poll,
+    time::{Duration, Instant},
+};
+
+impl Call {
+    pub(super) fn on_exchanging(
+        &mut self,
+        mut exchange: Box<Exchange>,
+        cx: &mut Cx<'_>,
+    ) -> Poll<Result<Option<Box<Response>>, Failed>> {
+        let mut body_failed = None;
+        let holds_back = exchange.expect.is_some_and(|until| !until.has_passed(cx.now));
+        if !holds_back {
+            exchange.expect = None;
+            if let Some(Poll::Ready(Err(Stopped::Body(e)))) =
+                exchange.upload.as_mut().map(|u| u.poll(&exchange.stream, cx))
+            {
+                body_failed = Some(e);
+            }
+            // A fault of the exchange shows below, behind an answer that came before it.
+        }
+        if let Some(e) = body_failed {
+            let progress = exchange.stream.progress();
+            exchange.stream.reset(CANCEL);
+            return Poll::Ready(Err(Failed::own(e.in_phase(Phase::Send), progress, exchange)));
+        }
+        match exchange.stream.poll_answer(cx) {
+            Poll::Ready(Ok(Answer::Informational(head))) => {
+                if head.status == StatusCode::CONTINUE {
+                    exchange.expect = None;
+                }
+                // It shows that the peer is at it: the wait for an answer begins again.
+                exchange.sent = exchange.sent.map(|_| cx.now);
+                let request_id = self.flight.id();
+                self.inner.trace(|| Trace::Informational {
+                    request_id,
+                    status: head.status,
+                    headers: head.fields.into_map(),
+                });
+                self.state = State::Exchanging(exchange);
+                Poll::Ready(Ok(None))
+            }
+            Poll::Ready(Ok(Answer::Final(head))) if exchange.h2c && head.status == StatusCode::SWITCHING_PROTOCOLS => {
+                self.on_upgrading(exchange, cx)
+            }
+            Poll::Ready(Ok(Answer::Final(head))) => {
+                if exchange.h2c {
+                    // It does not want to: not asked again.
+                    self.inner.pool.remember_http1(&self.key());
+                }
+                self.on_answer(exchange, head, cx.now)
+            }
+            Poll::Ready(Err(fault)) => Poll::Ready(Err(Failed::exchanging(fault, exchange))),
+            Poll::Pending => match self.overdue(&mut exchange, cx) {
+                Some(e) => {
+                    let progress = exchange.stream.progress();
+                    exchange.stream.reset(CANCEL);
+                    Poll::Ready(Err(Failed::own(e, progress, exchange)))
+                }
+                None => {
+                    self.state = State::Exchanging(exchange);
+                    Poll::Pending
+                }
+            },
+        }
+    }
+
+    /// The configured limit that has passed, if one has; else notes when the next one does.
+    fn overdue(&self, exchange: &mut Exchange, cx: &mut Cx<'_>) -> Option<Error> {
+        let timeouts = &self.options.timeouts;
+        if let Some(until) = exchange.expect {
+            cx.wait_until(until);
+            return None;
+        }
+        if self.external && exchange.stream.is_sending() {
+            return None;
+        }
+        let mut missing = exchange.stream.missing();
+        if let Missing::Room(_) = missing {
+            // Another thread may write the rest: this one is told, and counts from there. Asking may move it, too.
+            let _ = exchange.stream.poll_flushed(cx);
+            missing = exchange.stream.missing();
+        }
+        let uploading = exchange.upload.as_mut().filter(|upload| !upload.is_done());
+        let (phase, limit, since, what) = match (missing, uploading) {
+            (Missing::Room(since), _) => (Phase::Send, timeouts.write_limit(), since, "the peer took nothing"),
+            (_, Some(upload)) => (Phase::Send, timeouts.write_limit(), upload.moved(cx.now), "the body did not move"),
+            (Missing::Rest(since), None) => {
+                exchange.sent.get_or_insert(cx.now);
+                (Phase::FirstByte, timeouts.read_limit(), since, "the head of the answer stopped")
+            }
+            (Missing::Answer, None) => {
+                let sent = *exchange.sent.get_or_insert(cx.now);
+                (Phase::FirstByte, timeouts.first_byte_limit(), sent, "no answer came")
+            }
+        };
+        let limit = limit?;
+        let until = Deadline::from(since.checked_add(limit));
+        if until.has_passed(cx.now) {
+            return Some(Error::with(ErrorKind::TimedOut, format!("{what} for {limit:?}")).in_phase(phase));
+        }
+        cx.wait_until(until);
+        None
+    }
+
+    fn on_answer(
+        &mut self,
+        mut exchange: Box<Exchange>,
+        head: ResponseHead,
+        now: Instant,
+    ) -> Poll<Result<Option<Box<Response>>, Failed>> {
+        if let Some(keep) = &exchange.keep {
+            note_keep_alive(&head, keep);
+        }
+        if exchange.expect.is_some() {
+            // The answer came instead of a 100: the body is not wanted (RFC 9110, section 10.1.1).
+            exchange.upload = None;
+        }
+        let began = self.attempt.began.unwrap_or(self.began);
+        self.timings.first_byte = now.saturating_duration_since(exchange.sent.unwrap_or(exchange.opened));
+        self.timings.send =
+            exchange.sent.map_or(Duration::ZERO, |sent| sent.saturating_duration_since(exchange.opened));
+        self.timings.total = now.saturating_duration_since(self.began);
+        let (request_id, status) = (self.flight.id(), head.status);
+        self.inner.trace(|| Trace::Answered { request_id, status, took: now.saturating_duration_since(began) });
+        let reused = exchange.reused;
+        let connects = self.options.websocket.is_some() && exchange.version == Version::HTTP_2;
+        let accepts = if connects || *self.request.method() == Method::CONNECT {
+            status.is_success()
+        } else {
+            status == StatusCode::SWITCHING_PROTOCOLS
+        };
+        if self.options.upgrade.is_some() && accepts {
+            self.upgraded = Some(exchange.stream.clone());
+        }
+        let mut response = match Incoming::response(self, exchange, head) {
+            Ok(response) => response,
+            Err(failed) => return Poll::Ready(Err(failed)),
+        };
+        match self.verdict(Ok(&response)) {
+            Verdict::RetryAfter(pause) if self.can_repeat() && self.has_time(now, pause) => {
+                self.flight.go_on();
+                self.sleep(now, pause);
+                return Poll::Ready(Ok(None));
+            }
+            Verdict::Deliver => return Poll::Ready(Ok(Some(Box::new(response)))),
+            Verdict::Pass | Verdict::RetryAfter(_) => {}
+        }
+        let options =
+            response.headers().get_all(header::CONNECTION).iter().flat_map(|v| v.as_bytes().split(|b| *b == b','));
+        let closing = options.map(<[u8]>::trim_ascii).any(|option| option.eq_ignore_ascii_case(b"close"));
+        if status == StatusCode::REQUEST_TIMEOUT && closing && reused && self.may_repeat() && self.is_idempotent() {
+            self.flight.go_on();
+            self.repeat(Again::Fresh, Duration::ZERO, now);
+            return Poll::Ready(Ok(None));
+        }
+        match self.redirected(&mut response) {
+            Ok(false) => Poll::Ready(Ok(Some(Box::new(response)))),
+            Ok(true) => {
+                self.flight.go_on();
+                Poll::Ready(Ok(None))
+            }
+            Err(e) => Poll::Ready(Err(Failed::answered(e.attach(response)))),
+        }
+    }
+}
+
+/// Notes for how long the peer keeps an idle connection: a second less than it says, against the race.
+fn note_keep_alive(head: &ResponseHead, keep: &AtomicU64) {
+    let values = head.fields.get_all("keep-alive").filter_map(|v| std::str::from_utf8(v).ok());
+    for parameter in values.flat_map(|v| v.split(',')) {
+        if let Some((name, value)) = parameter.split_once('=') {
+            if name.trim().eq_ignore_ascii_case("timeout") {
+                if let Ok(seconds) = value.trim().trim_matches('"').parse::<u64>() {
+                    keep.store(seconds.saturating_sub(1), Ordering::Relaxed);
+                }
+            }
+        }
+    }
+}

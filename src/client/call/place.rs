@@ -1,0 +1,207 @@
+//! Where an attempt is sent: a connection of the pool or a new one, and a stream on it.
+
+use super::{
+    super::{
+        connect::{self, Connecting},
+        failure::{self, Failed},
+        hook::Trace,
+        pool::{Checkout, Key, Wish},
+        response::Response,
+        settings::Protocol,
+        url::Scheme,
+    },
+    Call, Exchange, Place, State,
+};
+use crate::{
+    drive::{Begun, Fault, Opening},
+    error::{Error, ErrorKind, Phase},
+    net::{Cx, Route},
+    proto::{End, h1::TargetForm},
+    time::Deadline,
+};
+use std::{
+    task::Poll,
+    time::{Duration, Instant},
+};
+
+/// How many HTTP/1 connections per origin requests that were only started make (browsers: 6).
+const STARTED_CONNECTIONS: usize = 6;
+
+impl Call {
+    pub(super) fn protocol(&self) -> Protocol {
+        if self.http1 { Protocol::Http1 } else { self.options.protocol }
+    }
+
+    pub(super) fn key(&self) -> Key {
+        let mut key =
+            Key { origin: self.origin.clone(), protocol: self.protocol(), network: self.inner.settings.network.id };
+        let falls_back = matches!(key.protocol, Protocol::Auto | Protocol::Http2 | Protocol::Http2WithoutAlpn);
+        if falls_back && self.inner.pool.is_http1_only(&key) {
+            key.protocol = Protocol::Http1;
+        }
+        key
+    }
+
+    pub(super) fn on_slot(&mut self, since: Instant, cx: &mut Cx<'_>) -> Poll<Result<Option<Box<Response>>, Failed>> {
+        if let Some(conn) = &self.pinned {
+            self.state = State::Opening { place: Place::Pinned(conn.clone()), since };
+            return Poll::Ready(Ok(None));
+        }
+        let settings = self.inner.settings.clone();
+        let key = self.key();
+        let hopeful = match key.protocol {
+            Protocol::Auto => self.origin.scheme == Scheme::Https,
+            Protocol::Http2 | Protocol::Http2WithoutAlpn | Protocol::H2cUpgrade => true,
+            Protocol::Http1 => false,
+        };
+        let cap = settings.limits.max_per_origin.or(self.started.then_some(STARTED_CONNECTIONS));
+        let repeatable = self.may_repeat() && self.is_idempotent();
+        let wish = Wish { limits: &settings.limits, cap, hopeful, repeatable, fresh: self.fresh };
+        match self.inner.pool.checkout(&key, wish, cx) {
+            Checkout::Ready(lease) => {
+                self.timings.slot = cx.now.saturating_duration_since(since);
+                self.state = State::Opening { place: Place::Pooled(lease), since: cx.now };
+                Poll::Ready(Ok(None))
+            }
+            Checkout::Dial(permit) => {
+                let limit = |d: Option<Duration>| {
+                    Deadline::from(d.and_then(|d| cx.now.checked_add(d))).earlier(self.deadline())
+                };
+                let timeouts = &self.options.timeouts;
+                let (resolve_by, connect_by) = (limit(timeouts.resolve_limit()), limit(timeouts.connect_limit()));
+                let connecting = Connecting::new(&settings, &key, permit, resolve_by, connect_by)
+                    .map_err(|e| Failed::error(e.in_phase(Phase::Connect)))?;
+                self.timings.slot = cx.now.saturating_duration_since(since);
+                self.state = State::Dialling { connecting: Box::new(connecting), since: cx.now };
+                Poll::Ready(Ok(None))
+            }
+            Checkout::Wait => {
+                self.state = State::Slot { since };
+                self.wait_for_slot(since, cx)
+            }
+        }
+    }
+
+    fn wait_for_slot(&self, since: Instant, cx: &mut Cx<'_>) -> Poll<Result<Option<Box<Response>>, Failed>> {
+        let until = Deadline::from(self.options.timeouts.slot_limit().and_then(|d| since.checked_add(d)));
+        if until.has_passed(cx.now) {
+            let text = format!("no connection or stream became free within {:?}", cx.now - since);
+            return Poll::Ready(Err(Failed::error(Error::with(ErrorKind::PoolTimeout, text).in_phase(Phase::Slot))));
+        }
+        cx.wait_until(until);
+        Poll::Pending
+    }
+
+    pub(super) fn on_dialling(
+        &mut self,
+        mut connecting: Box<Connecting>,
+        since: Instant,
+        cx: &mut Cx<'_>,
+    ) -> Poll<Result<Option<Box<Response>>, Failed>> {
+        match connecting.poll(cx) {
+            Poll::Pending => {
+                self.state = State::Dialling { connecting, since };
+                Poll::Pending
+            }
+            Poll::Ready(Err(e)) => Poll::Ready(Err(Failed::dialling(e))),
+            Poll::Ready(Ok((dialled, version))) => {
+                let connected = connecting.finish(&self.inner.settings, dialled, version, cx.now);
+                let timings = &mut self.timings;
+                (timings.resolve, timings.connect, timings.tls) =
+                    (connected.took.resolve, connected.took.connect, connected.took.tls);
+                self.inner.trace(|| Trace::Resolved {
+                    host: self.origin.host.clone(),
+                    addresses: connected.addresses,
+                    took: connected.took.resolve,
+                });
+                let took = cx.now.saturating_duration_since(since);
+                self.inner.trace(|| Trace::Connected { connection: connected.lease.conn.info(), took });
+                self.state = State::Opening { place: Place::Pooled(connected.lease), since: cx.now };
+                Poll::Ready(Ok(None))
+            }
+        }
+    }
+
+    pub(super) fn on_opening(
+        &mut self,
+        place: Place,
+        since: Instant,
+        cx: &mut Cx<'_>,
+    ) -> Poll<Result<Option<Box<Response>>, Failed>> {
+        let conn = place.conn().clone();
+        let served = conn.served();
+        let upgrade = self.h2c_upgrade(&conn);
+        let h2c = upgrade.is_some();
+        let upgrade = match self.poll_websocket(&conn, cx) {
+            Poll::Pending => {
+                self.state = State::Opening { place, since };
+                return self.wait_for_slot(since, cx);
+            }
+            Poll::Ready(Ok(head)) => head.or(upgrade),
+            Poll::Ready(Err(Some(failed))) => return Poll::Ready(Err(failed)),
+            Poll::Ready(Err(None)) => {
+                drop(place);
+                self.http1 = true;
+                self.state = State::Slot { since };
+                return Poll::Ready(Ok(None));
+            }
+        };
+        let head = upgrade.as_ref().unwrap_or_else(|| self.head());
+        let cased = self.cased(head);
+        let head = cased.as_ref().unwrap_or(head);
+        let absolute = matches!(connect::route(&self.inner.settings, &self.origin), Ok(Route::Absolute(_)));
+        let form = if absolute { TargetForm::Absolute } else { TargetForm::Origin };
+        let opening = Opening { head, form, length: self.length(conn.version()) };
+        let (first, end) = match &self.attempt.upload {
+            Some(upload) if self.options.expect.is_none() => upload.first(),
+            _ => (&[][..], End::More),
+        };
+        match conn.clone().poll_open(&opening, first, end, cx) {
+            Poll::Pending => {
+                self.state = State::Opening { place, since };
+                self.wait_for_slot(since, cx)
+            }
+            Poll::Ready(Err(fault)) => Poll::Ready(Err(Failed::unsent(fault, served > 0, conn))),
+            Poll::Ready(Ok(Begun::Closed(cause))) => {
+                // It ended between the look and now: another one, as long as the pool has one, or a new one.
+                let pinned = matches!(place, Place::Pinned(_));
+                drop(place);
+                if pinned {
+                    let cause = cause.unwrap_or_else(failure::not_usable);
+                    return Poll::Ready(Err(Failed::unsent(Fault::Over(cause), false, conn)));
+                }
+                self.state = State::Slot { since };
+                Poll::Ready(Ok(None))
+            }
+            Poll::Ready(Ok(Begun::Stream(stream, taken))) => {
+                let mut upload = self.attempt.upload.take();
+                if let Some(upload) = &mut upload {
+                    upload.took_first(taken);
+                }
+                let keep = match place {
+                    Place::Pooled(lease) => {
+                        let keep = lease.keep.clone();
+                        stream.keep(Box::new(lease));
+                        Some(keep)
+                    }
+                    Place::Pinned(_) => None,
+                };
+                let (request_id, connection) = (self.flight.id(), conn.id());
+                self.inner.trace(|| Trace::Sent { request_id, connection });
+                let expect = self.options.expect.filter(|_| upload.as_ref().is_some_and(|u| !u.is_done()));
+                self.state = State::Exchanging(Box::new(Exchange {
+                    stream,
+                    upload,
+                    expect: expect.map(|d| Deadline::from(cx.now.checked_add(d))),
+                    sent: None,
+                    opened: cx.now,
+                    reused: served > 0,
+                    version: conn.version(),
+                    keep,
+                    h2c,
+                }));
+                Poll::Ready(Ok(None))
+            }
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! What an attempt sends: the head as hooks and the body change it.
+
+use super::{
+    super::{connect, url::Origin},
+    Call, Prepared,
+};
+use crate::{
+    drive::Upload,
+    error::Result,
+    fields::Fields,
+    net::Route,
+    proto::h1::{Length, OriginalFields},
+};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Version, header};
+use std::time::Instant;
+
+impl Call {
+    /// Puts an attempt together.
+    pub(super) fn begin(&mut self, now: Instant) -> Result<()> {
+        self.attempts += 1;
+        let mut body = match self.body.replay() {
+            Some(body) => body,
+            None => std::mem::take(&mut self.body),
+        };
+        let hooks = &self.inner.settings.hooks;
+        self.attempt = Prepared { head: None, upload: None, began: Some(now) };
+        if !hooks.is_empty() {
+            let mut request = Request::new(body);
+            *request.method_mut() = self.request.method().clone();
+            *request.uri_mut() = self.request.uri().clone();
+            *request.headers_mut() = self.request.headers().clone();
+            *request.extensions_mut() = self.request.extensions().clone();
+            let attempt = self.describe_attempt();
+            for hook in hooks {
+                hook.before(&mut request, &attempt)?;
+            }
+            let (parts, changed) = request.into_parts();
+            body = changed;
+            if parts.uri != *self.request.uri() {
+                self.origin = Origin::of(&parts.uri)?;
+            }
+            self.attempt.head = Some(Request::from_parts(parts, ()));
+        }
+        if !self.external {
+            self.attempt.upload = Some(Upload::new(body));
+        }
+        self.adjust_head()
+    }
+
+    /// Adds what the body and the way to the peer call for.
+    fn adjust_head(&mut self) -> Result<()> {
+        let length = self.attempt.upload.as_ref().map(|upload| upload.length());
+        let route = connect::route(&self.inner.settings, &self.origin)?;
+        let head = self.attempt.head.as_mut().unwrap_or(&mut self.request);
+        let wants_length = matches!(*head.method(), Method::POST | Method::PUT | Method::PATCH);
+        match length {
+            Some(Length::Known(n)) => _ = head.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(n)),
+            Some(Length::Empty) if wants_length => {
+                head.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
+            }
+            Some(Length::Empty | Length::Unknown) => _ = head.headers_mut().remove(header::CONTENT_LENGTH),
+            None => {}
+        }
+        if let Route::Absolute(proxy) = route {
+            if let Some(value) = proxy.authorization() {
+                head.headers_mut().insert(header::PROXY_AUTHORIZATION, value);
+            }
+        }
+        Ok(())
+    }
+
+    /// The head with its names as the program wrote them, if it wants that. Made last: hooks and redirects change the headers.
+    pub(super) fn cased(&self, head: &Request<()>) -> Option<Request<()>> {
+        if !self.inner.settings.preserve_case {
+            return None;
+        }
+        let mut cased = head.clone();
+        cased.extensions_mut().insert(OriginalFields(as_written(&self.options.written, head.headers())));
+        Some(cased)
+    }
+
+    pub(super) fn head(&self) -> &Request<()> {
+        self.attempt.head.as_ref().unwrap_or(&self.request)
+    }
+
+    /// How the body is delimited.
+    pub(super) fn length(&self, version: Version) -> Length {
+        if *self.head().method() == Method::CONNECT {
+            // What follows is no body; only HTTP/2 has to be told that something does.
+            return if version == Version::HTTP_2 { Length::Unknown } else { Length::Empty };
+        }
+        if self.options.websocket.is_some() && version == Version::HTTP_2 {
+            return Length::Unknown;
+        }
+        match &self.attempt.upload {
+            Some(upload) => match (upload.length(), self.head().headers().contains_key(header::CONTENT_LENGTH)) {
+                (Length::Empty, true) => Length::Known(0),
+                (length, _) => length,
+            },
+            None => {
+                let declared =
+                    self.head().headers().get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse().ok());
+                declared.map_or(Length::Unknown, Length::Known)
+            }
+        }
+    }
+}
+
+/// The headers as the program wrote them and in its order, then those that were added for it.
+fn as_written(written: &[(String, Vec<u8>)], headers: &HeaderMap) -> Fields {
+    let mut left: Vec<_> = headers.iter().collect();
+    let mut fields = Fields::new();
+    for (name, value) in written {
+        let same =
+            |(n, v): &(&HeaderName, &HeaderValue)| n.as_str().eq_ignore_ascii_case(name) && v.as_bytes() == value;
+        if let Some(at) = left.iter().position(same) {
+            left.remove(at);
+            fields.push(name.as_bytes(), value);
+        }
+    }
+    for (name, value) in left {
+        let case = written.iter().find(|(w, _)| name.as_str().eq_ignore_ascii_case(w));
+        fields.push(case.map_or(name.as_str(), |(w, _)| w).as_bytes(), value.as_bytes());
+    }
+    fields
+}

@@ -1,0 +1,196 @@
+//! What is behind the lock of a connection, and what is done to it there: dispatching, deadlines, the end.
+
+use super::{
+    carrier::ROOM,
+    duplex::Duplex,
+    fault::Cause,
+    info::CloseReason,
+    keep::Keeper,
+    shared::{Ends, Protocol},
+    slot::Wakes,
+    turn::Turn,
+};
+use crate::{
+    buf::RecvBuf,
+    error::ErrorKind,
+    net::{Fed, Interest, Waker},
+    time::{Deadline, Stamp},
+};
+use std::time::{Duration, Instant};
+
+/// What is behind the lock.
+#[derive(Debug)]
+pub(crate) struct Core<P> {
+    pub(super) proto: P,
+    pub(super) duplex: Duplex,
+    /// Received and opened, not yet understood.
+    pub(super) input: RecvBuf,
+    /// Received, not yet opened by TLS.
+    pub(super) raw: RecvBuf,
+    /// Who reads, and who waits.
+    pub(super) turn: Turn<Waker>,
+    /// Server: who looks after the connection while nobody waits on it.
+    pub(super) keeper: Option<Keeper>,
+    /// What the reader sleeps for, while it sleeps.
+    pub(super) asleep: Option<(Option<Interest>, Deadline)>,
+    /// Some thread has the receive buffer and reads into it.
+    pub(super) receiving: bool,
+    /// Somebody wants to know whether the peer is still there, although nothing is wanted from it.
+    pub(super) peeking: bool,
+    /// Somebody wanted to dispatch while the buffer was away, or nobody has looked at what came before the beginning.
+    pub(super) owed: bool,
+    /// The last receive filled its buffer.
+    pub(super) bulk: bool,
+    pub(super) eof: Eof,
+    /// The wire took our bytes no more; what it has still to give is read before that ends the connection.
+    pub(super) broken: Option<Cause>,
+    /// The wire belongs to somebody else now.
+    pub(super) detached: bool,
+    /// Its end is on record.
+    pub(super) noted: bool,
+    /// Why the connection is over.
+    pub(super) over: Option<Cause>,
+    /// Writers that wait until less is unsent.
+    pub(super) room: Vec<Waker>,
+    /// Threads that wait until what they framed was sent.
+    pub(super) flushing: Vec<Waker>,
+    pub(super) bytes_in: u64,
+    /// Since when nobody uses it.
+    pub(super) unused_since: Stamp,
+    /// The last round trip time that is worth the name.
+    pub(super) rtt: Option<Duration>,
+    /// When the peer last answered a PING of upkeep.
+    pub(super) kept_at: Option<Stamp>,
+    /// For how long that counts as use after the last request.
+    pub(super) keep_idle: Duration,
+    pub(super) last_in: Instant,
+    pub(super) last_out: Instant,
+}
+
+/// Whether the peer has ended its direction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Eof {
+    /// It has not.
+    Open,
+    /// It has; what came before is still to be understood. Clean: with TLS only if it said so.
+    Seen { clean: bool },
+    /// It has, and the protocol knows.
+    Told,
+}
+
+impl<P: Protocol> Core<P> {
+    /// Gives the wire away with what is unsent; `None` while another thread is reading or writing.
+    pub(super) fn detach(&mut self) -> Option<Vec<u8>> {
+        if self.receiving || self.over.is_some() {
+            return None;
+        }
+        let unsent = self.duplex.take_unsent()?;
+        self.detached = true;
+        self.over = Some(Cause::new(ErrorKind::Closed, CloseReason::Shutdown, "the wire speaks another protocol now"));
+        Some(unsent)
+    }
+
+    /// Tells the peer that nothing more comes, unless it is over already.
+    pub(super) fn say_goodbye(&mut self) {
+        if self.over.is_none() {
+            self.proto.goodbye(&mut self.duplex.pending);
+            self.duplex.finish();
+        }
+    }
+
+    /// Ends the connection.
+    pub(super) fn end(&mut self, cause: Cause, wakes: &mut Wakes) {
+        if self.over.is_some() {
+            return;
+        }
+        self.proto.fail(&cause, wakes);
+        self.over = Some(cause);
+        wakes.extend(self.turn.drain());
+        wakes.extend(self.room.drain(..));
+        wakes.extend(self.flushing.drain(..));
+    }
+
+    /// Opens and dispatches everything complete among what was received.
+    pub(super) fn ingest(&mut self, now: Instant, wakes: &mut Wakes) {
+        if self.over.is_some() {
+            return;
+        }
+        if self.receiving {
+            // Whoever has the buffer does it.
+            self.owed = true;
+            return;
+        }
+        self.owed = false;
+        if let Err(cause) = self.try_ingest(now, wakes) {
+            self.end(cause, wakes);
+        }
+    }
+
+    fn try_ingest(&mut self, now: Instant, wakes: &mut Wakes) -> Result<(), Cause> {
+        loop {
+            let fed = match self.duplex.open(&mut self.raw, &mut self.input) {
+                Ok(fed) => fed,
+                Err(e) => {
+                    // What was opened before the bad record counts.
+                    self.proto.ingest(&mut self.input, &mut self.duplex.pending, now, wakes)?;
+                    return Err(Cause::new(ErrorKind::Tls, CloseReason::Violation, e));
+                }
+            };
+            if fed == Fed::Closed && self.eof != Eof::Told {
+                self.eof = Eof::Seen { clean: true };
+            }
+            let before = self.input.len();
+            self.proto.ingest(&mut self.input, &mut self.duplex.pending, now, wakes)?;
+            if fed != Fed::More || self.input.len() == before {
+                break;
+            }
+        }
+        match self.eof {
+            // While the reader of a body does not keep up, the end waits behind what it has not taken.
+            Eof::Seen { clean } if self.proto.wants_read() => {
+                self.eof = Eof::Told;
+                let out = &mut self.duplex.pending;
+                match self.proto.end_of_input(&self.input, clean, out, now, wakes)? {
+                    Ends::Both => Err(Cause::closed_by_peer()),
+                    Ends::Theirs => Ok(()),
+                }
+            }
+            _ => Ok(()),
+        }
+    }
+
+    pub(super) fn handle_deadlines(&mut self, write_stall: Duration, now: Instant, wakes: &mut Wakes) {
+        // What is just being received may be what was missing; whoever receives it asks afterwards.
+        if self.over.is_some() || self.receiving {
+            return;
+        }
+        let stalled = self.duplex.stalled.is_some_and(|since| now.saturating_duration_since(since) >= write_stall);
+        let result = if stalled {
+            let text = format!("the peer took no byte for {write_stall:?}");
+            Err(Cause::new(ErrorKind::TimedOut, CloseReason::WriteStalled, text))
+        } else if self.proto.deadline().is_some_and(|at| at <= now) {
+            self.proto.handle_deadline(now, &mut self.duplex.pending)
+        } else {
+            Ok(())
+        };
+        if let Err(cause) = result {
+            self.end(cause, wakes);
+        }
+    }
+
+    /// Tells the protocol how much is unsent, and writers that there is room.
+    pub(super) fn report_unsent(&mut self, wakes: &mut Wakes) {
+        let unsent = self.duplex.unsent();
+        if unsent < ROOM && !self.room.is_empty() {
+            wakes.extend(self.room.drain(..));
+        }
+        if unsent == 0 {
+            wakes.extend(self.flushing.drain(..));
+        }
+        if unsent > ROOM && self.over.is_none() {
+            if let Err(cause) = self.proto.unsent(unsent, &mut self.duplex.pending) {
+                self.end(cause, wakes);
+            }
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! What a connection does for those who watch over it: its PINGs, since when it is unused, its row of the table.
+
+use super::{
+    carrier::Exchanges,
+    core::Core,
+    info::{ConnectionInfo, ConnectionState, UpkeepAction},
+    record::Happened,
+    shared::Shared,
+};
+use http::Version;
+use std::time::{Duration, Instant};
+
+impl<P: Exchanges> Shared<P> {
+    /// Returns its row of the connection table.
+    pub(super) fn row(&self) -> ConnectionInfo {
+        let core = self.lock();
+        let mut info = ConnectionInfo {
+            id: self.id,
+            origin: self.origin.clone(),
+            peer: self.wire_ref().peer_addr(),
+            version: Version::HTTP_11,
+            alpn: None,
+            tls: None,
+            state: ConnectionState::Idle,
+            created: self.created.at(),
+            last_in: core.last_in,
+            last_out: core.last_out,
+            open_streams: 0,
+            max_streams: None,
+            send_window: 0,
+            recv_window: 0,
+            requests: 0,
+            bytes_in: core.bytes_in,
+            bytes_out: core.duplex.touched(),
+            rtt: core.rtt,
+            pings_sent: 0,
+            pings_acked: 0,
+            goaway: None,
+        };
+        if let Some(tls) = &core.duplex.tls {
+            info.alpn = tls.alpn().map(|alpn| String::from_utf8_lossy(alpn).into_owned());
+            info.tls = tls.describe();
+        }
+        core.proto.describe(&mut info);
+        info.state = match &core.over {
+            Some(cause) => ConnectionState::Closed(cause.reason),
+            None if core.proto.is_over_for_new() => ConnectionState::Draining,
+            None if core.proto.is_suspect(Instant::now()) => ConnectionState::Suspect,
+            None if info.open_streams > 0 => ConnectionState::Active,
+            None => ConnectionState::Idle,
+        };
+        info
+    }
+
+    /// Looks at what arrived, and sends the PING that is due.
+    pub(super) fn keep_up(&self, interval: Duration, now: Instant) -> UpkeepAction {
+        Shared::look(self, now);
+        let (action, end) = self.with(now, |core, _| {
+            if let Some(cause) = &core.over {
+                return (cause.reason.to_action(), 0);
+            }
+            let used = core.last_use(now);
+            let action = core.proto.upkeep(interval, used, now, &mut core.duplex.pending);
+            (action, core.duplex.framed())
+        });
+        if action != UpkeepAction::Pinged {
+            return action;
+        }
+        self.record(Happened::Pinged { connection: self.id, rtt: None });
+        // What the socket did not take, or another thread is just writing, goes out first thing.
+        if self.lock().duplex.sent() < end { UpkeepAction::Blocked } else { action }
+    }
+
+    /// When that has something to do.
+    pub(super) fn keep_up_due(&self, interval: Duration) -> Option<Instant> {
+        let core = self.lock();
+        if core.over.is_some() { None } else { core.proto.upkeep_due(interval, core.last_use(Instant::now())) }
+    }
+}
+
+impl<P: Exchanges> Core<P> {
+    /// For how long nobody has used it; `None` while something is open on it. A PING of upkeep that is answered counts as use, up
+    /// to `keep_idle` after the last request; until the answer comes, or is overdue, it is in use.
+    pub(super) fn unused_for(&self) -> Option<Duration> {
+        if !self.proto.is_idle() {
+            return None;
+        }
+        let unused = self.unused_since.age();
+        Some(match self.kept_at {
+            _ if unused >= self.keep_idle => unused,
+            _ if self.proto.is_being_kept() => Duration::ZERO,
+            Some(kept) => unused.min(kept.age()),
+            None => unused,
+        })
+    }
+
+    /// When it was last used; `None` while something is open on it, and once upkeep keeps it no longer.
+    pub(super) fn last_use(&self, now: Instant) -> Option<Instant> {
+        self.unused_for().filter(|unused| *unused < self.keep_idle).and_then(|unused| now.checked_sub(unused))
+    }
+}
