@@ -85,7 +85,8 @@ impl Connection {
     /// An id at or below the highest is a stream that exists, or one that is over; any other was skipped, and ids only grow (RFC
     /// 9113, section 5.1.1).
     fn check_known(&self, stream: u32) -> Result<(), Violation> {
-        let known = self.streams.get(stream).is_some() || self.ours.contains(&stream) || self.ended.contains(&stream);
+        let gone = [&self.ours, &self.theirs, &self.ended].into_iter().any(|memory| memory.contains(&stream));
+        let known = self.streams.get(stream).is_some() || gone;
         let beyond = self.goaway_out.is_some_and(|last| stream > last);
         if known || beyond { Ok(()) } else { Err(Violation::StreamIdNotNew { stream, last: self.last_peer }) }
     }
@@ -307,6 +308,9 @@ fn strip<'p>(header: &Header, payload: &'p [u8]) -> Result<&'p [u8], Violation> 
         (padding, rest) = (usize::from(*first), behind);
     }
     if header.has(frame::PRIORITY) {
+        if frame::dependency(rest) == Some(header.stream) {
+            return Err(Violation::DependsOnItself { stream: header.stream });
+        }
         rest = rest.get(5..).ok_or_else(short)?;
     }
     let length = rest.len().checked_sub(padding);

@@ -23,8 +23,8 @@ const MAX_REPLIES: usize = 64 * 1024;
 /// How many streams may be open before the peer's first SETTINGS: the least the RFC wants anyone to allow (RFC 9113, section 6.5.2).
 const STREAMS_BEFORE_SETTINGS: u32 = 100;
 
-/// How many closed streams are remembered: those we reset, on which frames may still be on their way, and, on a server, those
-/// that came to their end, to tell a frame after the end from an id that was skipped.
+/// How many closed streams of each kind are remembered: those we reset, on which frames may still be on their way, and, on a
+/// server, those that were reset by the client or came to their end, to tell a frame after the end from an id that was skipped.
 const GONE_KEPT: usize = 1024;
 
 /// The `:protocol` of an extended CONNECT, as an extension of the request (RFC 8441, section 4).
@@ -79,7 +79,9 @@ pub struct Connection {
     pub(super) goaway_out: Option<u32>,
     /// Streams we reset.
     pub(super) ours: VecDeque<u32>,
-    /// Server: streams that came to their end, by END_STREAM or because the peer reset them.
+    /// Server: streams that the peer reset.
+    pub(super) theirs: VecDeque<u32>,
+    /// Server: streams that both sides have ended.
     pub(super) ended: VecDeque<u32>,
     pub(super) guard: Guard,
     pub(super) liveness: Liveness,
@@ -130,6 +132,7 @@ impl Connection {
             goaway_in: None,
             goaway_out: None,
             ours: VecDeque::new(),
+            theirs: VecDeque::new(),
             ended: VecDeque::new(),
             guard: Guard::new(now),
             liveness: Liveness::new(&config, now),
@@ -373,6 +376,13 @@ impl Connection {
         if waits {
             // It would stay there for as long as the peer keeps the window of the connection shut.
             self.blocked.retain(|waiting| *waiting != id);
+        }
+    }
+
+    /// Server: remembers that the client reset a stream.
+    pub(super) fn remember_reset(&mut self, id: u32) {
+        if self.role == Role::Server {
+            remember(&mut self.theirs, id);
         }
     }
 

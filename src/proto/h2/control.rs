@@ -11,13 +11,20 @@ use std::time::Instant;
 
 impl Connection {
     /// PRIORITY (RFC 9113, section 6.3): checked and ignored.
-    pub(super) fn priority(&mut self, now: Instant, header: Header, out: &mut Vec<u8>) -> Result<Progress, Violation> {
+    pub(super) fn priority(
+        &mut self,
+        now: Instant,
+        header: Header,
+        payload: &[u8],
+        out: &mut Vec<u8>,
+    ) -> Result<Progress, Violation> {
         self.guard.count(Flood::Priority, now)?;
         let (stream, length) = (header.stream, header.length);
-        if length == 5 {
-            return Ok(Progress::Moved);
-        }
-        let violation = Violation::FrameLength { kind: header.kind.byte(), length };
+        let violation = match length {
+            5 if frame::dependency(payload) == Some(stream) => Violation::DependsOnItself { stream },
+            5 => return Ok(Progress::Moved),
+            _ => Violation::FrameLength { kind: header.kind.byte(), length },
+        };
         if self.is_idle(stream) {
             // A stream error, but RST_STREAM must not be sent for an idle stream (RFC 9113, section 6.4).
             return Err(violation);
@@ -35,7 +42,7 @@ impl Connection {
         let Some(live) = self.streams.live(stream) else { return Ok(Progress::Moved) };
         let answered = self.role == Role::Client && live.recv == RecvHalf::Ended && live.send != SendHalf::Ended;
         self.finish(stream);
-        self.remember_end(stream);
+        self.remember_reset(stream);
         if answered && code == ErrorCode::NO_ERROR {
             return Ok(self.give(Event::StopSending { stream }));
         }

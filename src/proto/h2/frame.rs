@@ -135,6 +135,11 @@ pub(super) fn u32_at(payload: &[u8], at: usize) -> u32 {
     u32::from_be_bytes(payload[at..at + 4].try_into().expect("four bytes are four bytes"))
 }
 
+/// Returns the stream on which a priority makes another depend (RFC 9113, section 6.3), if its five bytes are there.
+pub(super) fn dependency(payload: &[u8]) -> Option<u32> {
+    (payload.len() >= 5).then(|| u31(payload, 0))
+}
+
 fn short(kind: Kind, flags: u8, stream: u32, payload: &[u8], out: &mut Vec<u8>) {
     Header { length: payload.len(), kind, flags, stream }.write(out);
     out.extend_from_slice(payload);

@@ -208,7 +208,7 @@ impl Connection {
         let progress = match header.kind {
             Kind::Headers => self.headers(now, header, payload, out)?,
             Kind::Continuation => self.continuation(now, header, payload, out)?,
-            Kind::Priority => self.priority(now, header, out)?,
+            Kind::Priority => self.priority(now, header, payload, out)?,
             Kind::RstStream => self.rst_stream(now, header, payload)?,
             Kind::Settings => self.settings(now, header, payload, out)?,
             Kind::Ping => self.pinged(now, header, payload, out)?,
@@ -279,12 +279,15 @@ impl Connection {
         if self.role == Role::Server { self.guard.count(Flood::Reset, now) } else { Ok(()) }
     }
 
-    /// A frame came on a stream that is over: ignored where we reset the stream, else answered with STREAM_CLOSED (RFC 9113,
-    /// section 5.1), once.
+    /// A frame came on a stream that is over: ignored where we reset the stream, and answered with STREAM_CLOSED, once, where the
+    /// peer did. A client that had ended the stream cannot have meant it: that is an error of the connection (RFC 9113, section 5.1).
     pub(super) fn stray(&mut self, now: Instant, stream: u32, out: &mut Vec<u8>) -> Result<(), Violation> {
         let beyond = self.goaway_out.is_some_and(|last| stream > last);
         if self.ours.contains(&stream) || (beyond && self.role == Role::Server) {
             return Ok(());
+        }
+        if self.ended.contains(&stream) {
+            return Err(Violation::FrameAfterEnd { stream });
         }
         self.count_reset(now)?;
         self.send_reset(stream, ErrorCode::STREAM_CLOSED, out);

@@ -41,6 +41,12 @@ pub enum Violation {
         /// The stream.
         stream: u32,
     },
+    /// A stream that depends on itself (RFC 7540, section 5.3.1): RFC 9113 leaves priorities out and the rule with them, but nobody
+    /// breaks it who means well.
+    DependsOnItself {
+        /// The stream.
+        stream: u32,
+    },
     /// SETTINGS_ENABLE_PUSH other than 0 or 1, or 1 from a server (section 6.5.2).
     EnablePushValue(u32),
     /// The first frame is not SETTINGS (section 3.4).
@@ -311,6 +317,7 @@ impl Violation {
             | Self::ContinuationExpected { .. }
             | Self::ContinuationUnexpected { .. }
             | Self::DataBeforeHead { .. }
+            | Self::DependsOnItself { .. }
             | Self::EnablePushValue(_)
             | Self::FirstFrameNotSettings { .. }
             | Self::GoAwayRaised { .. }
@@ -354,6 +361,7 @@ impl fmt::Display for Violation {
                 write!(f, "stream {stream}: CONTINUATION without a block to continue")
             }
             Self::DataBeforeHead { stream } => write!(f, "stream {stream}: DATA before the head"),
+            Self::DependsOnItself { stream } => write!(f, "stream {stream} depends on itself"),
             Self::EnablePushValue(value) => write!(f, "SETTINGS_ENABLE_PUSH of {value}"),
             Self::FirstFrameNotSettings { found } => write!(f, "the first frame is {}, not SETTINGS", kind(found)),
             Self::Flood(flood) => write!(f, "too many {flood}"),

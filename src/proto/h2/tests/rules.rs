@@ -95,6 +95,15 @@ fn on_stream(kind: Kind, stream: u32) -> Outcome {
     Over(Violation::NotOnStream { kind: kind.byte(), stream })
 }
 
+/// What a frame on stream 7, which is over, leads to. A client has answers of a server that it no longer wants; a server that
+/// gets more of a request after its end speaks with a client that is broken.
+fn over(role: Role) -> Outcome {
+    match role {
+        Client => Answered(rst(7, ErrorCode::STREAM_CLOSED)),
+        Server => Over(Violation::FrameAfterEnd { stream: 7 }),
+    }
+}
+
 fn idle(kind: Kind, stream: u32) -> Outcome {
     Over(Violation::IdleStream { stream, kind: kind.byte() })
 }
@@ -235,20 +244,8 @@ fn data_headers_priority_and_reset() {
             row("6.1", "DATA after the end", role, data(half, 0, b"x"), Lost(half, end.clone())),
             row("5.1", "HEADERS after the end", role, headers(half, END_STREAM, &[("a", "b")]), Lost(half, end)),
             row("5.1", "DATA on a stream that we reset", role, data(5, 0, b"x"), nothing()),
-            row(
-                "5.1",
-                "DATA on a stream that is over",
-                role,
-                data(7, 0, b"x"),
-                Answered(rst(7, ErrorCode::STREAM_CLOSED)),
-            ),
-            row(
-                "5.1",
-                "the second is ignored",
-                role,
-                data(7, 0, b"x").repeat(2),
-                Answered(rst(7, ErrorCode::STREAM_CLOSED)),
-            ),
+            row("5.1", "DATA on a stream that is over", role, data(7, 0, b"x"), over(role)),
+            row("5.1", "the second is ignored", role, data(7, 0, b"x").repeat(2), over(role)),
             row("6.2", "HEADERS on stream 0", role, frame(Kind::Headers, END_HEADERS, 0, &block), zero(Kind::Headers)),
             row("6.2", "padding that fits", role, headers_with(PADDED, [&[1], &block[..], b"p"].concat()), nothing()),
             row("6.2", "padding that does not fit", role, headers_with(PADDED, vec![2, 0x82]), too_long(stream, 2, 1)),
@@ -263,12 +260,27 @@ fn data_headers_priority_and_reset() {
                 nothing(),
             ),
             row("5.1", "HEADERS on a stream that we reset", role, headers(5, END_STREAM, &[("a", "b")]), nothing()),
+            row("5.1", "HEADERS on a stream that is over", role, headers(7, END_STREAM, &[("a", "b")]), over(role)),
             row(
-                "5.1",
-                "HEADERS on a stream that is over",
+                "6.2",
+                "HEADERS that depends on itself",
                 role,
-                headers(7, END_STREAM, &[("a", "b")]),
-                Answered(rst(7, ErrorCode::STREAM_CLOSED)),
+                headers_with(PRIORITY, [&stream.to_be_bytes()[..], &[7], &block].concat()),
+                Over(Violation::DependsOnItself { stream }),
+            ),
+            row(
+                "6.3",
+                "PRIORITY that depends on itself",
+                role,
+                frame(Kind::Priority, 0, 1, &[0x80, 0, 0, 1, 7]),
+                Lost(1, Violation::DependsOnItself { stream: 1 }),
+            ),
+            row(
+                "6.3",
+                "the same before the stream",
+                role,
+                frame(Kind::Priority, 0, 13, &[0, 0, 0, 13, 7]),
+                Over(Violation::DependsOnItself { stream: 13 }),
             ),
             row("6.3", "PRIORITY on stream 0", role, frame(Kind::Priority, 0, 0, &[0; 5]), zero(Kind::Priority)),
             row("6.3", "PRIORITY on an idle stream", role, frame(Kind::Priority, 0, 13, &[0; 5]), nothing()),
