@@ -93,6 +93,19 @@ impl Fields {
         self.iter().filter(move |(n, _)| n.eq_ignore_ascii_case(name.as_bytes())).map(|(_, value)| value)
     }
 
+    /// Returns the first value of a name, ignoring case, if it is visible ASCII, spaces and tabs.
+    pub fn get_text(&self, name: &str) -> Option<&str> {
+        let value = self.get(name)?;
+        let visible = value.iter().all(|b| matches!(b, b' '..=b'~' | b'\t'));
+        if visible { std::str::from_utf8(value).ok() } else { None }
+    }
+
+    /// Takes every field of a name out, ignoring case.
+    pub fn remove(&mut self, name: &str) {
+        let Fields { bytes, ranges } = self;
+        ranges.retain(|r| !bytes[r.name as usize..r.value as usize].eq_ignore_ascii_case(name.as_bytes()));
+    }
+
     /// Makes a map whose values share the buffer.
     ///
     /// A field that `http` does not accept is left out; engines check names and values by rules at least as strict, so
@@ -138,6 +151,12 @@ mod tests {
         fields.push_sensitive(b"authorization", b"secret");
         assert_eq!(fields.get("ACCEPT"), Some(&b"a"[..]));
         assert_eq!(fields.get_all("accept").count(), 2);
+        let text: Fields = [("a", "b\tc d"), ("A", "e"), ("b", "\u{e9}"), ("c", "")].into_iter().collect();
+        assert_eq!((text.get_text("A"), text.get_text("b")), (Some("b\tc d"), None));
+        assert_eq!((text.get_text("c"), text.get_text("d")), (Some(""), None));
+        let mut text = text;
+        text.remove("A");
+        assert_eq!(text.iter().map(|(n, _)| n).collect::<Vec<_>>(), [b"b", b"c"]);
         let map = fields.into_map();
         assert_eq!(map.get_all("accept").iter().collect::<Vec<_>>(), ["a", "b"]);
         assert_eq!(map["x-empty"], "");

@@ -14,11 +14,12 @@ use crate::{
     buf::RecvBuf,
     drive::{Body, Limits, Source, Stream, Upload},
     error::{Error, ErrorKind, Phase, Processed, Result},
+    fields::Fields,
     net::Cx,
     proto::ResponseHead,
     time::Deadline,
 };
-use http::{HeaderMap, Method, StatusCode, header};
+use http::{HeaderMap, Method, StatusCode};
 use std::{
     sync::Arc,
     task::Poll,
@@ -61,12 +62,11 @@ impl Incoming {
     /// Makes the response of an exchange.
     pub(super) fn response(call: &mut Call, exchange: Box<Exchange>, head: ResponseHead) -> Result<Response, Failed> {
         let Exchange { stream, upload, reused, .. } = *exchange;
-        let ResponseHead { status, version, fields } = head;
-        let mut headers = fields.into_map();
+        let ResponseHead { status, version, mut fields } = head;
         let conn = stream.carrier().clone();
         let bodiless = *call.request.method() == Method::HEAD
             || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
-        let declared = headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse().ok());
+        let declared = fields.get_text("content-length").and_then(|v| v.parse().ok());
         let mut incoming = Incoming {
             state: State::Ended,
             trailers: None,
@@ -92,12 +92,12 @@ impl Incoming {
         let body = match &incoming.state {
             // A range is one of the coded bytes (RFC 9110, section 14.2).
             _ if bodiless || status == StatusCode::PARTIAL_CONTENT => Body::from_source(Box::new(incoming)),
-            _ => decode(call, &mut headers, incoming),
+            _ => decode(call, &mut fields, incoming),
         };
         Ok(Response::new(Parts {
             status,
             version,
-            headers,
+            fields,
             url: call.request.uri().clone(),
             history: call.history.clone(),
             conn,
@@ -143,22 +143,22 @@ fn overran() -> Error {
 }
 
 #[cfg(feature = "gzip")]
-fn decode(call: &Call, headers: &mut HeaderMap, incoming: Incoming) -> Body {
-    let codings = headers.get_all(header::CONTENT_ENCODING).iter().map(|v| v.as_bytes());
-    let inflate = if call.inner.settings.decompress { crate::drive::Inflate::new(codings) } else { None };
+fn decode(call: &Call, fields: &mut Fields, incoming: Incoming) -> Body {
+    let wanted = call.inner.settings.decompress;
+    let inflate = if wanted { crate::drive::Inflate::new(fields.get_all("content-encoding")) } else { None };
     match inflate {
         None => Body::from_source(Box::new(incoming)),
         Some(inflate) => {
             // They describe what was sent, not what is read (as browsers and curl show it).
-            headers.remove(header::CONTENT_ENCODING);
-            headers.remove(header::CONTENT_LENGTH);
+            fields.remove("content-encoding");
+            fields.remove("content-length");
             Body::from_source(Box::new(Decoded::new(incoming, inflate)))
         }
     }
 }
 
 #[cfg(not(feature = "gzip"))]
-fn decode(_call: &Call, _headers: &mut HeaderMap, incoming: Incoming) -> Body {
+fn decode(_call: &Call, _fields: &mut Fields, incoming: Incoming) -> Body {
     Body::from_source(Box::new(incoming))
 }
 

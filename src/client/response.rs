@@ -3,6 +3,7 @@
 use crate::{
     drive::{Body, Carrier, ConnectionInfo, WHOLE},
     error::{Error, ErrorKind, Phase, Processed, Result},
+    fields::Fields,
 };
 use http::{HeaderMap, StatusCode, Uri, Version};
 use std::{
@@ -46,6 +47,8 @@ pub struct Timings {
 /// ```
 pub struct Response {
     parts: Parts,
+    /// The fields as a map, once somebody wants one.
+    headers: OnceLock<HeaderMap>,
     info: OnceLock<ConnectionInfo>,
 }
 
@@ -53,7 +56,7 @@ pub struct Response {
 pub(super) struct Parts {
     pub(super) status: StatusCode,
     pub(super) version: Version,
-    pub(super) headers: HeaderMap,
+    pub(super) fields: Fields,
     pub(super) url: Uri,
     pub(super) history: Vec<(StatusCode, Uri)>,
     pub(super) conn: Arc<dyn Carrier>,
@@ -65,12 +68,12 @@ pub(super) struct Parts {
 
 impl fmt::Debug for Response {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Parts { status, version, headers, url, body, .. } = &self.parts;
+        let Parts { status, version, url, body, .. } = &self.parts;
         f.debug_struct("Response")
             .field("status", status)
             .field("version", version)
             .field("url", url)
-            .field("headers", headers)
+            .field("headers", self.headers())
             .field("body", body)
             .finish_non_exhaustive()
     }
@@ -78,7 +81,7 @@ impl fmt::Debug for Response {
 
 impl Response {
     pub(super) fn new(parts: Parts) -> Self {
-        Response { parts, info: OnceLock::new() }
+        Response { parts, headers: OnceLock::new(), info: OnceLock::new() }
     }
 
     /// Returns the status.
@@ -93,12 +96,12 @@ impl Response {
 
     /// Returns the headers. Content-Encoding and Content-Length are absent if the body is decoded while it is read.
     pub fn headers(&self) -> &HeaderMap {
-        &self.parts.headers
+        self.headers.get_or_init(|| self.parts.fields.clone().into_map())
     }
 
     /// Returns one header as text; `None` if absent or not text.
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.parts.headers.get(name)?.to_str().ok()
+        self.parts.fields.get_text(name)
     }
 
     /// Returns the URL that answered, redirects followed.
@@ -226,11 +229,11 @@ impl Response {
 
     /// Turns it into a type of the `http` crate.
     pub fn into_http(self) -> http::Response<Body> {
-        let Parts { status, version, headers, body, .. } = self.parts;
+        let Parts { status, version, fields, body, .. } = self.parts;
         let mut response = http::Response::new(body);
         *response.status_mut() = status;
         *response.version_mut() = version;
-        *response.headers_mut() = headers;
+        *response.headers_mut() = self.headers.into_inner().unwrap_or_else(|| fields.into_map());
         response
     }
 }

@@ -28,7 +28,7 @@ use crate::{
 use encode::{encode_path, encode_query, percent_decode};
 use http::{HeaderValue, Uri};
 use reference::{Parts, remove_dot_segments};
-use std::{fmt, net::Ipv6Addr};
+use std::{fmt, net::Ipv6Addr, sync::Arc};
 
 /// Which schemes are accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,7 +83,7 @@ impl Scheme {
 pub(crate) struct Origin {
     pub(crate) scheme: Scheme,
     /// Lower case; an IPv6 address without its brackets.
-    pub(crate) host: String,
+    pub(crate) host: Arc<str>,
     pub(crate) port: u16,
 }
 
@@ -128,19 +128,31 @@ impl Origin {
         Ok(Origin { scheme, host, port })
     }
 
+    /// Appends it as it stands in a URL.
+    fn push_to(&self, text: &mut String) {
+        let Origin { scheme, host, port } = self;
+        let (open, close) = if host.contains(':') { ("[", "]") } else { ("", "") };
+        for part in [scheme.as_str(), "://", open, host, close] {
+            text.push_str(part);
+        }
+        if *port != scheme.default_port() {
+            text.push(':');
+            text.push_str(&port.to_string());
+        }
+    }
+
     /// Returns where to connect.
     pub(crate) fn target(&self) -> Target {
-        Target { scheme: self.scheme.as_str().into(), host: self.host.clone(), port: self.port }
+        Target { scheme: self.scheme.as_str().into(), host: self.host.to_string(), port: self.port }
     }
 }
 
 /// As it stands in a URL: the default port is left out.
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Origin { scheme, host, port } = self;
-        let (open, close) = if host.contains(':') { ("[", "]") } else { ("", "") };
-        write!(f, "{}://{open}{host}{close}", scheme.as_str())?;
-        if *port == scheme.default_port() { Ok(()) } else { write!(f, ":{port}") }
+        let mut text = String::new();
+        self.push_to(&mut text);
+        f.write_str(&text)
     }
 }
 
@@ -250,10 +262,10 @@ fn authorization(user: &[u8]) -> Result<HeaderValue> {
     auth::basic(&text(user)?, &text(password)?)
 }
 
-fn ipv6(address: &[u8]) -> Result<String> {
+fn ipv6(address: &[u8]) -> Result<Arc<str>> {
     let parsed = std::str::from_utf8(address).ok().and_then(|a| a.parse::<Ipv6Addr>().ok());
     match parsed {
-        Some(address) => Ok(address.to_string()),
+        Some(address) => Ok(address.to_string().into()),
         None if address.contains(&b'%') => {
             Err(Error::invalid("the host has a zone identifier, which is not supported"))
         }
@@ -262,12 +274,15 @@ fn ipv6(address: &[u8]) -> Result<String> {
 }
 
 /// Checks a registered name (RFC 3986, section 3.2.2) without percent-encoding; IPv4 addresses are a case of it.
-fn name(host: &[u8]) -> Result<String> {
+fn name(host: &[u8]) -> Result<Arc<str>> {
     if host.is_empty() {
         return Err(Error::invalid("the URL has no host"));
     }
     match host.iter().find(|b| !(b.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=".contains(b))) {
-        None => Ok(host.iter().map(|b| char::from(b.to_ascii_lowercase())).collect()),
+        None => match std::str::from_utf8(host) {
+            Ok(lower) if !host.iter().any(u8::is_ascii_uppercase) => Ok(lower.into()),
+            _ => Ok(host.iter().map(|b| char::from(b.to_ascii_lowercase())).collect::<String>().into()),
+        },
         Some(b'%') => Err(Error::invalid("the host is percent-encoded")),
         Some(b) if b.is_ascii() => Err(Error::invalid(format!("the host has the character `{}`", b.escape_ascii()))),
         Some(_) => Err(Error::invalid("the host has characters beyond ASCII: write its `xn--` form")),
@@ -284,7 +299,8 @@ fn parse_port(digits: &[u8]) -> Result<u16> {
 
 /// Puts a URI together from an origin and what is behind it.
 fn assemble(origin: &Origin, path: &[u8], query: Option<&[u8]>) -> Result<Uri> {
-    let mut text = origin.to_string();
+    let mut text = String::with_capacity(origin.host.len() + path.len() + query.map_or(0, <[u8]>::len) + 24);
+    origin.push_to(&mut text);
     encode_path(&remove_dot_segments(path), &mut text);
     if let Some(query) = query {
         text.push('?');

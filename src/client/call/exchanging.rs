@@ -168,10 +168,8 @@ impl Call {
             Verdict::Deliver => return Poll::Ready(Ok(Some(Box::new(response)))),
             Verdict::Pass | Verdict::RetryAfter(_) => {}
         }
-        let options =
-            response.headers().get_all(header::CONNECTION).iter().flat_map(|v| v.as_bytes().split(|b| *b == b','));
-        let closing = options.map(<[u8]>::trim_ascii).any(|option| option.eq_ignore_ascii_case(b"close"));
-        if status == StatusCode::REQUEST_TIMEOUT && closing && reused && self.may_repeat() && self.is_idempotent() {
+        let late = status == StatusCode::REQUEST_TIMEOUT && closes(&response);
+        if late && reused && self.may_repeat() && self.is_idempotent() {
             self.flight.go_on();
             self.repeat(Again::Fresh, Duration::ZERO, now);
             return Poll::Ready(Ok(None));
@@ -185,6 +183,13 @@ impl Call {
             Err(e) => Poll::Ready(Err(Failed::answered(e.attach(response)))),
         }
     }
+}
+
+/// Whether the peer says that it closes the connection.
+fn closes(response: &Response) -> bool {
+    let mut options =
+        response.headers().get_all(header::CONNECTION).iter().flat_map(|v| v.as_bytes().split(|b| *b == b','));
+    options.any(|option| option.trim_ascii().eq_ignore_ascii_case(b"close"))
 }
 
 /// Notes for how long the peer keeps an idle connection: a second less than it says, against the race.

@@ -33,13 +33,10 @@ impl Call {
     }
 
     pub(super) fn key(&self) -> Key {
-        let mut key =
-            Key { origin: self.origin.clone(), protocol: self.protocol(), network: self.inner.settings.network.id };
+        let with = |protocol| Key::new(self.origin.clone(), protocol, self.inner.settings.network.id);
+        let key = with(self.protocol());
         let falls_back = matches!(key.protocol, Protocol::Auto | Protocol::Http2 | Protocol::Http2WithoutAlpn);
-        if falls_back && self.inner.pool.is_http1_only(&key) {
-            key.protocol = Protocol::Http1;
-        }
-        key
+        if falls_back && self.inner.pool.is_http1_only(&key) { with(Protocol::Http1) } else { key }
     }
 
     pub(super) fn on_slot(&mut self, since: Instant, cx: &mut Cx<'_>) -> Poll<Result<Option<Box<Response>>, Failed>> {
@@ -110,7 +107,7 @@ impl Call {
                 (timings.resolve, timings.connect, timings.tls) =
                     (connected.took.resolve, connected.took.connect, connected.took.tls);
                 self.inner.trace(|| Trace::Resolved {
-                    host: self.origin.host.clone(),
+                    host: self.origin.host.to_string(),
                     addresses: connected.addresses,
                     took: connected.took.resolve,
                 });

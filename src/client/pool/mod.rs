@@ -3,21 +3,20 @@
 //! The lock of the pool is never held over a look at a connection, a connect or a wake. Purging happens on every operation,
 //! so no thread is needed.
 
+mod key;
 mod lease;
 mod shelf;
 
+pub(crate) use key::Key;
 pub(crate) use lease::{Lease, Permit};
 
-use super::{
-    settings::{PoolLimits, Protocol},
-    url::Origin,
-};
+use super::settings::PoolLimits;
 use crate::{
     drive::{Cancel, Carrier, CloseReason, ConnectionInfo, ENHANCE_YOUR_CALM, Record},
     net::{Cx, Waker},
 };
 use http::Version;
-use shelf::{Kept, Shelf, State};
+use shelf::{Kept, State};
 use std::{
     fmt,
     sync::{
@@ -34,15 +33,6 @@ const FRESH: Duration = Duration::from_millis(1);
 
 /// For how many origins a wish for calm is remembered.
 const CALM_KEPT: usize = 1000;
-
-/// What connections must have in common to serve each other's requests.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Key {
-    pub(crate) origin: Origin,
-    pub(crate) protocol: Protocol,
-    /// The configuration of proxy, TLS and the rest.
-    pub(crate) network: u64,
-}
 
 /// What a client counts.
 #[derive(Debug, Default)]
@@ -164,10 +154,7 @@ impl Pool {
         let mut state = self.lock();
         let mut past = state.purge(key);
         let State { shelves, idle, .. } = &mut *state;
-        if !shelves.contains_key(key) {
-            shelves.insert(key.clone(), Shelf::default());
-        }
-        let Some(shelf) = shelves.get_mut(key) else { return (Checkout::Wait, past) };
+        let shelf = shelves.entry(key.clone()).or_default();
         let lease = |conn, shared| Lease::new(self.clone(), key.clone(), conn, *wish.limits, shared);
         let full = shelf.shared.len() > 1 || wish.limits.more_when_full;
         let shared = match full {

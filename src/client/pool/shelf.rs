@@ -1,6 +1,6 @@
 //! What a pool holds for each key, and which of it is past its time.
 
-use super::Key;
+use super::{Key, key::ByKey};
 use crate::{
     drive::{Carrier, Cause, CloseReason},
     error::ErrorKind,
@@ -22,7 +22,7 @@ const LEARNED: usize = 1000;
 
 #[derive(Default)]
 pub(super) struct State {
-    pub(super) shelves: HashMap<Key, Shelf>,
+    pub(super) shelves: ByKey<Shelf>,
     /// Every connection that is alive, pooled or not.
     pub(super) all: Vec<Weak<dyn Carrier>>,
     /// HTTP/1 connections nobody uses, in all.

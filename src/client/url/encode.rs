@@ -14,8 +14,14 @@ fn push_encoded(byte: u8, out: &mut String) {
 
 fn encode(bytes: &[u8], must: impl Fn(u8) -> bool, out: &mut String) {
     out.reserve(bytes.len());
-    for &b in bytes {
-        if must(b) { push_encoded(b, out) } else { out.push(char::from(b)) }
+    let mut rest = bytes;
+    loop {
+        // What must be encoded includes every byte beyond ASCII, so what stands in front of it is text.
+        let clean = rest.iter().position(|b| must(*b)).unwrap_or(rest.len());
+        out.push_str(std::str::from_utf8(&rest[..clean]).expect("bytes beyond ASCII are encoded"));
+        let Some(&b) = rest.get(clean) else { return };
+        push_encoded(b, out);
+        rest = &rest[clean + 1..];
     }
 }
 

@@ -3,6 +3,7 @@
 use super::{Family, Origin, Scheme, Url, assemble, split_user};
 use crate::error::{Error, Result};
 use http::Uri;
+use std::borrow::Cow;
 
 /// A URL or reference taken apart (RFC 3986, appendix B). The fragment is cut off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,7 +92,10 @@ pub(crate) fn resolve(base: &Uri, location: &[u8]) -> Result<Url> {
 /// Returns the path without `.` and `..` segments (RFC 3986, section 5.2.4), beginning with `/`.
 ///
 /// A percent-encoded dot is data here, as it is in the RFC.
-pub(super) fn remove_dot_segments(path: &[u8]) -> Vec<u8> {
+pub(super) fn remove_dot_segments(path: &[u8]) -> Cow<'_, [u8]> {
+    if path.first() == Some(&b'/') && !path.windows(2).any(|pair| pair == b"/.") {
+        return Cow::Borrowed(path);
+    }
     let mut kept = Vec::with_capacity(path.len() + 1);
     let mut segments = path.strip_prefix(b"/").unwrap_or(path).split(|b| *b == b'/').peekable();
     while let Some(segment) = segments.next() {
@@ -109,5 +113,5 @@ pub(super) fn remove_dot_segments(path: &[u8]) -> Vec<u8> {
             kept.push(b'/');
         }
     }
-    kept
+    Cow::Owned(kept)
 }
