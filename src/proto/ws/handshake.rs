@@ -158,11 +158,13 @@ pub fn accept(
                 return Err(Refusal::MethodInvalid);
             }
             check_upgrade(headers)?;
+            // The version first: another one may have another kind of key.
+            check_version(headers)?;
             let key = one(headers, &header::SEC_WEBSOCKET_KEY).ok_or(Refusal::KeyInvalid)?;
             if b64::decode(key).map_or(0, |nonce| nonce.len()) != 16 {
                 return Err(Refusal::KeyInvalid);
             }
-            check_version(headers)?;
+            check_no_content(headers)?;
             *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
             let answer = response.headers_mut();
             answer.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
@@ -202,6 +204,12 @@ fn check_version(headers: &HeaderMap) -> Result<(), Refusal> {
         Some("13") => Ok(()),
         _ => Err(Refusal::VersionUnsupported),
     }
+}
+
+/// Checks that frames follow the head, and nothing else.
+fn check_no_content(headers: &HeaderMap) -> Result<(), Refusal> {
+    let length = headers.get(header::CONTENT_LENGTH).is_some_and(|length| length != "0");
+    if length || headers.contains_key(header::TRANSFER_ENCODING) { Err(Refusal::ContentUnexpected) } else { Ok(()) }
 }
 
 /// Returns the first of `subprotocols` that the client offers.
@@ -270,6 +278,8 @@ pub enum Refusal {
     SubprotocolUnoffered,
 
     // server
+    /// Content, which a handshake over HTTP/1 has none of: it could be taken for frames.
+    ContentUnexpected,
     /// A version of HTTP that cannot carry WebSocket (RFC 6455, section 4.2.1).
     HttpVersion,
     /// No Sec-WebSocket-Key, more than one, or not 16 bytes in base64 (RFC 6455, section 4.2.1).
@@ -299,12 +309,13 @@ impl Refusal {
             Refusal::VersionUnsupported => {
                 headers.insert(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
             }
-            // A 426 says to what (RFC 9110, section 15.5.22).
-            Refusal::UpgradeMissing | Refusal::ConnectionMissing => {
-                headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
-                headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
-            }
             _ => {}
+        }
+        if response.status() == StatusCode::UPGRADE_REQUIRED {
+            // To what (RFC 9110, section 15.5.22).
+            let headers = response.headers_mut();
+            headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
+            headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
         }
         response
     }
@@ -320,6 +331,7 @@ impl fmt::Display for Refusal {
             Refusal::ExtensionInvalid => "an extension that was not offered or is malformed",
             Refusal::Status(status) => return write!(f, "the server answered with {}", status.as_u16()),
             Refusal::SubprotocolUnoffered => "a subprotocol that was not offered",
+            Refusal::ContentUnexpected => "content in a handshake",
             Refusal::HttpVersion => "a version of HTTP that cannot carry a websocket",
             Refusal::KeyInvalid => "no key of 16 bytes in base64",
             Refusal::MethodInvalid => "a method that cannot begin a websocket",

@@ -108,8 +108,22 @@ fn requests_that_are_refused() {
         let mut lines: Vec<_> = GOOD.into_iter().filter(|(good, _)| good != name).collect();
         lines.extend(values.iter().map(|value| (*name, *value)));
         assert_eq!(accept(&request(&lines), &[], &config()).unwrap_err(), *refusal, "{name} {values:?}");
-        assert_eq!(refusal.response().status(), *status);
+        let response = refusal.response();
+        assert_eq!(response.status(), *status);
+        // A 426 says to what (RFC 9110, section 15.5.22).
+        assert_eq!(response.headers().contains_key("upgrade"), *status == 426, "{refusal:?}");
     }
+    // Another version is told of, though its key looks otherwise.
+    assert_eq!(accept(&request(&GOOD[..2]), &[], &config()).unwrap_err(), Refusal::VersionUnsupported);
+    // What follows the head would be taken for frames.
+    for (name, value, refused) in
+        [("content-length", "0", false), ("content-length", "5", true), ("transfer-encoding", "chunked", true)]
+    {
+        let lines: Vec<_> = GOOD.into_iter().chain([(name, value)]).collect();
+        let refusal = accept(&request(&lines), &[], &config()).err();
+        assert_eq!(refusal, refused.then_some(Refusal::ContentUnexpected), "{name}: {value}");
+    }
+    assert_eq!(Refusal::ContentUnexpected.response().status(), 400);
     assert_eq!(Refusal::VersionUnsupported.response().headers()["sec-websocket-version"], "13");
 
     let mut post = request(&GOOD);
