@@ -66,6 +66,8 @@ fn run(options: Serve) -> Result<()> {
 fn server(options: &Serve) -> Result<(Server, String)> {
     // Whoever tries a client may send as much as he likes.
     let server = Server::bind(&options.listen)?.max_body(u64::MAX);
+    #[cfg(feature = "deflate")]
+    let server = server.websocket_config(bowline::ws::Config::default().deflate(0));
     let server = match options.only {
         None => server,
         Some(Only::Http1) => server.only(Version::HTTP_11),

@@ -1,7 +1,8 @@
 //! Talks to a WebSocket: `ws wss://example.org/chat`, or returns what comes: `ws --echo URL`.
 //!
 //! Lines of standard input are sent as texts; what arrives is printed, binary messages as their length. At the end of the input it
-//! closes. It ends with 0 if both sides closed. The options are in `support/ws_args.rs`.
+//! closes, once the peer has everything and has nothing more to say. It ends with 0 if both sides closed. The options are in
+//! `support/ws_args.rs`.
 
 #[path = "support/words.rs"]
 mod words;
@@ -9,19 +10,26 @@ mod words;
 mod ws_args;
 
 use bowline::{
-    Client, Protocol, Recv, Result,
-    ws::{CloseCode, Config, MessageRef, WebSocket, WsReceiver},
+    Client, Error, Protocol, Recv, Result,
+    ws::{CloseCode, Closed, Config, MessageRef, WebSocket, WsSender},
 };
 use std::{
     io::{self, BufRead, Write},
     process::ExitCode,
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 use ws_args::{WS_USAGE, Ws};
 
 /// How long a wait is where no limit was asked for.
 const LONG: Duration = Duration::from_secs(365 * 24 * 3600);
+
+/// At the end of the input the peer has this long to receive everything, and as long again to say something to it,
+const PATIENCE: Duration = Duration::from_secs(4);
+/// but not longer than this after its last word.
+const QUIET: Duration = Duration::from_millis(300);
+/// How often is looked for that.
+const LOOK: Duration = Duration::from_millis(20);
 
 fn main() -> ExitCode {
     let options = match Ws::parse(std::env::args().skip(1)) {
@@ -73,11 +81,7 @@ fn config(options: &Ws) -> Result<Config> {
 
 #[cfg(not(feature = "deflate"))]
 fn config(options: &Ws) -> Result<Config> {
-    if options.deflate {
-        Err(bowline::Error::other("built without the feature `deflate`"))
-    } else {
-        Ok(Config::default())
-    }
+    if options.deflate { Err(Error::other("built without the feature `deflate`")) } else { Ok(Config::default()) }
 }
 
 /// Returns every message until the peer closes.
@@ -86,7 +90,7 @@ fn echo(mut socket: WebSocket, timeout: Duration) -> Result<ExitCode> {
         let message = match socket.recv_timeout(timeout)? {
             Recv::Item(message) => message,
             Recv::TimedOut => return Ok(silent(timeout)),
-            Recv::Ended => return Ok(ExitCode::SUCCESS),
+            Recv::Ended => return Ok(socket.closed().map_or(ExitCode::SUCCESS, ended)),
         };
         socket.send(&message)?;
     }
@@ -95,19 +99,46 @@ fn echo(mut socket: WebSocket, timeout: Duration) -> Result<ExitCode> {
 /// Sends lines from one thread and prints what arrives from the other.
 fn talk(socket: WebSocket, timeout: Duration) -> Result<ExitCode> {
     let (sender, mut receiver) = socket.split();
-    thread::spawn(move || -> Result<()> {
-        for line in io::stdin().lock().lines() {
-            sender.send(&line?)?;
+    let lines = thread::spawn(move || {
+        let sent = io::stdin().lock().lines().try_for_each(|line| sender.send(&line?));
+        if sent.is_ok() {
+            settle(&sender)?;
         }
-        sender.close(CloseCode::NORMAL, "")
+        let closed = sender.close(CloseCode::NORMAL, "");
+        sent.and(closed)
     });
     loop {
         match receiver.recv_timeout(timeout)? {
             Recv::Item(message) => print(MessageRef::from(&message))?,
             Recv::TimedOut => return Ok(silent(timeout)),
-            Recv::Ended => return Ok(ended(&receiver)),
+            Recv::Ended => break,
         }
     }
+    if let Some(closed) = receiver.closed() {
+        return Ok(ended(closed));
+    }
+    // It is we who close: the end came before their answer.
+    lines.join().map_err(|_| Error::other("the thread of the lines panicked"))??;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Waits until the peer has everything, and for what it has to say to that.
+fn settle(sender: &WsSender) -> Result<()> {
+    sender.ping()?;
+    let asked = Instant::now();
+    while sender.stats().rtt.is_none() && asked.elapsed() < PATIENCE {
+        thread::sleep(LOOK);
+    }
+    let answered = Instant::now();
+    let (mut messages, mut heard) = (sender.stats().messages_in, answered);
+    while heard.elapsed() < QUIET && answered.elapsed() < PATIENCE {
+        thread::sleep(LOOK);
+        let now = sender.stats().messages_in;
+        if now != messages {
+            (messages, heard) = (now, Instant::now());
+        }
+    }
+    Ok(())
 }
 
 fn print(message: MessageRef<'_>) -> Result<()> {
@@ -124,13 +155,10 @@ fn silent(timeout: Duration) -> ExitCode {
     ExitCode::FAILURE
 }
 
-/// Says how the peer closed, if it was the first to close.
-fn ended(receiver: &WsReceiver) -> ExitCode {
-    match receiver.closed() {
-        Some(closed) if closed.code.is_some_and(|code| code != 1000) => {
-            eprintln!("ws: closed with {}: {}", closed.code.unwrap_or_default(), closed.reason);
-        }
-        _ => {}
+/// Says how the peer closed, if there is something to say.
+fn ended(closed: &Closed) -> ExitCode {
+    if let Some(code) = closed.code.filter(|code| *code != 1000) {
+        eprintln!("ws: closed with {code}: {}", closed.reason);
     }
-    ExitCode::SUCCESS
+    if closed.clean { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

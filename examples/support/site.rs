@@ -7,6 +7,7 @@
 //! | `POST /echo` | the body, while it arrives, and the trailers behind it |
 //! | `GET /slow/MS` | a text, after so many milliseconds |
 //! | `GET /files/...` | a file below the root, if there is one |
+//! | a WebSocket, anywhere | every message, as it came |
 
 use super::filler::Filler;
 use bowline::{
@@ -27,6 +28,7 @@ GET /bytes/N     so many bytes
 POST /echo       your body, and your trailers
 GET /slow/MS     a text, after so many milliseconds
 GET /files/...   files, if there is a root for them
+A WebSocket on any path has its messages returned.
 ";
 
 /// What a slow answer looks at while it sleeps: whether anybody still wants it.
@@ -34,6 +36,9 @@ const NAP: Duration = Duration::from_millis(20);
 
 /// Answers one exchange.
 pub fn answer(exchange: Exchange, root: Option<&Path>) -> Result<()> {
+    if exchange.is_websocket() {
+        return echo_messages(exchange);
+    }
     let path = exchange.path().to_owned();
     let (first, rest) = path[1..].split_once('/').unwrap_or((&path[1..], ""));
     let post = first == "echo";
@@ -83,6 +88,15 @@ fn echo(exchange: Exchange) -> Result<()> {
         }
         None => writer.finish(),
     }
+}
+
+/// Returns every message until the peer closes.
+fn echo_messages(exchange: Exchange) -> Result<()> {
+    let mut socket = exchange.websocket(&[])?;
+    while let Some(message) = socket.recv()? {
+        socket.send(&message)?;
+    }
+    Ok(())
 }
 
 fn slow(exchange: Exchange, time: Duration) -> Result<()> {

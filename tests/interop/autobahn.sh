@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs the Autobahn TestSuite on the example `autobahn`, in both roles, and fails unless every case is OK or informational.
+# Runs the Autobahn TestSuite on the examples `serve` and `ws`, and fails unless every case is OK or informational.
 #
 #   tests/interop/autobahn.sh [CASES...]   such as '1.*' (default: all 517; those of compression take many minutes)
 #   PYTHON2=PATH                           a CPython 2.7 with pip, by default pyenv's; AUTOBAHN=DIR where the suite is, or goes
@@ -8,22 +8,32 @@ cd "$(dirname "$0")/../.."
 [ $# -gt 0 ] || set -- '*'
 printf -v cases '"%s",' "$@"
 python=${PYTHON2:-$(ls "${PYENV_ROOT:-$HOME/.pyenv}"/versions/2.7.*/bin/python 2>/dev/null | head -n 1)}
-[ -x "$python" ] || { echo "SKIPPED: there is no CPython 2.7"; exit 0; }
+[ -x "$python" ] || { echo "SKIPPED: there is no CPython 2.7"; exit 77; }
 suite=${AUTOBAHN:-target/autobahn}
-if [ ! -d "$suite/lib" ]; then
+if [ ! -f "$suite/complete" ]; then
+  rm -rf "$suite"
   mkdir -p "$suite"
-  "$python" -m pip install --quiet --disable-pip-version-check --target "$suite/lib" autobahntestsuite
+  "$python" -m pip install --quiet --disable-pip-version-check --target "$suite/lib" autobahntestsuite 2>"$suite/pip.log" || {
+    cat "$suite/pip.log"
+    echo "SKIPPED: the suite cannot be installed"
+    exit 77
+  }
+  # zope is a namespace that pip leaves to the site directory.
+  touch "$suite/lib/zope/__init__.py" "$suite/complete"
 fi
-# zope is a namespace that pip leaves to the site directory.
-touch "$suite/lib/zope/__init__.py"
 
 work=$(mktemp -d)
 pids=()
-trap 'for pid in "${pids[@]}"; do kill "$pid" 2>/dev/null || true; done; rm -rf "$work"' EXIT
-cargo build --quiet --release --features deflate --example autobahn
+finish() {
+  local pid
+  for pid in "${pids[@]}"; do kill "$pid" 2>/dev/null || true; done
+  rm -rf "$work"
+}
+trap finish EXIT
+cargo build --quiet --release --features tls,deflate --example serve --example ws
 target=$(cargo metadata --format-version 1 --no-deps | python3 -c 'import json, sys; print(json.load(sys.stdin)["target_directory"])')
-ours=$target/release/examples/autobahn
-wstest() { PYTHONPATH="$suite/lib" "$python" -c 'from autobahntestsuite.wstest import run; run()' "$@"; }
+ours=$target/release/examples
+wstest() { PYTHONPATH="$suite/lib" exec "$python" -c 'from autobahntestsuite.wstest import run; run()' "$@"; }
 read -r own theirs <<<"$(python3 -c 'import socket
 a, b = socket.socket(), socket.socket()
 [s.bind(("127.0.0.1", 0)) for s in (a, b)]
@@ -32,16 +42,26 @@ rest="\"cases\": [${cases%,}], \"exclude-cases\": [], \"exclude-agent-cases\": {
 printf '{"outdir": "%s", "servers": [{"agent": "bowline", "url": "ws://127.0.0.1:%s"}], %s}' "$work/servers" "$own" "$rest" >"$work/client.json"
 printf '{"outdir": "%s", "url": "ws://127.0.0.1:%s", "webport": 0, %s}' "$work/clients" "$theirs" "$rest" >"$work/server.json"
 
-listening() { until (: <"/dev/tcp/127.0.0.1/$1") 2>/dev/null; do sleep 0.1; done; }
-"$ours" serve "127.0.0.1:$own" &
-pids+=($!)
-wstest -m fuzzingserver -s "$work/server.json" >"$work/server.log" 2>&1 &
+listening() { until (: <"/dev/tcp/127.0.0.1/$1") 2>/dev/null; do kill -0 "${pids[-1]}" && sleep 0.1; done; }
+"$ours/serve" --listen "127.0.0.1:$own" >"$work/serve.log" 2>&1 &
 pids+=($!)
 listening "$own"
+wstest -m fuzzingserver -s "$work/server.json" >"$work/server.log" 2>&1 &
+pids+=($!)
 listening "$theirs"
-"$ours" client "ws://127.0.0.1:$theirs" >"$work/ours.log" &
+
+# How each case ended is in the suite's own report.
+client() {
+  local url=ws://127.0.0.1:$theirs count case
+  count=$("$ours/ws" "$url/getCaseCount" </dev/null)
+  for ((case = 1; case <= count; case++)); do
+    "$ours/ws" --echo --deflate "$url/runCase?case=$case&agent=bowline" >>"$work/ws.log" 2>&1 || true
+  done
+  "$ours/ws" "$url/updateReports?agent=bowline" </dev/null
+}
+client &
 client=$!
-wstest -m fuzzingclient -s "$work/client.json" >"$work/client.log" 2>&1
+(wstest -m fuzzingclient -s "$work/client.json") >"$work/client.log" 2>&1
 wait $client
 
 python3 - "$work" <<'PY'

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Tries the examples `ws` and `autobahn` with npm `ws` and PyPI `websockets`, both roles, with and without compression.
+# Tries the examples `ws` and `serve` with npm `ws` and PyPI `websockets`, both roles, with and without compression.
 #
 #   tests/interop/ws.sh [REGEX]    only the checks whose names match
 set -euo pipefail
@@ -21,7 +21,7 @@ python3 -c 'import websockets' 2>/dev/null || {
   export PYTHONPATH="$work/python${PYTHONPATH:+:$PYTHONPATH}"
 }
 
-cargo build --quiet --features deflate --example ws --example autobahn 2>"$work/build.log" || { cat "$work/build.log"; exit 1; }
+cargo build --quiet --features tls,deflate --example ws --example serve 2>"$work/build.log" || { cat "$work/build.log"; exit 1; }
 target=$(cargo metadata --format-version 1 --no-deps | python3 -c 'import json, sys; print(json.load(sys.stdin)["target_directory"])')
 ws=$target/debug/examples/ws
 
@@ -30,8 +30,7 @@ lines() {
   local url=$1
   shift
   seq 1 500 | sed 's/$/ some words, some words, ümläut/' >"$work/lines"
-  # The end of the input closes: the last lines may not have come back by then.
-  (cat "$work/lines"; sleep 1) | timeout 60 "$ws" --timeout 30 "$@" "$url" | cmp - "$work/lines"
+  timeout 60 "$ws" --timeout 30 "$@" "$url" <"$work/lines" | cmp - "$work/lines"
 }
 
 # peer NAME COMMAND...: both roles of one peer.
@@ -45,7 +44,7 @@ peer() {
     export WS_DEFLATE=$deflate
     start "$name-$deflate" "$port" -- "$@" serve "$port" || continue
     check "$name serves, deflate $deflate" lines "ws://127.0.0.1:$port/" "${flags[@]}"
-    start "own-$name-$deflate" "$own" -- "$target/debug/examples/autobahn" serve "127.0.0.1:$own" || continue
+    start "own-$name-$deflate" "$own" -- "$target/debug/examples/serve" --listen "127.0.0.1:$own" || continue
     check "$name asks, deflate $deflate" timeout 60 "$@" client "ws://127.0.0.1:$own/"
   done
 }
