@@ -301,6 +301,22 @@ fn more_connections_when_full() {
     peer.assert_no_more();
 }
 
+/// A peer whose SETTINGS name no limit has none.
+#[test]
+fn a_connection_without_a_limit_is_never_full() {
+    let (peer, client) = (Peer::new(), builder().more_connections_when_full().build().unwrap());
+    let mut link = idle(&client, &peer);
+    let pending: Vec<Pending> = (0..150).map(|_| start(&client, &peer)).collect();
+    for _ in 0..150 {
+        let head = link.request();
+        link.answer(head.stream, 204, b"");
+    }
+    for pending in pending {
+        assert_eq!(pending.wait().unwrap().status(), 204);
+    }
+    peer.assert_no_more();
+}
+
 #[test]
 fn without_that_option_there_is_one_connection() {
     let (peer, client) = (Peer::new(), client());

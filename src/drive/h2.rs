@@ -381,8 +381,7 @@ impl Exchanges for H2 {
     }
 
     fn has_room(&self) -> bool {
-        !self.engine.is_draining()
-            && self.engine.open_streams() < self.engine.peer_max_streams().unwrap_or(100) as usize
+        !self.engine.is_draining() && self.engine.has_slot()
     }
 
     fn served(&self) -> u64 {

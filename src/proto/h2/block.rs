@@ -167,6 +167,8 @@ impl Connection {
             Decoded::TooLarge => return self.refuse_head(now, stream, end, out),
         };
         let asked = asked(&head.method);
+        // What CONNECT sends is no content (RFC 9110, section 9.3.6).
+        let length = length.filter(|_| asked != Asked::Connect);
         if let Some(left) = length.filter(|left| *left > 0 && end == End::Last) {
             return self.violate(now, stream, missing(stream, left), out);
         }

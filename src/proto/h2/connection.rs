@@ -20,9 +20,6 @@ use std::{collections::VecDeque, time::Instant};
 /// comes to about as much.
 const MAX_REPLIES: usize = 64 * 1024;
 
-/// How many streams may be open before the peer's first SETTINGS: the least the RFC wants anyone to allow (RFC 9113, section 6.5.2).
-const STREAMS_BEFORE_SETTINGS: u32 = 100;
-
 /// How many closed streams of each kind are remembered: those we reset, on which frames may still be on their way, and, on a
 /// server, those that were reset by the client or came to their end, to tell a frame after the end from an id that was skipped.
 const GONE_KEPT: usize = 1024;
@@ -426,12 +423,6 @@ impl Connection {
         if let Some(increment) = stream.inlet.credit(size) {
             self.reply(out, |out| frame::window_update(id, increment, out));
         }
-    }
-
-    /// Returns whether there is a slot for another stream.
-    pub(super) fn has_slot(&self) -> bool {
-        let limit = if self.confirmed { self.peer.max_streams.unwrap_or(u32::MAX) } else { STREAMS_BEFORE_SETTINGS };
-        self.active.saturating_add(self.held) < limit
     }
 }
 

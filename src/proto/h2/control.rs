@@ -99,9 +99,9 @@ impl Connection {
                 Ok(())
             })?;
         }
-        let ours = self.config.header_table;
-        if peer.header_table.min(ours) != self.peer.header_table.min(ours) {
-            self.encoder.set_max_table(peer.header_table.min(ours) as usize);
+        // Nothing happens where a size is what it was.
+        for size in [peer.smallest_table, peer.header_table] {
+            self.encoder.set_max_table(size.min(self.config.header_table) as usize);
         }
         self.peer = peer;
         Ok(())

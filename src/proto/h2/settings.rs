@@ -15,6 +15,8 @@ const ENABLE_CONNECT_PROTOCOL: u16 = 0x8;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Settings {
     pub(super) header_table: u32,
+    /// The smallest that `header_table` was since the SETTINGS before.
+    pub(super) smallest_table: u32,
     pub(super) max_streams: Option<u32>,
     pub(super) initial_window: u32,
     pub(super) max_frame: u32,
@@ -26,6 +28,7 @@ impl Settings {
     /// What holds before anything was said (RFC 9113, section 6.5.2).
     pub(super) const INITIAL: Self = Settings {
         header_table: 4096,
+        smallest_table: 4096,
         max_streams: None,
         initial_window: Window::INITIAL,
         max_frame: frame::MIN_MAX_FRAME,
@@ -34,7 +37,8 @@ impl Settings {
     };
 
     /// Returns the settings after a payload from `peer`: all of it or, if one value is not allowed, nothing. Settings that
-    /// are not known are ignored, and of several for one thing the last counts (RFC 9113, section 6.5.3).
+    /// are not known are ignored, and of several for one thing the last counts (RFC 9113, section 6.5.3). Of the sizes of the
+    /// header table the smallest counts too: the peer's decoder has been there (RFC 7541, section 4.2).
     ///
     /// # Errors
     ///
@@ -43,10 +47,14 @@ impl Settings {
         if payload.len() % 6 != 0 {
             return Err(Violation::FrameLength { kind: frame::Kind::Settings.byte(), length: payload.len() });
         }
+        self.smallest_table = self.header_table;
         for setting in payload.chunks_exact(6) {
             let value = frame::u32_at(setting, 2);
             match u16::from_be_bytes([setting[0], setting[1]]) {
-                HEADER_TABLE_SIZE => self.header_table = value,
+                HEADER_TABLE_SIZE => {
+                    self.header_table = value;
+                    self.smallest_table = self.smallest_table.min(value);
+                }
                 ENABLE_PUSH if value > 1 || (value == 1 && peer == Role::Server) => {
                     return Err(Violation::EnablePushValue(value));
                 }
@@ -123,7 +131,7 @@ mod tests {
             Ok(settings)
         };
         let table: [(Role, u16, u32, Result<Settings, Violation>); 19] = [
-            (Role::Client, 1, 0, known(|s| s.header_table = 0)),
+            (Role::Client, 1, 0, known(|s| (s.header_table, s.smallest_table) = (0, 0))),
             (Role::Client, 1, u32::MAX, known(|s| s.header_table = u32::MAX)),
             (Role::Client, 2, 0, known(|_| {})),
             (Role::Client, 2, 1, known(|_| {})),
@@ -152,6 +160,11 @@ mod tests {
     fn the_last_of_several_counts_and_a_bad_one_spoils_all() {
         let twice = [one(4, 1), one(4, 2)].concat();
         assert_eq!(Settings::INITIAL.apply(Role::Client, &twice).unwrap().initial_window, 2);
+        let tables = [one(1, 10), one(1, 5), one(1, 7)].concat();
+        let tables = Settings::INITIAL.apply(Role::Client, &tables).unwrap();
+        assert_eq!((tables.header_table, tables.smallest_table), (7, 5));
+        let tables = tables.apply(Role::Client, &one(1, 8)).unwrap();
+        assert_eq!((tables.header_table, tables.smallest_table), (8, 7));
         let spoilt = [one(4, 1), one(5, 0)].concat();
         assert_eq!(Settings::INITIAL.apply(Role::Client, &spoilt), Err(Violation::MaxFrameValue(0)));
         let withdrawn = [one(8, 1), one(8, 0)].concat();

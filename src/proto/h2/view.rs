@@ -3,6 +3,9 @@
 use super::{Connection, Role, frame, receive::Reading};
 use std::time::{Duration, Instant};
 
+/// How many streams may be open before the peer's first SETTINGS: the least the RFC wants anyone to allow (RFC 9113, section 6.5.2).
+const STREAMS_BEFORE_SETTINGS: u32 = 100;
+
 impl Connection {
     /// Returns how many streams are open.
     pub fn open_streams(&self) -> usize {
@@ -12,6 +15,13 @@ impl Connection {
     /// Returns the peer's SETTINGS_MAX_CONCURRENT_STREAMS.
     pub fn peer_max_streams(&self) -> Option<u32> {
         self.peer.max_streams
+    }
+
+    /// Returns whether the peer's SETTINGS_MAX_CONCURRENT_STREAMS leaves room for another stream; it is taken for 100 until the
+    /// first SETTINGS.
+    pub fn has_slot(&self) -> bool {
+        let limit = if self.confirmed { self.peer.max_streams.unwrap_or(u32::MAX) } else { STREAMS_BEFORE_SETTINGS };
+        self.active.saturating_add(self.held) < limit
     }
 
     /// Returns what may be sent on all streams together.

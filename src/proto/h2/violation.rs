@@ -363,6 +363,9 @@ impl fmt::Display for Violation {
             Self::DataBeforeHead { stream } => write!(f, "stream {stream}: DATA before the head"),
             Self::DependsOnItself { stream } => write!(f, "stream {stream} depends on itself"),
             Self::EnablePushValue(value) => write!(f, "SETTINGS_ENABLE_PUSH of {value}"),
+            Self::FirstFrameNotSettings { found } if *found == Kind::Settings.byte() => {
+                f.write_str("the first frame is an acknowledgement of SETTINGS, not SETTINGS")
+            }
             Self::FirstFrameNotSettings { found } => write!(f, "the first frame is {}, not SETTINGS", kind(found)),
             Self::Flood(flood) => write!(f, "too many {flood}"),
             Self::FrameAfterEnd { stream } => write!(f, "stream {stream}: a frame after END_STREAM"),

@@ -236,6 +236,13 @@ fn lengths_of_bodies_and_trailers() {
             ),
             row(
                 "8.1",
+                "a second head",
+                role,
+                [five(s, 0), five(s, END_STREAM)].concat(),
+                malformed(s, M::PseudoInTrailers),
+            ),
+            row(
+                "8.1",
                 "trailers without END_STREAM",
                 role,
                 [five(s, 0), trailers(0)].concat(),
@@ -281,6 +288,29 @@ fn lengths_of_bodies_and_trailers() {
         ];
         rows.iter().for_each(|row| check(row, stage));
     }
+    // What follows trailers follows the end.
+    let closed = Violation::FrameAfterEnd { stream: 13 };
+    let ended = [get(13, 0), headers(13, END_STREAM, &[("a", "b")])].concat();
+    for (case, more) in
+        [("DATA behind trailers", data(13, 0, b"x")), ("more trailers", headers(13, END_STREAM, &[("a", "b")]))]
+    {
+        check(&row("8.1", case, Server, [ended.clone(), more].concat(), Lost(13, closed.clone())), stage);
+    }
+    let ended = [ok(1, 0), headers(1, END_STREAM, &[("a", "b")])].concat();
+    for more in [data(1, 0, b"x"), headers(1, END_STREAM, &[("a", "b")])] {
+        let told = Answered(rst(1, ErrorCode::STREAM_CLOSED));
+        check(&row("8.1", "anything behind trailers", Client, [ended.clone(), more].concat(), told), stage);
+    }
+    check(
+        &row(
+            "8.1",
+            "a 1xx behind the head",
+            Client,
+            [ok(1, 0), headers(1, 0, &[(":status", "103")])].concat(),
+            Lost(1, Violation::TrailersWithoutEnd { stream: 1 }),
+        ),
+        stage,
+    );
     check(
         &row("8.1", "DATA before the head", Client, data(1, 0, b"x"), Lost(1, Violation::DataBeforeHead { stream: 1 })),
         stage,
@@ -312,6 +342,17 @@ fn answers_without_a_body() {
     };
     let tunnel = [headers(1, 0, &[(":status", "200"), ("content-length", "5")]), data(1, 0, b"any length")].concat();
     check(&row("9110 9.3.6", "a tunnel", Client, tunnel, Answered(vec![])), connect);
+}
+
+/// CONNECT has no content whose length could be wrong (RFC 9110, section 9.3.6).
+#[test]
+fn the_length_of_a_tunnel() {
+    let fields = [(":method", "CONNECT"), (":authority", "a:1"), ("content-length", "5")];
+    for bytes in [&b"abc"[..], b"abcdefg"] {
+        let bytes = [headers(13, 0, &fields), data(13, END_STREAM, bytes)].concat();
+        check(&row("9110 9.3.6", "a tunnel", Server, bytes, Answered(vec![])), stage);
+    }
+    check(&row("9110 9.3.6", "a tunnel that ends", Server, headers(13, END_STREAM, &fields), Answered(vec![])), stage);
 }
 
 /// A tunnel has DATA and nothing else (RFC 9113, section 8.5).

@@ -5,11 +5,14 @@ mod commands;
 mod conversation;
 mod flow;
 mod heads;
+mod ids;
+mod ignored;
 mod limits;
 mod liveness;
 mod opening;
 mod rules;
 mod states;
+mod tables;
 
 use super::{
     Config, Connection, End, ErrorCode, Event, Failure, Opened, RecvBuf, Role, Violation,

@@ -78,8 +78,19 @@ pub(super) fn check(row: &Row, start: impl Fn(Role) -> Bench) {
     }
 }
 
+/// A head in HEADERS and two CONTINUATIONs, the first of them empty.
+fn split_head(role: Role, stream: u32) -> Vec<u8> {
+    let block = literals(if role == Client { &OK[..] } else { &GET[..] });
+    [
+        frame(Kind::Headers, 0, stream, &block[..3]),
+        frame(Kind::Continuation, 0, stream, b""),
+        frame(Kind::Continuation, END_HEADERS, stream, &block[3..]),
+    ]
+    .concat()
+}
+
 /// The stream of the stage on which data may arrive.
-fn body(role: Role) -> u32 {
+pub(super) fn body(role: Role) -> u32 {
     if role == Client { 11 } else { 1 }
 }
 
@@ -104,11 +115,11 @@ fn over(role: Role) -> Outcome {
     }
 }
 
-fn idle(kind: Kind, stream: u32) -> Outcome {
+pub(super) fn idle(kind: Kind, stream: u32) -> Outcome {
     Over(Violation::IdleStream { stream, kind: kind.byte() })
 }
 
-fn nothing() -> Outcome {
+pub(super) fn nothing() -> Outcome {
     Answered(Vec::new())
 }
 
@@ -140,6 +151,28 @@ fn frames_and_blocks() {
                 &frame(Kind::Unknown(77), 0, 0, &[0; 16_385])[..20],
                 Over(Violation::FrameTooLarge { length: 16_385, limit: 16_384 }),
             ),
+            row(
+                "4.2",
+                "HEADERS above the limit",
+                role,
+                &frame(Kind::Headers, END_HEADERS, stream, &[0; 16_385])[..9],
+                Over(Violation::FrameTooLarge { length: 16_385, limit: 16_384 }),
+            ),
+            row(
+                "4.2",
+                "SETTINGS above the limit",
+                role,
+                &frame(Kind::Settings, 0, 0, &[0; 16_386])[..9],
+                Over(Violation::FrameTooLarge { length: 16_386, limit: 16_384 }),
+            ),
+            row(
+                "4.2",
+                "CONTINUATION above the limit",
+                role,
+                [open.clone(), frame(Kind::Continuation, END_HEADERS, stream, &[0; 16_385])[..9].to_vec()].concat(),
+                Over(Violation::FrameTooLarge { length: 16_385, limit: 16_384 }),
+            ),
+            row("4.3", "a block in three frames", role, split_head(role, stream), nothing()),
             row(
                 "4.3",
                 "a block that cannot be decoded",
@@ -243,6 +276,16 @@ fn data_headers_priority_and_reset() {
             row("5.1", "DATA on a stream of the server", role, data(2, 0, b"x"), idle(Kind::Data, 2)),
             row("6.1", "DATA after the end", role, data(half, 0, b"x"), Lost(half, end.clone())),
             row("5.1", "HEADERS after the end", role, headers(half, END_STREAM, &[("a", "b")]), Lost(half, end)),
+            row("5.1", "WINDOW_UPDATE after the end", role, update(half, 1), nothing()),
+            row("5.1", "PRIORITY after the end", role, frame(Kind::Priority, 0, half, &[0; 5]), nothing()),
+            row("5.1", "RST_STREAM after the end", role, rst(half, ErrorCode::CANCEL), nothing()),
+            row(
+                "5.1",
+                "a block after the end that cannot be decoded",
+                role,
+                frame(Kind::Headers, END_HEADERS | END_STREAM, half, b"\x80"),
+                Over(Violation::Compression(hpack::Violation::IndexZero)),
+            ),
             row("5.1", "DATA on a stream that we reset", role, data(5, 0, b"x"), nothing()),
             row("5.1", "DATA on a stream that is over", role, data(7, 0, b"x"), over(role)),
             row("5.1", "the second is ignored", role, data(7, 0, b"x").repeat(2), over(role)),
@@ -270,13 +313,6 @@ fn data_headers_priority_and_reset() {
             ),
             row(
                 "6.3",
-                "PRIORITY that depends on itself",
-                role,
-                frame(Kind::Priority, 0, 1, &[0x80, 0, 0, 1, 7]),
-                Lost(1, Violation::DependsOnItself { stream: 1 }),
-            ),
-            row(
-                "6.3",
                 "the same before the stream",
                 role,
                 frame(Kind::Priority, 0, 13, &[0, 0, 0, 13, 7]),
@@ -284,6 +320,21 @@ fn data_headers_priority_and_reset() {
             ),
             row("6.3", "PRIORITY on stream 0", role, frame(Kind::Priority, 0, 0, &[0; 5]), zero(Kind::Priority)),
             row("6.3", "PRIORITY on an idle stream", role, frame(Kind::Priority, 0, 13, &[0; 5]), nothing()),
+            row("6.3", "PRIORITY on an even stream", role, frame(Kind::Priority, 0, 2, &[0; 5]), nothing()),
+            row(
+                "6.3",
+                "PRIORITY that depends on itself",
+                role,
+                frame(Kind::Priority, 0, 1, &[0, 0, 0, 1, 9]),
+                Lost(1, Violation::DependsOnItself { stream: 1 }),
+            ),
+            row(
+                "6.3",
+                "PRIORITY of nothing",
+                role,
+                frame(Kind::Priority, 0, 1, b""),
+                Lost(1, Violation::FrameLength { kind: 2, length: 0 }),
+            ),
             row("6.3", "PRIORITY on a stream that is over", role, frame(Kind::Priority, 0, 7, &[0; 5]), nothing()),
             row("6.3", "PRIORITY within a stream", role, frame(Kind::Priority, 0, 1, &[0; 5]), nothing()),
             row(
@@ -401,6 +452,34 @@ fn frames_of_the_connection() {
                 Answered(ack.repeat(2)),
             ),
             row(
+                "6.5.2",
+                "settings that are not known",
+                role,
+                settings(&[(0, 1), (7, 9), (0xffff, u32::MAX)]),
+                Answered(ack.clone()),
+            ),
+            row(
+                "6.5.3",
+                "values are taken in order, and a bad one counts though a good one follows",
+                role,
+                settings(&[(5, 1), (5, 16_384)]),
+                Over(Violation::MaxFrameValue(1)),
+            ),
+            row(
+                "6.6",
+                "PUSH_PROMISE on stream 0",
+                role,
+                frame(Kind::PushPromise, END_HEADERS, 0, &[0, 0, 0, 2]),
+                Over(Violation::PushPromise),
+            ),
+            row(
+                "6.6",
+                "PUSH_PROMISE of nothing",
+                role,
+                frame(Kind::PushPromise, END_HEADERS, 1, b""),
+                Over(Violation::PushPromise),
+            ),
+            row(
                 "6.6",
                 "PUSH_PROMISE",
                 role,
@@ -409,6 +488,7 @@ fn frames_of_the_connection() {
             ),
             row("6.7", "PING is answered", role, ping(0, 0, 8), Answered(ping(ACK, 0, 8))),
             row("6.7", "an answer to nothing is ignored", role, ping(ACK, 0, 8), nothing()),
+            row("6.7", "PING of nothing", role, ping(0, 0, 0), length(Kind::Ping, 0)),
             row("6.7", "PING on a stream", role, ping(0, 1, 8), on_stream(Kind::Ping, 1)),
             row("6.7", "PING of 7 bytes", role, ping(0, 0, 7), length(Kind::Ping, 7)),
             row("6.7", "PING of 9 bytes", role, ping(ACK, 0, 9), length(Kind::Ping, 9)),
@@ -448,6 +528,8 @@ fn frames_of_the_connection() {
                 length(Kind::WindowUpdate, 5),
             ),
             row("5.1", "WINDOW_UPDATE on an idle stream", role, update(13, 1), idle(Kind::WindowUpdate, 13)),
+            row("5.1", "WINDOW_UPDATE on an even stream", role, update(2, 1), idle(Kind::WindowUpdate, 2)),
+            row("6.9", "WINDOW_UPDATE by 0 on an idle stream", role, update(13, 0), idle(Kind::WindowUpdate, 13)),
             row("5.1", "WINDOW_UPDATE on a stream that is over", role, update(7, 0), nothing()),
             row("5.1", "WINDOW_UPDATE on a stream that we reset", role, update(5, 1), nothing()),
             row("6.9.1", "a window at the maximum", role, update(0, (1 << 31) - 65_536), nothing()),
@@ -489,35 +571,5 @@ fn frames_of_the_connection() {
             Answered(frame(Kind::Settings, ACK, 0, b"")),
         ),
         stage,
-    );
-}
-
-#[test]
-fn ids_of_streams() {
-    let rows = [
-        row("5.1.1", "an even id", Server, get(14, 0), Over(Violation::StreamIdEven { stream: 14 })),
-        row(
-            "5.1.1",
-            "an id that was skipped",
-            Server,
-            [get(15, 0), get(13, 0)].concat(),
-            Over(Violation::StreamIdNotNew { stream: 13, last: 15 }),
-        ),
-        row("5.1.1", "ids may be skipped", Server, get(99, 0), nothing()),
-        row("5.1", "HEADERS after RST_STREAM", Server, get(9, 0), Answered(rst(9, ErrorCode::STREAM_CLOSED))),
-        row("5.1", "DATA after RST_STREAM", Server, data(9, 0, b"x"), Answered(rst(9, ErrorCode::STREAM_CLOSED))),
-        row("5.1", "HEADERS on an idle stream", Client, ok(13, 0), idle(Kind::Headers, 13)),
-        row("5.1.1", "HEADERS on an even stream", Client, ok(2, 0), idle(Kind::Headers, 2)),
-    ];
-    rows.iter().for_each(|row| check(row, stage));
-    let two = |role| {
-        let config = Config { max_streams: 2, ..Config::new(role) };
-        Bench::greeted(role, config, &[])
-    };
-    let refused = Answered(rst(5, ErrorCode::REFUSED_STREAM));
-    check(&row("5.1.2", "at the limit", Server, [get(1, 0), get(3, 0)].concat(), nothing()), two);
-    check(
-        &row("5.1.2", "one above", Server, [get(1, 0), get(3, 0), get(5, 0), data(5, 1, b"x")].concat(), refused),
-        two,
     );
 }
