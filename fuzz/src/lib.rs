@@ -1,6 +1,7 @@
 //! What fuzz targets share.
 pub mod h1;
 pub mod h2;
+pub mod server;
 
 /// What happens next on a connection that is fuzzed below its frames.
 #[derive(Debug)]
