@@ -1,0 +1,1 @@
+//! Nothing: what is tried out is in `tests/`.
