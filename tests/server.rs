@@ -16,6 +16,8 @@ mod h2;
 mod limits;
 #[path = "server/ours.rs"]
 mod ours;
+#[path = "server/shutdown.rs"]
+mod shutdown;
 #[cfg(feature = "tls")]
 #[path = "server/tls.rs"]
 mod tls;

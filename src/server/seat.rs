@@ -15,6 +15,7 @@ use crate::{
     net::{Cx, Interest, Ready, Waker, Wants, Wire},
     proto::RequestHead,
 };
+use http::Version;
 use std::{
     io,
     net::SocketAddr,
@@ -40,6 +41,9 @@ const LINGER_BRIEFLY: Duration = Duration::from_millis(100);
 
 /// How long after the first GOAWAY the second one says which streams were the last: more than most round trips.
 const LAST_CALL: Duration = Duration::from_millis(500);
+
+/// The same on a connection without a request: what is on its way to it was sent before the client could know.
+const IDLE_CALL: Duration = Duration::from_millis(100);
 
 /// How much of what nobody wants is read at a time, and how often in a row.
 const SCRATCH: usize = 16 * 1024;
@@ -247,7 +251,9 @@ impl Seat {
         if drained >= LAST_CALL && self.calls.fetch_max(2, Ordering::SeqCst) < 2 {
             carrier.goodbye();
         }
-        if self.running.load(Ordering::SeqCst) == 0 && carrier.is_idle() && carrier.over().is_none() {
+        // A client of HTTP/1 that asks just now sees that its connection was closed, as it can be at any time.
+        let called = carrier.version() != Version::HTTP_2 || drained >= IDLE_CALL;
+        if called && self.running.load(Ordering::SeqCst) == 0 && carrier.is_idle() && carrier.over().is_none() {
             carrier.finish(Cause::new(ErrorKind::Closed, CloseReason::Finished, "the server is shutting down"));
         }
     }

@@ -1,7 +1,7 @@
 //! HTTP/2 frame by frame: what a server owes its clients, and what it does about those that attack it.
 
 #[path = "../support/h2peer.rs"]
-mod h2peer;
+pub mod h2peer;
 
 use bowline::{Client, Exchange, Protocol, Result, Server, ServerHandle, ServerTimeouts, http::Response};
 use h2peer::*;
@@ -18,7 +18,7 @@ use std::{
 
 /// Keeps handlers until it is opened.
 #[derive(Clone, Default)]
-struct Gate(Arc<(Mutex<(bool, usize)>, Condvar)>);
+pub struct Gate(Arc<(Mutex<(bool, usize)>, Condvar)>);
 
 impl Gate {
     fn pass(&self) {
@@ -29,14 +29,14 @@ impl Gate {
         let _passed = changed.wait_while(state, |(open, _)| !*open).unwrap();
     }
 
-    fn open(&self) {
+    pub fn open(&self) {
         let (state, changed) = &*self.0;
         state.lock().unwrap().0 = true;
         changed.notify_all();
     }
 
     /// Waits until so many have come.
-    fn await_arrivals(&self, n: usize) {
+    pub fn await_arrivals(&self, n: usize) {
         let (state, changed) = &*self.0;
         let (_state, timeout) =
             changed.wait_timeout_while(state.lock().unwrap(), PATIENCE, |(_, came)| *came < n).unwrap();
@@ -44,13 +44,13 @@ impl Gate {
     }
 }
 
-struct Here {
-    server: ServerHandle,
-    gate: Gate,
+pub struct Here {
+    pub server: ServerHandle,
+    pub gate: Gate,
     handled: Arc<AtomicUsize>,
 }
 
-fn serve(set: impl FnOnce(Server) -> Server) -> Here {
+pub fn serve(set: impl FnOnce(Server) -> Server) -> Here {
     let (gate, handled) = (Gate::default(), Arc::<AtomicUsize>::default());
     let (g, h) = (gate.clone(), handled.clone());
     let handler = move |mut exchange: Exchange| -> Result<()> {
@@ -84,7 +84,7 @@ fn serve(set: impl FnOnce(Server) -> Server) -> Here {
     Here { server, gate, handled }
 }
 
-fn connect_with(here: &Here, settings: &[(u16, u32)]) -> Link {
+pub fn connect_with(here: &Here, settings: &[(u16, u32)]) -> Link {
     let mut link = Link::new(TcpStream::connect(here.server.local_addr()).unwrap());
     link.send_bytes(PREFACE);
     link.send(&[Frame::settings(settings)]);
@@ -94,21 +94,21 @@ fn connect_with(here: &Here, settings: &[(u16, u32)]) -> Link {
     link
 }
 
-fn connect(here: &Here) -> Link {
+pub fn connect(here: &Here) -> Link {
     connect_with(here, &[])
 }
 
-fn request(stream: u32, flags: u8, method: &str, path: &str) -> Frame {
+pub fn request(stream: u32, flags: u8, method: &str, path: &str) -> Frame {
     let fields = [(":method", method), (":scheme", "http"), (":authority", "x"), (":path", path)];
     Frame::headers(stream, flags, &fields)
 }
 
-fn get(stream: u32, path: &str) -> Frame {
+pub fn get(stream: u32, path: &str) -> Frame {
     request(stream, END_STREAM, "GET", path)
 }
 
 /// Reads until a stream ends; returns its data.
-fn body_of(link: &mut Link, stream: u32) -> Vec<u8> {
+pub fn body_of(link: &mut Link, stream: u32) -> Vec<u8> {
     let mut body = Vec::new();
     loop {
         let frame = link.next();
@@ -232,7 +232,7 @@ fn shutting_down_says_goaway_twice() {
     assert_eq!(stopped.join().unwrap(), 0);
 }
 
-fn body_of_during_goaway(link: &mut Link, stream: u32) -> Vec<u8> {
+pub fn body_of_during_goaway(link: &mut Link, stream: u32) -> Vec<u8> {
     let mut body = Vec::new();
     loop {
         let frame = link.next();
