@@ -83,7 +83,10 @@ pub use net::Proxy;
 pub use net::Tls;
 pub use proto::Role;
 pub use recv::Recv;
-pub use server::{Exchange, Handler, Server, ServerHandle, ServerTimeouts, resolve as server_path};
+pub use server::{
+    Exchange, ExchangeEnd, ExchangeInfo, Handler, Server, ServerHandle, ServerStats, ServerTimeouts,
+    resolve as server_path,
+};
 pub use time::Deadline;
 
 /// The examples of the README, so that they compile.

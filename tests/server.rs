@@ -8,6 +8,8 @@ mod raw;
 
 #[path = "server/basics.rs"]
 mod basics;
+#[path = "server/dawdlers.rs"]
+mod dawdlers;
 #[path = "server/files.rs"]
 mod files;
 #[path = "server/h2.rs"]
@@ -16,6 +18,8 @@ mod h2;
 mod limits;
 #[path = "server/ours.rs"]
 mod ours;
+#[path = "server/record.rs"]
+mod record;
 #[path = "server/shutdown.rs"]
 mod shutdown;
 #[cfg(feature = "tls")]

@@ -18,7 +18,7 @@ use crate::{
         h1::{Length, TargetForm},
     },
 };
-use http::{HeaderMap, Request, Response, Version};
+use http::{HeaderMap, Request, Response, StatusCode, Version};
 use std::{
     sync::Arc,
     task::Poll,
@@ -68,6 +68,10 @@ pub(crate) trait Exchanges: Protocol {
     fn is_over_for_new(&self) -> bool;
     /// Whether no exchange is open.
     fn is_idle(&self) -> bool;
+    /// Whether nothing more of any body comes until somebody takes what is there.
+    fn is_clogged(&self) -> bool {
+        false
+    }
     /// Whether an exchange could begin at once.
     fn has_room(&self) -> bool;
     /// How many exchanges began.
@@ -139,6 +143,38 @@ pub(crate) struct Progress {
     pub(crate) answered: bool,
 }
 
+/// What an exchange came to, for those who keep a record of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Tally {
+    /// Server: the status of the answer, if there was one.
+    pub(crate) status: Option<StatusCode>,
+    /// Bytes of the body of the peer's message that arrived, and of ours that were framed.
+    pub(crate) received: u64,
+    pub(crate) sent: u64,
+    pub(crate) end: Ended,
+}
+
+/// How an exchange ended, as its server sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ended {
+    /// The whole answer was framed, and nothing is known to have kept it from arriving.
+    Complete,
+    /// We ended it before that.
+    GivenUp,
+    /// The peer did.
+    Left,
+    /// Nobody wanted to answer it.
+    Refused,
+}
+
+/// What is kept with an exchange as long as it is open, and dropped after it.
+pub(crate) trait Lease: Send + Sync {
+    /// It is over.
+    fn over(&self, tally: &Tally) {
+        let _ = tally;
+    }
+}
+
 /// What has to happen before an answer can be complete.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Missing {
@@ -195,6 +231,8 @@ pub(crate) trait Carrier: Send + Sync {
     fn closing(&self, now: Instant) -> Closing;
     /// Server: looks whether the peer has given up the exchange.
     fn has_gone(&self, id: u32, now: Instant) -> bool;
+    /// Server: whether nothing more of any body comes until somebody takes what is there.
+    fn is_clogged(&self) -> bool;
     /// Server: whether anything follows the head of the request.
     fn has_body(&self, id: u32) -> bool;
     /// The next head of the answer.
@@ -222,7 +260,7 @@ pub(crate) trait Carrier: Send + Sync {
     /// Ends the exchange before its time, with this code (HTTP/2).
     fn reset(&self, id: u32, code: u32);
     /// The owner is done with it.
-    fn drop_stream(&self, id: u32);
+    fn drop_stream(&self, id: u32) -> Tally;
     /// Whether the client waits for a 100.
     fn wants_continue(&self, id: u32) -> bool;
     /// Whether bytes of the body were received that were not taken.
@@ -231,6 +269,8 @@ pub(crate) trait Carrier: Send + Sync {
     fn is_sending(&self, id: u32) -> bool;
     /// What is missing before the answer.
     fn missing(&self, id: u32) -> Missing;
+    /// How much of the body of our message was framed; `None` while the wire is what keeps us from framing more.
+    fn framed(&self, id: u32) -> Option<u64>;
     /// Looks at what arrived, without waiting; returns whether an exchange may begin on it now or later.
     fn look(&self, now: Instant) -> bool;
     /// Whether an exchange may begin on it now or later, without looking.

@@ -159,14 +159,20 @@ impl<P: Protocol> Core<P> {
         }
     }
 
+    pub(super) fn is_stalled(&self, write_stall: Duration, now: Instant) -> bool {
+        self.duplex.stalled.is_some_and(|since| now.saturating_duration_since(since) >= write_stall)
+    }
+
     pub(super) fn handle_deadlines(&mut self, write_stall: Duration, now: Instant, wakes: &mut Wakes) {
         // What is just being received may be what was missing; whoever receives it asks afterwards.
         if self.over.is_some() || self.receiving {
             return;
         }
-        let stalled = self.duplex.stalled.is_some_and(|since| now.saturating_duration_since(since) >= write_stall);
-        let result = if stalled {
+        let result = if self.is_stalled(write_stall, now) {
             let text = format!("the peer took no byte for {write_stall:?}");
+            Err(Cause::new(ErrorKind::TimedOut, CloseReason::WriteStalled, text))
+        } else if self.duplex.is_too_slow(now) {
+            let text = format!("the peer took less than it has to in {write_stall:?}");
             Err(Cause::new(ErrorKind::TimedOut, CloseReason::WriteStalled, text))
         } else if self.proto.deadline().is_some_and(|at| at <= now) {
             self.proto.handle_deadline(now, &mut self.duplex.pending)

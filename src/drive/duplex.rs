@@ -1,5 +1,6 @@
 //! Bytes on their way out: framed, sealed, not yet sent; and how far the wire has taken them.
 
+use super::pace::Pace;
 use crate::{
     buf::RecvBuf,
     net::{Fed, Session, TlsError},
@@ -37,6 +38,11 @@ pub(super) struct Duplex {
     writing: Option<usize>,
     /// Since when the wire takes nothing.
     pub(super) stalled: Option<Instant>,
+    /// Bytes the wire took, and how fast it has to while something is unsent.
+    taken: u64,
+    pace: Option<Pace>,
+    /// When that is to be looked at.
+    pub(super) pace_due: Option<Instant>,
     finish: Finish,
 }
 
@@ -64,8 +70,26 @@ impl Duplex {
             touched: 0,
             writing: None,
             stalled: None,
+            taken: 0,
+            pace: None,
+            pace_due: None,
             finish: Finish::Open,
         }
+    }
+
+    /// From now on the wire has to keep this pace.
+    pub(super) fn keep_pace(&mut self, pace: Pace) {
+        self.pace = Some(pace);
+    }
+
+    /// Returns whether the wire takes less than it has to.
+    pub(super) fn is_too_slow(&mut self, now: Instant) -> bool {
+        let (Some(pace), Some(due)) = (&mut self.pace, self.pace_due) else { return false };
+        if now < due {
+            return false;
+        }
+        self.pace_due = pace.wait(self.taken, now);
+        self.pace_due.is_none()
     }
 
     /// Returns the position behind everything framed so far.
@@ -150,9 +174,11 @@ impl Duplex {
         self.writing = None;
         self.out = out;
         self.at += n;
+        self.taken += n as u64;
         if self.at == self.out.len() {
             (self.sent, self.touched) = (self.sealed, self.sealed);
-            self.stalled = None;
+            (self.stalled, self.pace_due) = (None, None);
+            self.pace.iter_mut().for_each(Pace::rest);
             self.give_memory_back();
         } else {
             if self.tls.is_none() {
@@ -162,6 +188,9 @@ impl Duplex {
                 self.touched = self.sealed;
             }
             self.stalled = if n > 0 { Some(now) } else { self.stalled.or(Some(now)) };
+            if let (Some(pace), None) = (&mut self.pace, self.pace_due) {
+                self.pace_due = pace.wait(self.taken, now);
+            }
         }
     }
 

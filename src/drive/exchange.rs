@@ -4,7 +4,10 @@
 //! is done for connections that nobody uses is in `liveness`.
 
 use super::{
-    carrier::{Answer, Begun, Carrier, DRAIN, Detached, Exchanges, Missing, Opened, Opening, Progress, ROOM, Sent},
+    carrier::{
+        Answer, Begun, Carrier, DRAIN, Detached, Ended, Exchanges, Missing, Opened, Opening, Progress, ROOM, Sent,
+        Tally,
+    },
     core::Core,
     fault::{Cause, Fault},
     info::{CloseReason, ConnectionInfo, UpkeepAction},
@@ -51,6 +54,7 @@ impl<P: Exchanges> Shared<P> {
         let end_at = core.duplex.framed();
         if let Some(slot) = core.proto.slot(id) {
             slot.end_at = end_at;
+            slot.framed += n as u64;
         }
         if last == End::Last && n == data.len() && core.proto.is_tunnel(id) {
             core.duplex.finish();
@@ -93,6 +97,24 @@ impl<P: Exchanges> Shared<P> {
                 Poll::Pending
             }
         }
+    }
+
+    /// Returns what an exchange came to that is about to be dropped.
+    fn tally(core: &mut Core<P>, id: u32) -> Tally {
+        let (sent, over) = (core.duplex.sent(), core.over.as_ref().map(|cause| cause.reason));
+        let left = |reason| if reason == CloseReason::ByPeer { Ended::Left } else { Ended::GivenUp };
+        let Some(slot) = core.proto.slot(id) else {
+            return Tally { status: None, received: 0, sent: 0, end: over.map_or(Ended::GivenUp, left) };
+        };
+        let end = match (slot.sending, &slot.receiving, over) {
+            _ if slot.given_up => Ended::GivenUp,
+            (Sending::Ended, ..) if slot.end_at <= sent || over.is_none() => Ended::Complete,
+            (_, _, Some(reason)) => left(reason),
+            (_, Receiving::Failed(Fault::Reset(_)), None) => Ended::Left,
+            _ if matches!(slot.unwanted, Some(Fault::Reset(_))) => Ended::Left,
+            _ => Ended::GivenUp,
+        };
+        Tally { status: slot.status, received: slot.received, sent: slot.framed, end }
     }
 
     /// Reads what is left of a body nobody wants, as far as it is there.
@@ -226,6 +248,10 @@ impl<P: Exchanges> Carrier for Shared<P> {
 
     fn closing(&self, now: Instant) -> Closing {
         Shared::closing(self, now)
+    }
+
+    fn is_clogged(&self) -> bool {
+        self.lock().proto.is_clogged()
     }
 
     fn has_body(&self, id: u32) -> bool {
@@ -377,7 +403,9 @@ impl<P: Exchanges> Carrier for Shared<P> {
             let at = core.duplex.framed();
             core.proto.respond(id, head, length, &mut core.duplex.pending)?;
             let end_at = core.duplex.framed();
-            Self::on_slot(core, id, |slot| (slot.head_at, slot.end_at) = (at, end_at))?;
+            Self::on_slot(core, id, |slot| {
+                (slot.head_at, slot.end_at, slot.status) = (at, end_at, Some(head.status()));
+            })?;
             // A 101 or a CONNECT turns what follows into a tunnel at once.
             core.ingest(Instant::now(), wakes);
             if first.is_empty() { Ok(0) } else { Self::frame(core, id, first, end) }
@@ -414,6 +442,9 @@ impl<P: Exchanges> Carrier for Shared<P> {
     fn reset(&self, id: u32, code: u32) {
         let now = Instant::now();
         let cause = self.with(now, |core, wakes| {
+            if let Some(slot) = core.proto.slot(id) {
+                slot.given_up |= !slot.has_failed();
+            }
             let cause = core.proto.reset(id, code, now, &mut core.duplex.pending, wakes);
             // It may have made room for another stream.
             core.ingest(now, wakes);
@@ -424,10 +455,11 @@ impl<P: Exchanges> Carrier for Shared<P> {
         }
     }
 
-    fn drop_stream(&self, id: u32) {
+    fn drop_stream(&self, id: u32) -> Tally {
         let now = Instant::now();
         self.drain(id, now);
-        let cause = self.with(now, |core, wakes| {
+        let (tally, cause) = self.with(now, |core, wakes| {
+            let tally = Self::tally(core, id);
             if core.proto.is_tunnel(id) {
                 core.duplex.finish();
             }
@@ -437,11 +469,12 @@ impl<P: Exchanges> Carrier for Shared<P> {
             }
             // It may have made room for another stream; and what came behind an answer unasked must not pass for the next one.
             core.ingest(now, wakes);
-            cause
+            (tally, cause)
         });
         if let Some(cause) = cause {
             self.end(cause, now);
         }
+        tally
     }
 
     fn wants_continue(&self, id: u32) -> bool {
@@ -465,6 +498,12 @@ impl<P: Exchanges> Carrier for Shared<P> {
             (Some(slot), _) if slot.begun => Missing::Rest(last_in),
             _ => Missing::Answer,
         }
+    }
+
+    fn framed(&self, id: u32) -> Option<u64> {
+        let mut core = self.lock();
+        let wire_is_full = core.duplex.unsent() > 0;
+        core.proto.slot(id).filter(|_| !wire_is_full).map(|slot| slot.framed)
     }
 
     fn look(&self, now: Instant) -> bool {

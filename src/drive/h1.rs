@@ -116,12 +116,13 @@ impl H1 {
     fn tunnel(&mut self, input: &mut RecvBuf, wakes: &mut Wakes) {
         let Some(slot) = &mut self.slot else { return input.clear() };
         if slot.body.is_empty() && !input.is_empty() && input.len() <= READ_AHEAD {
+            slot.received += input.len() as u64;
             std::mem::swap(&mut slot.body, input);
             return slot.notify_reader(wakes);
         }
         let n = input.len().min(READ_AHEAD.saturating_sub(slot.body.len()));
         if n > 0 {
-            slot.body.extend(input.take(n));
+            slot.receive(input.take(n));
             slot.notify_reader(wakes);
         }
     }
@@ -134,7 +135,7 @@ impl H1 {
                 slot.begun = false;
             }
             Event::Answer(head) => slot.answer = Some(head),
-            Event::Data(data) => slot.body.extend(data),
+            Event::Data(data) => slot.receive(data),
             Event::Trailers(trailers) => {
                 slot.trailers = Some(trailers);
                 return;

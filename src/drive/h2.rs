@@ -49,6 +49,8 @@ pub(crate) struct H2 {
     idle: Option<Instant>,
     /// Server: when the peer has to have said its preface and SETTINGS.
     greeting: Option<Instant>,
+    /// Server: the peer has said all it ever will.
+    heard_all: bool,
 }
 
 /// The slots of a connection, by stream id.
@@ -101,6 +103,7 @@ impl H2 {
             patience: Patience::default(),
             idle: None,
             greeting: None,
+            heard_all: false,
         }
     }
 
@@ -161,7 +164,7 @@ impl H2 {
                 slot.notify_reader(wakes);
             }),
             Event::Data { stream, data } => self.on(stream, |slot| {
-                slot.body.extend(data);
+                slot.receive(data);
                 slot.notify_reader(wakes);
             }),
             Event::Trailers { stream, trailers } => self.on(stream, |slot| slot.trailers = Some(trailers)),
@@ -254,7 +257,9 @@ impl Protocol for H2 {
     ) -> Result<Ends, Cause> {
         // A cut frame or an open stream is reported the same way whether TLS said goodbye or not.
         self.engine.end_of_input(now, input, out).map_err(|v| Self::violation(&v))?;
-        Ok(Ends::Both)
+        // A client that has said all may close its direction and still read the answers.
+        self.heard_all = self.role == Role::Server && !self.slots.list.is_empty();
+        Ok(if self.heard_all { Ends::Theirs } else { Ends::Both })
     }
 
     fn wants_read(&self) -> bool {
@@ -378,6 +383,10 @@ impl Exchanges for H2 {
 
     fn is_idle(&self) -> bool {
         self.engine.open_streams() == 0
+    }
+
+    fn is_clogged(&self) -> bool {
+        self.engine.is_clogged()
     }
 
     fn has_room(&self) -> bool {
@@ -511,7 +520,10 @@ impl Exchanges for H2 {
             // A reset credits what is unread by itself, and not the stream.
             let _ = self.engine.release(id, slot.body.len(), out);
         }
-        None
+        (self.heard_all && self.slots.list.is_empty()).then(|| {
+            self.engine.close(out);
+            Cause::new(ErrorKind::Closed, CloseReason::Finished, "the connection served its last exchange")
+        })
     }
 
     fn discard_body(&mut self, _id: u32) -> bool {

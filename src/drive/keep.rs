@@ -32,11 +32,14 @@ pub(crate) struct Patience {
     pub(crate) idle: Duration,
     /// From there to the end of its head.
     pub(crate) head: Duration,
+    /// For the client to take something of what it is sent, and how many bytes a second it has to take over that time.
+    pub(crate) write: Duration,
+    pub(crate) min_rate: u64,
 }
 
 impl Default for Patience {
     fn default() -> Self {
-        Patience { idle: Duration::MAX, head: Duration::MAX }
+        Patience { idle: Duration::MAX, head: Duration::MAX, write: Duration::MAX, min_rate: 0 }
     }
 }
 

@@ -16,6 +16,7 @@
 //! | `liveness` | PINGs, since when it is unused, the row of the table |
 //! | `stream` | the handle of one exchange |
 //! | `body` | one body, whatever the protocol below |
+//! | `pace` | the least rate at which a peer has to take what it is sent |
 //!
 //! # The rules of waiting and locking
 //!
@@ -45,6 +46,7 @@ mod inflate;
 mod info;
 mod keep;
 mod liveness;
+mod pace;
 mod receive;
 mod record;
 mod shared;
@@ -66,19 +68,21 @@ pub use writer::BodyWriter;
 
 pub(crate) use body::{Source, WHOLE};
 pub(crate) use cancel::{Interrupt, Limits};
-pub(crate) use carrier::{Answer, Begun, Carrier, Missing, Opening, Progress, Sent as SentPart};
+pub(crate) use carrier::{Answer, Begun, Carrier, Ended, Lease, Missing, Opening, Progress, Sent as SentPart, Tally};
 pub(crate) use fault::{CANCEL, Cause, ENHANCE_YOUR_CALM, Fault, HTTP_1_1_REQUIRED, INTERNAL_ERROR, REFUSED_STREAM};
 pub(crate) use h1::H1;
 pub(crate) use h2::H2;
 #[cfg(feature = "gzip")]
 pub(crate) use inflate::Inflate;
 pub(crate) use keep::{Closing, Patience, Rule};
+pub(crate) use pace::Pace;
 pub(crate) use record::{Happened, Record};
 pub(crate) use shared::{Setup, Shared};
 pub(crate) use stream::{Stream, given_up};
 pub(crate) use upgrade::{raw, serve_h2, to_h2};
 pub(crate) use upload::{Stopped, Upload};
 pub(crate) use wait::{Waits, block_on, step_once, tell_waits};
+pub(crate) use writer::keeps_up;
 
 use std::{
     collections::hash_map::RandomState,

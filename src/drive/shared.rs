@@ -9,6 +9,7 @@ use super::{
     duplex::Duplex,
     fault::Cause,
     info::{CloseReason, ConnectionInfo},
+    pace::Pace,
     receive::RECEIVES,
     record::{Happened, Record},
     slot::Wakes,
@@ -91,6 +92,8 @@ pub(crate) struct Setup {
     pub(crate) leftover: RecvBuf,
     /// How long the wire may take nothing while something is unsent.
     pub(crate) write_stall: Duration,
+    /// How many bytes a second it has to take while something is unsent, as long as that may take; zero is any.
+    pub(crate) min_rate: u64,
     /// For how long PINGs of upkeep keep it after its last request.
     pub(crate) keep_idle: Duration,
     pub(crate) origin: String,
@@ -112,7 +115,8 @@ impl Setup {
         now: Instant,
     ) -> Self {
         let (write_stall, keep_idle) = (Duration::from_secs(60), Duration::from_secs(3600));
-        Setup { wire, duplex: Duplex::new(tls, out), leftover, write_stall, keep_idle, origin, id, now, record: None }
+        let duplex = Duplex::new(tls, out);
+        Setup { wire, duplex, leftover, write_stall, min_rate: 0, keep_idle, origin, id, now, record: None }
     }
 
     /// Where the protocol puts its first bytes.
@@ -141,7 +145,10 @@ impl<P: Protocol> std::fmt::Debug for Shared<P> {
 impl<P: Protocol> Shared<P> {
     /// Joins a wire and a protocol whose first bytes are already in `setup.duplex`.
     pub(crate) fn new(setup: Setup, proto: P) -> Self {
-        let Setup { wire, duplex, leftover, write_stall, keep_idle, origin, id, now, record } = setup;
+        let Setup { wire, mut duplex, leftover, write_stall, min_rate, keep_idle, origin, id, now, record } = setup;
+        if min_rate > 0 {
+            duplex.keep_pace(Pace::new(min_rate, write_stall));
+        }
         let owed = !leftover.is_empty();
         let core = Core {
             proto,
@@ -300,7 +307,8 @@ impl<P: Protocol> Shared<P> {
             (false, false) => None,
         };
         let stall = core.duplex.stalled.and_then(|since| since.checked_add(self.write_stall));
-        (interest, Deadline::from(core.proto.deadline()).earlier(Deadline::from(stall)))
+        let wire = Deadline::from(stall).earlier(Deadline::from(core.duplex.pace_due));
+        (interest, Deadline::from(core.proto.deadline()).earlier(wire))
     }
 
     /// Looks at what has arrived, without waiting and without a role: before a connection is handed out, and in upkeep.
@@ -381,6 +389,10 @@ impl<P: Protocol> Lead for Shared<P> {
         let mut arrived = false;
         if ready.read {
             (core, arrived) = self.receive(core, now, &mut wakes);
+        }
+        if core.is_stalled(self.write_stall, now) || core.duplex.pace_due.is_some_and(|due| due <= now) {
+            // Of a large socket buffer a third has to be free before room is reported; a write takes what there is.
+            core = self.flush(core, now, &mut wakes);
         }
         core.handle_deadlines(self.write_stall, now, &mut wakes);
         // Without room on the wire only what was framed just now is worth a try.

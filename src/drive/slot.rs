@@ -7,6 +7,7 @@ use crate::{
     net::Waker,
     proto::{RequestHead, ResponseHead},
 };
+use http::StatusCode;
 use std::collections::VecDeque;
 
 /// What the peer has sent of its message so far.
@@ -45,6 +46,13 @@ pub(crate) struct Slot {
     pub(super) head_at: Position,
     /// Behind the last byte of our message framed so far.
     pub(super) end_at: Position,
+    /// Server: the status of the answer, once there is one.
+    pub(super) status: Option<StatusCode>,
+    /// Bytes of the body of the peer's message that arrived, and of ours that were framed.
+    pub(super) received: u64,
+    pub(super) framed: u64,
+    /// We ended it before its time.
+    pub(super) given_up: bool,
     /// The exchange is answered here.
     serves: bool,
     /// Who waits for something to arrive.
@@ -75,6 +83,10 @@ impl Slot {
             trailers: None,
             receiving: Receiving::Open,
             unwanted: None,
+            status: None,
+            received: 0,
+            framed: 0,
+            given_up: false,
             serves: false,
             sending: Sending::Open,
             answered: false,
@@ -147,6 +159,12 @@ impl Slot {
     /// Returns whether there is, or can be, more of the peer's message to take.
     pub(super) fn has_more(&self) -> bool {
         !matches!(self.receiving, Receiving::Ended) || !self.body.is_empty() || self.trailers.is_some()
+    }
+
+    /// Adds bytes of the body that arrived.
+    pub(super) fn receive(&mut self, data: &[u8]) {
+        self.received += data.len() as u64;
+        self.body.extend(data);
     }
 
     /// Returns whether both messages are complete.

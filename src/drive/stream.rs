@@ -1,7 +1,7 @@
 //! The handle of one exchange, whatever the protocol below.
 
 use super::{
-    carrier::{Answer, Carrier, Missing, Progress, Sent},
+    carrier::{Answer, Carrier, Ended, Lease, Missing, Progress, Sent},
     fault::{Cause, Fault},
     info::CloseReason,
 };
@@ -14,9 +14,11 @@ use crate::{
 };
 use http::{HeaderMap, Response};
 use std::{
-    any::Any,
     fmt,
-    sync::{Arc, OnceLock},
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
     task::Poll,
     time::Instant,
 };
@@ -30,13 +32,20 @@ pub(crate) struct Stream {
 struct Owned {
     conn: Arc<dyn Carrier>,
     id: u32,
-    /// What is to be dropped after the exchange was given up: its place in a pool.
-    lease: OnceLock<Box<dyn Any + Send + Sync>>,
+    /// What is told that the exchange is over, and dropped then: its place in a pool.
+    lease: OnceLock<Box<dyn Lease>>,
+    refused: AtomicBool,
 }
 
 impl Drop for Owned {
     fn drop(&mut self) {
-        self.conn.drop_stream(self.id);
+        let mut tally = self.conn.drop_stream(self.id);
+        if let Some(lease) = self.lease.get() {
+            if *self.refused.get_mut() {
+                tally.end = Ended::Refused;
+            }
+            lease.over(&tally);
+        }
     }
 }
 
@@ -48,13 +57,18 @@ impl fmt::Debug for Stream {
 
 impl Stream {
     pub(super) fn new(conn: Arc<dyn Carrier>, id: u32) -> Self {
-        Stream { inner: Arc::new(Owned { conn, id, lease: OnceLock::new() }) }
+        Stream { inner: Arc::new(Owned { conn, id, lease: OnceLock::new(), refused: AtomicBool::new(false) }) }
     }
 
     /// Keeps `lease` until the exchange is over.
-    pub(crate) fn keep(&self, lease: Box<dyn Any + Send + Sync>) {
+    pub(crate) fn keep(&self, lease: Box<dyn Lease>) {
         // Kept once, by whoever opened the exchange.
         let _ = self.inner.lease.set(lease);
+    }
+
+    /// Server: nobody answers it.
+    pub(crate) fn refuse(&self) {
+        self.inner.refused.store(true, Ordering::Relaxed);
     }
 
     fn conn(&self) -> Arc<dyn Carrier> {
@@ -154,6 +168,11 @@ impl Stream {
     /// What is missing before the answer.
     pub(crate) fn missing(&self) -> Missing {
         self.inner.conn.missing(self.inner.id)
+    }
+
+    /// How much of our body was framed; `None` while the wire is what keeps us from framing more.
+    pub(crate) fn framed(&self) -> Option<u64> {
+        self.inner.conn.framed(self.inner.id)
     }
 }
 

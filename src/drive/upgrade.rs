@@ -18,10 +18,7 @@ use crate::{
         h2::{self, Connection},
     },
 };
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Instant};
 
 /// Takes the wire of a client's HTTP/1 connection whose request was answered with 101, and makes that request stream 1;
 /// `prepare` says what the new connection is told besides.
@@ -58,12 +55,11 @@ pub(crate) fn serve_h2(
     settings: &[u8],
     head: RequestHead,
     patience: Patience,
-    write_stall: Duration,
     now: Instant,
 ) -> Option<Result<Arc<dyn Carrier>, h2::Violation>> {
     let detached = old.detach()?;
     let mut setup = Setup::new(detached.wire, None, detached.out, detached.input, detached.origin, old.id(), now);
-    setup.write_stall = write_stall;
+    (setup.write_stall, setup.min_rate) = (patience.write, patience.min_rate);
     let engine = match Connection::upgraded(Role::Server, config, settings, now, setup.out()) {
         Ok(engine) => engine,
         Err(violation) => return Some(Err(violation)),

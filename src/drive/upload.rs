@@ -85,6 +85,11 @@ impl Upload {
         self.stage == Stage::Done
     }
 
+    /// Whether there is something to frame for which there was no room.
+    pub(crate) fn wants_room(&self) -> bool {
+        self.at < self.piece.len() || self.stage == Stage::Last || self.body.rest().is_some_and(|rest| !rest.is_empty())
+    }
+
     /// When something of it was framed last, or this was asked first.
     pub(crate) fn moved(&mut self, now: Instant) -> Instant {
         *self.moved.get_or_insert(now)

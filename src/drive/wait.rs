@@ -36,8 +36,8 @@ thread_local! {
 
 /// Is told when a thread begins and ends to wait: a pool of workers needs another one meanwhile.
 pub(crate) trait Waits {
-    /// The thread is about to sleep.
-    fn begin(&self);
+    /// The thread is about to sleep, perhaps for these connections.
+    fn begin(&self, shared: &[Arc<dyn Lead>]);
     /// It has what it waited for.
     fn end(&self);
 }
@@ -51,9 +51,9 @@ pub(crate) fn tell_waits(waits: Arc<dyn Waits>) {
 struct Told(Arc<dyn Waits>);
 
 impl Told {
-    fn begin() -> Option<Self> {
+    fn begin(shared: &[Arc<dyn Lead>]) -> Option<Self> {
         let told = TOLD.try_with(|told| told.try_borrow().ok()?.clone()).ok().flatten()?;
-        told.begin();
+        told.begin(shared);
         Some(Told(told))
     }
 }
@@ -121,7 +121,7 @@ fn run<T>(
             parts.push(part);
         }
         if told.is_none() && !until.has_passed(now) {
-            told = Told::begin();
+            told = Told::begin(&wants.shared);
         }
         wait_for(wants, parts, until, waiter, ready);
         now = Instant::now();

@@ -4,6 +4,7 @@ use super::{
     cancel::Limits,
     carrier::{Missing, Progress, Sent},
     fault::{CANCEL, Fault, INTERNAL_ERROR},
+    pace::Pace,
     stream::Stream,
     wait::block_on,
 };
@@ -34,6 +35,8 @@ pub struct BodyWriter {
     stall: Option<Duration>,
     /// Since when there is no room for more.
     waiting: Option<Instant>,
+    /// How fast the peer has to give room.
+    pace: Option<Pace>,
     /// When the whole exchange has to be over.
     deadline: Deadline,
     finished: bool,
@@ -43,13 +46,21 @@ pub struct BodyWriter {
 
 impl BodyWriter {
     pub(crate) fn new(stream: Stream, limits: Limits, stall: Option<Duration>, deadline: Deadline) -> Self {
-        BodyWriter { stream, limits: Mutex::new(limits), stall, waiting: None, deadline, finished: false, sink: false }
+        let limits = Mutex::new(limits);
+        BodyWriter { stream, limits, stall, waiting: None, pace: None, deadline, finished: false, sink: false }
+    }
+
+    /// The same, for a peer that has to keep a pace.
+    pub(crate) fn with_pace(mut self, pace: Pace) -> Self {
+        self.pace = Some(pace);
+        self
     }
 
     /// Returns a writer whose bytes go nowhere: of an answer that ended with its head, as to HEAD.
     pub(crate) fn sink(stream: Stream) -> Self {
         let limits = Mutex::new(Limits::default());
-        BodyWriter { stream, limits, stall: None, waiting: None, deadline: Deadline::NEVER, finished: true, sink: true }
+        let deadline = Deadline::NEVER;
+        BodyWriter { stream, limits, stall: None, waiting: None, pace: None, deadline, finished: true, sink: true }
     }
 
     fn run<T>(
@@ -57,7 +68,7 @@ impl BodyWriter {
         until: Deadline,
         mut step: impl FnMut(&Stream, &mut Cx<'_>) -> Poll<Result<T, Fault>>,
     ) -> Result<Option<T>> {
-        let BodyWriter { stream, limits, stall, waiting, deadline, .. } = self;
+        let BodyWriter { stream, limits, stall, waiting, pace, deadline, .. } = self;
         let limits = limits.get_mut().unwrap_or_else(std::sync::PoisonError::into_inner);
         let result = block_on(until, |cx| {
             if let Err(e) = limits.check(cx) {
@@ -65,6 +76,7 @@ impl BodyWriter {
             }
             if let Poll::Ready(result) = step(stream, cx) {
                 *waiting = None;
+                pace.iter_mut().for_each(|pace| pace.pause(cx.now));
                 return Poll::Ready(result.map_err(|fault| fault.to_error()));
             }
             // A wire that takes a little at a time does not stand still, however long it takes to make room.
@@ -76,7 +88,8 @@ impl BodyWriter {
             if deadline.has_passed(cx.now) || standstill.has_passed(cx.now) {
                 return Poll::Ready(Err(stalled(stall.filter(|_| standstill.has_passed(cx.now)))));
             }
-            cx.wait_until(deadline.earlier(standstill));
+            let Some(look) = keeps_up(pace.as_mut(), stream, cx) else { return Poll::Ready(Err(too_slow())) };
+            cx.wait_until(deadline.earlier(standstill).earlier(look));
             Poll::Pending
         });
         result.transpose().map_err(|e| self.explain(e))
@@ -142,6 +155,23 @@ impl BodyWriter {
         self.finished = true;
         Ok(())
     }
+}
+
+/// Returns when to look again whether the peer keeps the pace; `None`: it does not.
+pub(crate) fn keeps_up(pace: Option<&mut Pace>, stream: &Stream, cx: &Cx<'_>) -> Option<Deadline> {
+    let Some(pace) = pace else { return Some(Deadline::NEVER) };
+    match stream.framed() {
+        Some(framed) => pace.wait(framed, cx.now).map(Deadline::at),
+        // How fast the wire is, is looked at for all exchanges on it together.
+        None => {
+            pace.pause(cx.now);
+            Some(Deadline::NEVER)
+        }
+    }
+}
+
+fn too_slow() -> Error {
+    Error::with(ErrorKind::TimedOut, "the peer takes the body more slowly than it has to")
 }
 
 fn stopped() -> Error {

@@ -2,7 +2,7 @@
 
 use super::{date, hub::Hub, later, settings::Settings};
 use crate::{
-    drive::{Body, INTERNAL_ERROR, Missing, Stopped, Stream, Upload, block_on},
+    drive::{Body, INTERNAL_ERROR, Missing, Pace, Stopped, Stream, Upload, block_on, keeps_up},
     error::{Error, ErrorKind, Phase, Result},
     net::Cx,
     proto::h1::Length,
@@ -62,6 +62,7 @@ pub(super) struct Answer {
     stream: Stream,
     upload: Upload,
     stall: Duration,
+    pace: Pace,
 }
 
 impl Answer {
@@ -83,7 +84,7 @@ impl Answer {
         let taken =
             stream.respond(head, plan.length, first, end).map_err(|fault| fault.to_error().in_phase(Phase::Send))?;
         upload.took_first(taken);
-        Ok(Answer { stream: stream.clone(), upload, stall: settings.timeouts.write })
+        Ok(Answer { stream: stream.clone(), upload, stall: settings.timeouts.write, pace: settings.pace() })
     }
 
     /// Sends the rest; one whose client stands still for a moment is sent [`later`], if there is a hub for that.
@@ -116,7 +117,7 @@ impl Answer {
 
     /// Goes as far as there is room.
     pub(super) fn poll(&mut self, cx: &mut Cx<'_>) -> Poll<Result<()>> {
-        let Answer { stream, upload, stall } = self;
+        let Answer { stream, upload, stall, pace } = self;
         let failed = match upload.poll(stream, cx) {
             Poll::Ready(Ok(())) => return Poll::Ready(Ok(())),
             Poll::Ready(Err(Stopped::Fault(fault))) => fault.to_error().in_phase(Phase::Send),
@@ -128,11 +129,22 @@ impl Answer {
                     Missing::Answer | Missing::Rest(_) => upload.moved(cx.now),
                 };
                 let until = Deadline::from(since.checked_add(*stall));
-                if !until.has_passed(cx.now) {
-                    cx.wait_until(until);
+                // A body that is slow itself is not the client's fault, nor is a wire that others use too.
+                let keeps_up = match upload.wants_room() {
+                    true => keeps_up(Some(pace), stream, cx),
+                    false => {
+                        pace.pause(cx.now);
+                        Some(Deadline::NEVER)
+                    }
+                };
+                if let (Some(look), false) = (keeps_up, until.has_passed(cx.now)) {
+                    cx.wait_until(until.earlier(look));
                     return Poll::Pending;
                 }
-                let text = format!("the client took nothing of the answer for {stall:?}");
+                let text = match keeps_up {
+                    Some(_) => format!("the client took nothing of the answer for {stall:?}"),
+                    None => "the client takes the answer more slowly than it has to".to_owned(),
+                };
                 Error::with(ErrorKind::TimedOut, text).in_phase(Phase::Send)
             }
         };

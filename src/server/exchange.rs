@@ -5,6 +5,7 @@ use super::{
     hub::Hub,
     request_body::{RequestBody, Verdict},
     settings::Settings,
+    turns,
 };
 use crate::{
     drive::{Body, BodyWriter, IntoBody, Limits, Stream, Tunnel},
@@ -148,7 +149,7 @@ impl Exchange {
 
     /// Looks whether the peer has gone or reset the stream.
     ///
-    /// A client of HTTP/1 that has ended its direction counts as gone.
+    /// A client that has ended its direction counts as gone, though it gets the answer if it still reads.
     pub fn is_cancelled(&self) -> bool {
         self.stream.as_ref().is_some_and(Stream::has_gone)
     }
@@ -224,7 +225,8 @@ impl Exchange {
         self.stream = None;
         let body = std::mem::take(&mut self.body);
         let writer = match plan.has_body {
-            true => BodyWriter::new(stream, Limits::default(), Some(self.settings.timeouts.write), Deadline::NEVER),
+            true => BodyWriter::new(stream, Limits::default(), Some(self.settings.timeouts.write), Deadline::NEVER)
+                .with_pace(self.settings.pace()),
             false => BodyWriter::sink(stream),
         };
         Ok((body, writer))
@@ -251,6 +253,7 @@ impl Exchange {
         stream.respond(&head, length, &[], End::More).map_err(|fault| fault.to_error().in_phase(Phase::Send))?;
         self.stream = None;
         self.body = Body::empty();
+        turns::leave();
         Ok(Tunnel::new(stream, self.headers().clone(), Limits::default()))
     }
 
@@ -307,6 +310,7 @@ impl Exchange {
         stream.respond(&head, length, &[], End::More).map_err(|fault| fault.to_error().in_phase(Phase::Send))?;
         self.stream = None;
         self.body = Body::empty();
+        turns::leave();
         Ok(WebSocket::on(stream, Role::Server, agreed, config, Limits::new(self.settings.cancels.clone(), None)))
     }
 

@@ -214,8 +214,8 @@ impl Greeting {
             None => String::new(),
         };
         let mut setup = Setup::new(self.wire.clone(), tls, out, leftover, origin, next_id(), now);
-        setup.write_stall = settings.timeouts.write;
         let patience = patience(settings);
+        (setup.write_stall, setup.min_rate) = (patience.write, patience.min_rate);
         match speaks {
             Speaks::Http2 => {
                 let engine = h2::Connection::new(Role::Server, h2_config(settings), now, setup.out());
@@ -237,7 +237,8 @@ fn too_slow() -> Error {
 
 /// How long the connections of a server wait for their clients.
 pub(super) fn patience(settings: &Settings) -> Patience {
-    Patience { idle: settings.timeouts.idle, head: settings.timeouts.header }
+    let limits = &settings.timeouts;
+    Patience { idle: limits.idle, head: limits.header, write: limits.write, min_rate: settings.min_rate }
 }
 
 /// What the HTTP/2 engine is made with.

@@ -1,6 +1,14 @@
 //! What the threads of a server share, and the one that accepts connections and watches those that nobody waits on.
 
-use super::{Handler, greet::Greeting, later::Waiting, seat::Seat, settings::Settings, workers::Workers};
+use super::{
+    Handler,
+    greet::Greeting,
+    journal::{Journal, ServerStats},
+    later::Waiting,
+    seat::Seat,
+    settings::Settings,
+    workers::Workers,
+};
 use crate::{
     drive::ConnectionInfo,
     net::{Interest, Listener, Poller, Ready, Wire},
@@ -35,6 +43,7 @@ pub(super) struct Hub {
     pub(super) waiting: Waiting,
     /// Requests that were not answered to their end.
     pub(super) active: AtomicUsize,
+    pub(super) journal: Journal,
     seats: Mutex<Seats>,
     draining: OnceLock<Draining>,
 }
@@ -59,8 +68,8 @@ impl std::fmt::Debug for Hub {
 }
 
 impl Hub {
-    pub(super) fn new(settings: Settings, handler: Arc<dyn Handler>, poller: Poller) -> Arc<Self> {
-        let workers = Workers::new(settings.workers, settings.queue);
+    pub(super) fn new(settings: Settings, handler: Arc<dyn Handler>, poller: Poller, journal: Journal) -> Arc<Self> {
+        let workers = Workers::new(settings.workers, settings.queue, settings.max_connections);
         Arc::new(Hub {
             settings: Arc::new(settings),
             handler,
@@ -68,6 +77,7 @@ impl Hub {
             workers,
             waiting: Waiting::default(),
             active: AtomicUsize::new(0),
+            journal,
             seats: Mutex::default(),
             draining: OnceLock::new(),
         })
@@ -96,6 +106,13 @@ impl Hub {
         rows
     }
 
+    /// Returns what was done so far.
+    pub(super) fn stats(&self) -> ServerStats {
+        let (queued, threads, waiting) = self.workers.counts();
+        let (connections, active) = (self.seats().all.len(), self.active.load(Ordering::SeqCst));
+        ServerStats { connections, active, queued, threads, waiting, ..self.journal.stats() }
+    }
+
     /// Accepts and watches until the server is shut down; returns how many exchanges were left then.
     pub(super) fn run(self: &Arc<Self>, listener: Listener) -> usize {
         let mut front =
@@ -106,6 +123,7 @@ impl Hub {
         let seats: Vec<_> = self.seats().all.values().cloned().collect();
         seats.iter().for_each(Seat::cut);
         self.waiting.clear();
+        self.journal.flush();
         left
     }
 
@@ -259,7 +277,9 @@ impl Front<'_> {
     }
 
     fn seat(&mut self, wire: Arc<dyn Wire>, now: Instant) {
+        self.hub.journal.accepted.fetch_add(1, Ordering::Relaxed);
         if !self.hub.is_welcome(wire.peer_addr().map(|peer| peer.ip())) {
+            self.hub.journal.turned_away.fetch_add(1, Ordering::Relaxed);
             return wire.shutdown();
         }
         // Settings that cannot be used were found out before the server began.
@@ -290,7 +310,8 @@ mod tests {
             let body = exchange.take_body();
             exchange.reply(200, body)
         };
-        let hub = Hub::new(Settings::default(), Arc::new(echo), Poller::portable());
+        let journal = Journal::default();
+        let hub = Hub::new(Settings::default(), Arc::new(echo), Poller::portable(), journal);
         let front = thread::spawn({
             let hub = hub.clone();
             move || hub.run(listener)

@@ -6,9 +6,10 @@
 //! | `hub` | what its threads share; accepting; the poller |
 //! | `seat` | one connection from its first byte to its last |
 //! | `greet` | from a wire to a connection: TLS, and which protocol is spoken |
-//! | `workers` | the threads that run handlers |
+//! | `workers`, `turns` | the threads that run handlers, and whose turn it is when they are scarce |
 //! | `serve` | running a handler; h2c; a connection on the caller's thread |
 //! | `later` | answers to slow clients |
+//! | `journal` | counters, and a hook for every exchange that is over |
 //! | `exchange`, `answer`, `request_body` | one request, one answer |
 //! | `file`, `conditions`, `date` | answering with files |
 //!
@@ -25,15 +26,18 @@ mod exchange;
 mod file;
 mod greet;
 mod hub;
+mod journal;
 mod later;
 mod request_body;
 mod seat;
 mod serve;
 mod settings;
+mod turns;
 mod workers;
 
 pub use exchange::Exchange;
 pub use file::resolve;
+pub use journal::{ExchangeEnd, ExchangeInfo, ServerStats};
 pub use settings::ServerTimeouts;
 
 #[cfg(feature = "tls")]
@@ -47,6 +51,7 @@ use crate::{
 };
 use http::Version;
 use hub::Hub;
+use journal::{Hook, Journal};
 use settings::Settings;
 use std::{
     net::{SocketAddr, TcpListener, ToSocketAddrs},
@@ -140,17 +145,38 @@ impl Server {
 
     /// Serves TLS with this certificate, a PEM chain with its own first, and its key; ALPN offers h2 and http/1.1.
     ///
+    /// Each call adds one. A client is shown the first whose names, wildcards included, have the one it asks for (SNI) and whose
+    /// kind of key it understands; if there is none, or it asks for no name, the first that it understands.
+    ///
     /// What is wrong with them is an error of `serve` or `spawn`.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use bowline::{Exchange, Server};
+    ///
+    /// # fn main() -> bowline::Result<()> {
+    /// let read = |name: &str| std::fs::read(name);
+    /// Server::bind("[::]:443")?
+    ///     .tls_pem(&read("example.org.pem")?, &read("example.org.key")?)
+    ///     .tls_pem(&read("example.net.pem")?, &read("example.net.key")?)
+    ///     .serve(|exchange: Exchange| exchange.reply(200, "hi"))
+    /// # }
+    /// ```
     #[cfg(feature = "tls")]
     pub fn tls_pem(mut self, chain: &[u8], key: &[u8]) -> Self {
-        match TlsServer::from_pem(chain, key, &[b"h2", b"http/1.1"]) {
+        let tls = match self.settings.tls.take() {
+            Some(tls) => tls.add_pem(chain, key),
+            None => TlsServer::from_pem(chain, key, &[b"h2", b"http/1.1"]),
+        };
+        match tls {
             Ok(tls) => self.settings.tls = Some(tls),
             Err(e) => self.wrong = Some(e),
         }
         self
     }
 
-    /// Serves TLS with a configuration of the caller's, its ALPN protocols included; several certificates by SNI, for example.
+    /// Serves TLS with a configuration of the caller's, its ALPN protocols included, in place of certificates given before.
     #[cfg(feature = "rustls-api")]
     pub fn rustls(mut self, config: Arc<crate::net::RustlsServerConfig>) -> Self {
         self.settings.tls = Some(TlsServer::from_config(config));
@@ -202,14 +228,23 @@ impl Server {
         self
     }
 
-    /// Sets how many bytes a second a client has to send of a body that a handler waits for (408); zero is any.
+    /// Sets how many bytes a second a client has to send of a body that a handler waits for (408), and has to take of an answer that
+    /// waits for it; zero is any.
+    ///
+    /// Of a body the time counts in which the handler waits for it, behind the first 5 s. An answer is measured over the time of
+    /// [`write`](ServerTimeouts::write) each time, where a client takes too little its connection or stream is reset.
     pub fn min_rate(mut self, bytes: u64) -> Self {
         self.settings.min_rate = bytes;
         self
     }
 
     /// Sets how many handlers run at once. One that waits inside this library, for its client or for another server, does not
-    /// count; with those there are at most 16 times as many threads.
+    /// count: with those there are at most 17 times as many threads, and one more for each connection that is allowed, up to 4096.
+    ///
+    /// A client that sends or reads slowly keeps its handler's thread waiting, and over HTTP/2 as many as 32 of them. Once 16 times
+    /// this number wait for clients, no connection gets another handler while it keeps one waiting: its further requests are held
+    /// until that one ends. So clients that dawdle, however many, keep threads from each other and not from those who do not.
+    /// WebSockets and tunnels do not count as such, but each that a handler stays with takes a thread.
     pub fn workers(mut self, n: usize) -> Self {
         self.settings.workers = n.max(1);
         self
@@ -218,6 +253,35 @@ impl Server {
     /// Sets how many requests wait for a worker; more are refused: HTTP/1 with 503, HTTP/2 with REFUSED_STREAM.
     pub fn queue(mut self, n: usize) -> Self {
         self.settings.queue = n.max(1);
+        self
+    }
+
+    /// Calls `f` for every exchange that is over, answered or not: for an access log or metrics.
+    ///
+    /// It is called on one thread of its own, record after record, so that a slow log keeps no request waiting. 1024 records wait for
+    /// it; when it is slower than that the next ones are left out, and counted in [`missed`](ExchangeInfo::missed). A shutdown waits up
+    /// to a second for those there are. With [`serve_wire`](Self::serve_wire) it is called on the thread of that.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bowline::{Exchange, Server};
+    ///
+    /// # fn main() -> bowline::Result<()> {
+    /// let (sender, log) = std::sync::mpsc::channel();
+    /// let server = Server::bind("127.0.0.1:0")?
+    ///     .on_exchange(move |info| {
+    ///         let status = info.status.map_or(0, |status| status.as_u16());
+    ///         let _ = sender.send(format!("{} {} {status} {}", info.method, info.target, info.bytes_out));
+    ///     })
+    ///     .spawn(|exchange: Exchange| exchange.reply(200, "hi"))?;
+    /// bowline::get(server.url("/hello")).send()?.text()?;
+    /// assert_eq!(log.recv().as_deref(), Ok("GET /hello 200 2"));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn on_exchange(mut self, f: impl Fn(&ExchangeInfo) + Send + Sync + 'static) -> Self {
+        self.settings.hook = Some(Hook(Arc::new(f)));
         self
     }
 
@@ -294,7 +358,8 @@ impl Server {
             tls.start()?;
         }
         let listener = listener.ok_or_else(|| Error::with(ErrorKind::Misuse, "the server listens at no address"))?;
-        Ok((Hub::new(settings, Arc::new(handler), Poller::new()?), listener))
+        let journal = Journal::new(settings.hook.clone())?;
+        Ok((Hub::new(settings, Arc::new(handler), Poller::new()?, journal), listener))
     }
 
     /// Serves one connection over any wire, on this thread, until it ends; its requests are handled one after the other.
@@ -354,10 +419,26 @@ impl ServerHandle {
         self.hub.connections()
     }
 
+    /// Returns what it has done so far, and what it does now.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # fn main() -> bowline::Result<()> {
+    /// let server = bowline::Server::bind("127.0.0.1:0")?.spawn(|exchange: bowline::Exchange| exchange.reply(200, "hi"))?;
+    /// bowline::get(server.url("/")).send()?.text()?;
+    /// assert_eq!(server.stats().accepted, 1);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn stats(&self) -> ServerStats {
+        self.hub.stats()
+    }
+
     /// Takes no more, lets what runs finish; returns how many exchanges were left at `timeout`, and cut.
     ///
     /// Clients are told: answers on HTTP/1 say `Connection: close`, HTTP/2 has GOAWAY, once to stop new requests and once to name the
-    /// last one that is served.
+    /// last one that is served. Idle connections are closed at once, those of HTTP/2 after 100 ms for requests on their way.
     pub fn shutdown(mut self, timeout: Duration) -> usize {
         self.stop(timeout)
     }

@@ -6,13 +6,15 @@
 use super::{
     greet::Greeting,
     hub::Hub,
+    journal::Entry,
     serve::{self, Work},
+    turns::Turns,
     workers::Job,
 };
 use crate::{
-    drive::{Carrier, Cause, CloseReason, Closing, Rule, Stream},
+    drive::{Carrier, Cause, CloseReason, Closing, Lease, Rule, Stream, Tally},
     error::ErrorKind,
-    net::{Cx, Interest, Ready, Waker, Wants, Wire},
+    net::{Cx, Interest, Lead, Ready, Waker, Wants, Wire},
     proto::RequestHead,
 };
 use http::Version;
@@ -54,7 +56,8 @@ pub(super) struct Seat {
     pub(super) id: u64,
     wire: Arc<dyn Wire>,
     pub(super) peer: Option<SocketAddr>,
-    hub: Arc<Hub>,
+    pub(super) hub: Arc<Hub>,
+    pub(super) turns: Turns,
     state: Mutex<State>,
     /// What the poller watches the wire for; changed only by who attends to the seat.
     watched: Mutex<Option<Interest>>,
@@ -117,6 +120,7 @@ impl Seat {
             peer: wire.peer_addr(),
             wire,
             hub,
+            turns: Turns::default(),
             state: Mutex::new(State::Greeting(Box::new(greeting))),
             watched: Mutex::new(None),
             stirs: AtomicUsize::new(0),
@@ -167,6 +171,10 @@ impl Seat {
             (Some(false), _) => {}
             (None, Some(carrier)) => {
                 carrier.tend(Ready::default(), now);
+                self.resume();
+                if carrier.is_clogged() {
+                    self.turns.refuse();
+                }
                 if self.hub.drains_for().is_some() {
                     self.stir();
                 }
@@ -208,7 +216,8 @@ impl Seat {
     fn attend(self: &Arc<Self>) {
         let now = Instant::now();
         let Some(carrier) = self.carrier() else { return self.attend_end(now) };
-        while self.running.load(Ordering::SeqCst) < AT_ONCE {
+        // Bodies that nobody reads could keep those from arriving that are waited for: then all of them are read.
+        while self.running.load(Ordering::SeqCst) < AT_ONCE || carrier.is_clogged() {
             match carrier.clone().accept(now) {
                 Some((stream, head)) => match self.begin(&carrier, stream, head, now) {
                     Begun::Handling => {}
@@ -279,8 +288,9 @@ impl Seat {
         };
         self.running.fetch_add(1, Ordering::SeqCst);
         self.hub.active.fetch_add(1, Ordering::SeqCst);
-        stream.keep(Box::new(Running(self.clone())));
-        self.hub.workers.submit(Box::new(Work::new(stream, head, self.peer, self.hub.clone())));
+        let entry = self.hub.journal.is_read().then(|| Entry::new(carrier.id(), self.peer, &head, now));
+        stream.keep(Box::new(Running { seat: self.clone(), entry }));
+        self.hub.workers.submit(Box::new(Work::new(stream, head, self.clone())));
         Begun::Handling
     }
 
@@ -292,6 +302,18 @@ impl Seat {
                 seat.stir();
             }
         }));
+    }
+
+    /// Has the next of the requests run that were held, if it is its turn.
+    pub(super) fn resume(&self) {
+        if let Some(work) = self.turns.next(|| self.hub.workers.are_scarce()) {
+            self.hub.workers.submit_always(work);
+        }
+    }
+
+    /// Returns whether this is the connection of the seat.
+    pub(super) fn is_on(&self, lead: &Arc<dyn Lead>) -> bool {
+        self.carrier().is_some_and(|carrier| std::ptr::addr_eq(Arc::as_ptr(lead), Arc::as_ptr(&carrier)))
     }
 
     /// Takes a step in ending the connection.
@@ -350,6 +372,7 @@ impl Seat {
         self.watch(None);
         self.wire.shutdown();
         drop(state);
+        self.turns.clear();
         self.hub.remove(self.id);
     }
 
@@ -441,15 +464,24 @@ impl Job for Step {
 }
 
 /// A request that is with a handler, or whoever that gave it to.
-struct Running(Arc<Seat>);
+struct Running {
+    seat: Arc<Seat>,
+    entry: Option<Box<Entry>>,
+}
+
+impl Lease for Running {
+    fn over(&self, tally: &Tally) {
+        self.seat.hub.journal.note(self.entry.as_deref(), tally);
+    }
+}
 
 impl Drop for Running {
     fn drop(&mut self) {
-        let Running(seat) = self;
+        let Running { seat, .. } = self;
         seat.hub.active.fetch_sub(1, Ordering::SeqCst);
         let before = seat.running.fetch_sub(1, Ordering::SeqCst);
         let drains = seat.hub.drains_for().is_some();
-        if before == AT_ONCE || drains {
+        if before >= AT_ONCE || drains {
             // Another can begin, or this was the last.
             seat.stir();
         }

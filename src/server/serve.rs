@@ -1,16 +1,18 @@
 //! Running handlers: one request, one upgrade to HTTP/2, one whole connection.
 
 use super::{
-    Handler,
+    Handler, date,
     exchange::Exchange,
     greet::{Greeting, h2_config, patience},
-    hub::Hub,
+    journal::{Entry, Hook},
+    seat::Seat,
     settings::Settings,
+    turns,
     workers::Job,
 };
 use crate::{
     b64,
-    drive::{Carrier, CloseReason, Closing, REFUSED_STREAM, Stream, block_on, serve_h2},
+    drive::{Carrier, CloseReason, Closing, Lease, REFUSED_STREAM, Stream, Tally, block_on, serve_h2},
     error::Result,
     net::{Interest, Wire},
     proto::{End, RequestHead, h1::Length},
@@ -18,9 +20,8 @@ use crate::{
 };
 use http::{HeaderValue, Method, Response, StatusCode, Version, header};
 use std::{
-    net::SocketAddr,
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
     task::Poll,
     time::{Duration, Instant},
 };
@@ -29,42 +30,77 @@ use std::{
 pub(super) struct Work {
     stream: Stream,
     head: RequestHead,
-    peer: Option<SocketAddr>,
-    hub: Arc<Hub>,
+    seat: Arc<Seat>,
 }
 
 impl Work {
-    pub(super) fn new(stream: Stream, head: RequestHead, peer: Option<SocketAddr>, hub: Arc<Hub>) -> Self {
-        Work { stream, head, peer, hub }
+    pub(super) fn new(stream: Stream, head: RequestHead, seat: Arc<Seat>) -> Self {
+        Work { stream, head, seat }
     }
 }
 
 impl Job for Work {
     fn run(self: Box<Self>) {
-        let Work { stream, head, peer, hub } = *self;
-        let exchange = Exchange::new(stream, head, peer, &hub.settings, Some(&hub));
-        handle(&*hub.handler, exchange, &hub.settings);
+        let seat = self.seat.clone();
+        let Some(work) = seat.turns.take(self, || seat.hub.workers.are_scarce()) else { return };
+        let Work { stream, head, seat } = *work;
+        let hub = seat.hub.clone();
+        let exchange = Exchange::new(stream, head, seat.peer, &hub.settings, Some(&hub));
+        turns::run(seat, || {
+            if handle(&*hub.handler, exchange, &hub.settings) == Handled::Panicked {
+                hub.journal.panics.fetch_add(1, Ordering::Relaxed);
+            }
+        });
     }
 
     fn refuse(self: Box<Self>) {
+        self.stream.refuse();
         if self.head.version == Version::HTTP_2 {
             return self.stream.reset(REFUSED_STREAM);
         }
         let mut head = Response::new(());
         *head.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
         head.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        // What waits in a full queue takes about that long.
+        head.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        if let Some(date) = date::now() {
+            head.headers_mut().insert(header::DATE, date);
+        }
         // If the connection is over there is nobody to be told.
         let _ = self.stream.respond(&head, Length::Empty, &[], End::Last);
     }
 }
 
 /// Runs the handler. Whatever it leaves undone is done by what it drops.
-fn handle(handler: &dyn Handler, exchange: Exchange, settings: &Settings) {
+fn handle(handler: &dyn Handler, exchange: Exchange, settings: &Settings) -> Handled {
     if exchange.declared().is_some_and(|len| len > settings.max_body) {
-        return exchange.refuse(StatusCode::PAYLOAD_TOO_LARGE);
+        exchange.refuse(StatusCode::PAYLOAD_TOO_LARGE);
+        return Handled::Returned;
     }
     // A handler that panicked has lost its exchange, and nothing else that anybody looks at again is ours.
-    let _ = catch_unwind(AssertUnwindSafe(|| handler.handle(exchange)));
+    match catch_unwind(AssertUnwindSafe(|| handler.handle(exchange))) {
+        Ok(_) => Handled::Returned,
+        Err(_) => Handled::Panicked,
+    }
+}
+
+/// What became of a handler.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Handled {
+    Returned,
+    Panicked,
+}
+
+/// A request on the caller's own thread, of which a record is wanted.
+struct Recorded {
+    entry: Box<Entry>,
+    hook: Hook,
+}
+
+impl Lease for Recorded {
+    fn over(&self, tally: &Tally) {
+        self.hook.call(&self.entry.finish(tally));
+    }
 }
 
 /// What became of a request that may be the last of its protocol.
@@ -99,8 +135,7 @@ pub(super) fn upgrade(
     if stream.respond(&switch, Length::Empty, &[], End::Last).is_err() {
         return Upgrade::None(stream, head);
     }
-    let limits = &settings.timeouts;
-    match serve_h2(carrier, h2_config(settings), &payload, head, patience(settings), limits.write, now) {
+    match serve_h2(carrier, h2_config(settings), &payload, head, patience(settings), now) {
         Some(Ok(new)) => Upgrade::Done(new),
         Some(Err(_)) | None => Upgrade::Failed,
     }
@@ -136,6 +171,10 @@ pub(super) fn serve_wire(wire: Arc<dyn Wire>, handler: &dyn Handler, settings: &
         let Some((stream, head)) = accepted else { break };
         match upgrade(&carrier, stream, head, settings, Instant::now()) {
             Upgrade::None(stream, head) => {
+                if let Some(hook) = settings.hook.clone() {
+                    let entry = Entry::new(carrier.id(), peer, &head, Instant::now());
+                    stream.keep(Box::new(Recorded { entry, hook }));
+                }
                 handle(handler, Exchange::new(stream, head, peer, settings, None), settings);
             }
             Upgrade::Done(new) => {

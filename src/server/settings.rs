@@ -1,8 +1,12 @@
 //! What a server was told.
 
+use super::journal::Hook;
 #[cfg(feature = "tls")]
 use crate::net::TlsServer;
-use crate::{drive::Cancel, ws};
+use crate::{
+    drive::{Cancel, Pace},
+    ws,
+};
 use http::Version;
 use std::time::Duration;
 
@@ -80,7 +84,8 @@ impl ServerTimeouts {
         self
     }
 
-    /// Limits how long a client may take nothing of what it was answered.
+    /// Limits how long a client may take nothing of what it was answered. Over the same time it also has to take
+    /// [`min_rate`](crate::Server::min_rate) bytes a second.
     #[must_use]
     pub fn write(mut self, d: Duration) -> Self {
         self.write = d;
@@ -109,6 +114,8 @@ pub(super) struct Settings {
     pub(super) grace: Duration,
     pub(super) cancels: Vec<Cancel>,
     pub(super) websocket: ws::Config,
+    /// What is called for every exchange that is over.
+    pub(super) hook: Option<Hook>,
     /// The one version that is served.
     pub(super) only: Option<Version>,
     #[cfg(feature = "tls")]
@@ -131,6 +138,7 @@ impl Default for Settings {
             grace: Duration::from_secs(5),
             cancels: Vec::new(),
             websocket: ws::Config::default(),
+            hook: None,
             only: None,
             #[cfg(feature = "tls")]
             tls: None,
@@ -139,6 +147,11 @@ impl Default for Settings {
 }
 
 impl Settings {
+    /// Returns how fast a client has to take an answer.
+    pub(super) fn pace(&self) -> Pace {
+        Pace::new(self.min_rate, self.timeouts.write)
+    }
+
     /// Returns whether clients speak TLS.
     pub(super) fn is_tls(&self) -> bool {
         #[cfg(feature = "tls")]

@@ -3,11 +3,18 @@
 //! A thread that waits inside the library, for a slow client or for an answer of another server, does not count: while it
 //! sleeps another may run. So clients that stall keep threads from nobody, up to the second bound, on threads altogether.
 
-use crate::drive::{Waits, tell_waits};
+use super::turns;
+use crate::{
+    drive::{Waits, tell_waits},
+    net::Lead,
+};
 use std::{
     collections::VecDeque,
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Condvar, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
     thread,
     time::Duration,
 };
@@ -15,8 +22,13 @@ use std::{
 /// How long a thread without work stays: long enough for the next burst.
 const LINGER: Duration = Duration::from_secs(10);
 
-/// How many threads there may be, waiting ones included, for each that may run.
+/// How many threads there may be, waiting ones included, for each that may run, besides those for [`Workers::new`]'s `clients`.
+///
+/// So many may wait for slow clients before a client is held to one at a time.
 const WAITING: usize = 16;
+
+/// For how many clients there is a thread each.
+const CLIENTS: usize = 4096;
 
 /// A piece of work.
 pub(super) trait Job: Send {
@@ -38,6 +50,10 @@ struct Pool {
     work: Condvar,
     /// How many may run.
     running: usize,
+    /// How many there may be.
+    threads: usize,
+    /// How many handlers wait, or have waited, for their clients.
+    slow: AtomicUsize,
     /// How many jobs may wait.
     queue: usize,
 }
@@ -72,7 +88,7 @@ impl State {
         let runs = self.threads - self.idle - self.waiting.min(self.threads);
         let grows = self.jobs.len() > self.idle
             && runs + self.idle < pool.running
-            && self.threads < pool.running.saturating_mul(WAITING)
+            && self.threads < pool.threads
             && !self.closed;
         self.threads += usize::from(grows);
         grows
@@ -80,10 +96,33 @@ impl State {
 }
 
 impl Workers {
-    /// At most `running` threads run jobs, and `queue` jobs wait.
-    pub(super) fn new(running: usize, queue: usize) -> Self {
-        let pool = Pool { state: Mutex::default(), work: Condvar::new(), running: running.max(1), queue };
-        Workers { pool: Arc::new(pool) }
+    /// At most `running` threads run jobs, and `queue` jobs wait. There is a thread for each of `clients` to wait.
+    pub(super) fn new(running: usize, queue: usize, clients: usize) -> Self {
+        let running = running.max(1);
+        let threads = running.saturating_mul(WAITING + 1).saturating_add(clients.min(CLIENTS));
+        let (state, work) = (Mutex::default(), Condvar::new());
+        Workers { pool: Arc::new(Pool { state, work, running, threads, slow: AtomicUsize::new(0), queue }) }
+    }
+
+    /// Whether so many handlers wait for their clients that nobody may have more than one of them.
+    pub(super) fn are_scarce(&self) -> bool {
+        self.pool.slow.load(Ordering::SeqCst) >= self.pool.running.saturating_mul(WAITING)
+    }
+
+    /// One more handler waits for its client, until it ends.
+    pub(super) fn add_slow(&self) {
+        self.pool.slow.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// One that waited for its client has ended.
+    pub(super) fn remove_slow(&self) {
+        self.pool.slow.fetch_sub(1, Ordering::SeqCst);
+    }
+
+    /// Returns how many jobs wait, how many threads there are, and how many of those wait inside a job.
+    pub(super) fn counts(&self) -> (usize, usize, usize) {
+        let state = self.pool.lock();
+        (state.jobs.len(), state.threads, state.waiting)
     }
 
     /// Has a job done, or refused if too many wait.
@@ -192,7 +231,8 @@ impl Pool {
 struct Waiting(Arc<Pool>);
 
 impl Waits for Waiting {
-    fn begin(&self) {
+    fn begin(&self, shared: &[Arc<dyn Lead>]) {
+        turns::on_wait(shared);
         let mut state = self.0.lock();
         state.waiting += 1;
         let grows = state.grow(&self.0);
@@ -234,7 +274,7 @@ mod tests {
 
     #[test]
     fn jobs_beyond_the_bounds_are_refused() {
-        let workers = Workers::new(1, 2);
+        let workers = Workers::new(1, 2, 1);
         let (began, running) = mpsc::channel();
         let (end, ended) = mpsc::channel::<()>();
         workers.submit(call(move || {
@@ -261,7 +301,7 @@ mod tests {
 
     #[test]
     fn who_waits_makes_room_for_another() {
-        let workers = Workers::new(1, 10);
+        let workers = Workers::new(1, 10, 1);
         let meet = Arc::new(Barrier::new(2));
         let (stop, waits) = mpsc::channel();
         let there = meet.clone();

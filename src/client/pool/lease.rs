@@ -3,7 +3,7 @@
 use super::{Key, Pool};
 use crate::client::settings::PoolLimits;
 use crate::{
-    drive::{Carrier, Record},
+    drive::{self, Carrier, Record},
     net::Waker,
 };
 use http::Version;
@@ -34,6 +34,8 @@ impl fmt::Debug for Lease {
         f.debug_struct("Lease").field("connection", &self.conn.id()).field("shared", &self.shared).finish()
     }
 }
+
+impl drive::Lease for Lease {}
 
 impl Drop for Lease {
     fn drop(&mut self) {

@@ -6,7 +6,13 @@ use super::{
     default_provider, wrong,
 };
 use crate::error::Result;
-use rustls::{Connection, ServerConfig, ServerConnection};
+use rustls::{
+    Connection, ServerConfig, ServerConnection,
+    client::verify_server_name,
+    pki_types::ServerName,
+    server::{ClientHello, ParsedCertificate, ResolvesServerCert},
+    sign::CertifiedKey,
+};
 use std::sync::Arc;
 
 #[cfg(feature = "rustls-api")]
@@ -16,6 +22,32 @@ pub use rustls::ServerConfig as RustlsServerConfig;
 #[derive(Clone, Debug)]
 pub(crate) struct TlsServer {
     config: Arc<ServerConfig>,
+    /// The certificates of ours, the first of which is for everybody.
+    identities: Vec<Arc<CertifiedKey>>,
+}
+
+/// Shows every client the certificate of the name it asks for.
+#[derive(Debug)]
+struct ByName {
+    identities: Vec<Arc<CertifiedKey>>,
+}
+
+impl ResolvesServerCert for ByName {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        let asked = hello.server_name().and_then(|name| ServerName::try_from(name).ok());
+        let understood = |one: &&Arc<CertifiedKey>| one.key.choose_scheme(hello.signature_schemes()).is_some();
+        let named = |one: &&Arc<CertifiedKey>| asked.as_ref().is_some_and(|name| is_for(one, name));
+        let all = || self.identities.iter();
+        let found = all().find(|one| understood(one) && named(one)).or_else(|| all().find(understood));
+        // With none the handshake fails as it should.
+        found.or(self.identities.first()).cloned()
+    }
+}
+
+/// Returns whether a certificate has the name.
+fn is_for(identity: &CertifiedKey, name: &ServerName<'_>) -> bool {
+    let parsed = identity.cert.first().and_then(|cert| ParsedCertificate::try_from(cert).ok());
+    parsed.is_some_and(|cert| verify_server_name(&cert, name).is_ok())
 }
 
 impl TlsServer {
@@ -29,16 +61,31 @@ impl TlsServer {
             .with_safe_default_protocol_versions()
             .map_err(|e| wrong("the TLS cryptography cannot be used", e))?
             .with_no_client_auth()
-            .with_single_cert(chain(certificates)?, private_key(key)?)
-            .map_err(|e| wrong("the certificate cannot be used", e))?;
+            .with_cert_resolver(Arc::new(ByName { identities: Vec::new() }));
         config.alpn_protocols = alpn.iter().map(|protocol| protocol.to_vec()).collect();
-        Ok(TlsServer { config: Arc::new(config) })
+        TlsServer { config: Arc::new(config), identities: Vec::new() }.add_pem(certificates, key)
+    }
+
+    /// Adds a certificate for clients that ask for one of its names. A configuration of the caller's gets ours in place of its own.
+    ///
+    /// # Errors
+    ///
+    /// As [`from_pem`](Self::from_pem).
+    pub(crate) fn add_pem(mut self, certificates: &[u8], key: &[u8]) -> Result<Self> {
+        let (certificates, key) = (chain(certificates)?, private_key(key)?);
+        let provider = self.config.crypto_provider().clone();
+        let identity = CertifiedKey::from_der(certificates, key, &provider)
+            .map_err(|e| wrong("the certificate cannot be used", e))?;
+        self.identities.push(Arc::new(identity));
+        let identities = self.identities.clone();
+        Arc::make_mut(&mut self.config).cert_resolver = Arc::new(ByName { identities });
+        Ok(self)
     }
 
     /// Returns a server with the caller's own configuration, its ALPN protocols included.
     #[cfg(any(feature = "rustls-api", test))]
     pub(crate) fn from_config(config: Arc<ServerConfig>) -> Self {
-        TlsServer { config }
+        TlsServer { config, identities: Vec::new() }
     }
 
     /// Offers no other protocol than this one.

@@ -7,6 +7,11 @@ use std::time::{Duration, Instant};
 const STREAMS_BEFORE_SETTINGS: u32 = 100;
 
 impl Connection {
+    /// Returns whether so much is unread that the window of the connection is not credited until some of it is released.
+    pub fn is_clogged(&self) -> bool {
+        self.unread > self.config.unread_limit
+    }
+
     /// Returns how many streams are open.
     pub fn open_streams(&self) -> usize {
         self.active as usize

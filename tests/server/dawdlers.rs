@@ -1,0 +1,144 @@
+//! Clients that send or read slowly: they keep threads from each other, and from nobody else.
+
+use crate::{
+    h2::{body_of, connect, connect_with, get, h2peer::*, request, serve},
+    raw::{LONG, Raw},
+};
+use bowline::{Client, ErrorKind, Exchange, Protocol, Result, Server, ServerTimeouts, http::Response, net};
+use net::Wire;
+use std::{
+    io::{ErrorKind::WouldBlock, Write},
+    sync::mpsc,
+    thread,
+    time::{Duration, Instant},
+};
+
+#[test]
+fn uploads_that_stall_on_many_streams_keep_threads_from_nobody() {
+    // 25 threads at most, and 60 uploads that would each keep one.
+    let here = serve(|server| server.workers(1).max_connections(8));
+    let mut links: Vec<_> = (0..6).map(|_| connect(&here)).collect();
+    for link in &mut links {
+        link.send(&(0..10).map(|n| request(2 * n + 1, 0, "POST", "/read")).collect::<Vec<_>>());
+    }
+    let client = Client::builder().protocol(Protocol::Http2).build().unwrap();
+    for _ in 0..20 {
+        let mut raw = Raw::connect(here.server.local_addr());
+        let answer = raw.send("GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").answer();
+        assert_eq!(answer.text(), "ok");
+        assert!(raw.is_closed());
+        assert_eq!(client.get(here.server.url("/")).send().unwrap().text().unwrap(), "ok");
+    }
+    let stats = here.server.stats();
+    assert!(stats.threads <= 25, "{stats:?}");
+    // What was held is handled once what came before it has ended.
+    for link in &mut links {
+        link.send(&(0..10).map(|n| Frame::last_data(2 * n + 1, b"abc")).collect::<Vec<_>>());
+        let mut ended = 0;
+        while ended < 10 {
+            let frame = link.next();
+            assert!(!matches!(frame.kind, RST_STREAM | GOAWAY), "{frame:?}");
+            ended += u32::from(frame.stream > 0 && frame.ends());
+        }
+    }
+    assert_eq!(here.server.stats().given_up, 0);
+}
+
+#[test]
+fn more_uploads_at_once_than_there_is_memory_for_come_to_their_end() {
+    let here = serve(|server| server.max_body(1 << 30));
+    let client = Client::builder().protocol(Protocol::Http2).build().unwrap();
+    const LEN: usize = 512 * 1024;
+    let pending: Vec<_> = (0..100).map(|_| client.post(here.server.url("/read")).body(vec![7; LEN]).start()).collect();
+    for one in pending {
+        assert_eq!(one.wait().unwrap().text().unwrap(), LEN.to_string());
+    }
+    assert_eq!(client.connections().len(), 1);
+}
+
+#[test]
+fn a_window_that_opens_byte_by_byte() {
+    let (told, errors) = mpsc::channel();
+    let timeouts = ServerTimeouts::default().write(Duration::from_millis(400));
+    let server = Server::bind("127.0.0.1:0").unwrap().timeouts(timeouts).min_rate(1000);
+    let server = server.spawn(move |exchange: Exchange| -> Result<()> {
+        if exchange.path() == "/reply" {
+            return exchange.reply(200, vec![7; 1 << 20]);
+        }
+        let (_, mut writer) = exchange.respond_streaming(Response::new(()))?;
+        let done = writer.write_all(&[7; 1 << 20]).map_err(bowline::Error::from);
+        told.send(done.as_ref().err().map(bowline::Error::kind)).unwrap();
+        done
+    });
+    let server = server.unwrap();
+    for path in ["/stream", "/reply"] {
+        let mut link = Link::new(std::net::TcpStream::connect(server.local_addr()).unwrap());
+        link.send_bytes(PREFACE);
+        link.send(&[Frame::settings(&[(INITIAL_WINDOW_SIZE, 0)]), get(1, path)]);
+        let began = Instant::now();
+        let reset = loop {
+            link.send(&[Frame::window_update(1, 1)]);
+            assert!(began.elapsed() < LONG, "{path}");
+            match link.within(Duration::from_millis(10)) {
+                Some(frame) if frame.kind == RST_STREAM => break frame,
+                _ => {}
+            }
+        };
+        assert_eq!(reset.stream, 1);
+        assert!(began.elapsed() >= Duration::from_millis(400), "{path}: never early");
+    }
+    assert_eq!(errors.recv_timeout(LONG).unwrap(), Some(ErrorKind::TimedOut));
+}
+
+#[test]
+fn a_wire_that_takes_byte_by_byte() {
+    for (min_rate, cut) in [(1000, true), (0, false)] {
+        let timeouts = ServerTimeouts::default().write(Duration::from_millis(300));
+        let server = Server::unbound().timeouts(timeouts).min_rate(min_rate);
+        let (near, far) = net::pair(100);
+        far.try_write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+        let served = thread::spawn(move || {
+            server.serve_wire(near, &|exchange: Exchange| -> Result<()> {
+                let (_, mut writer) = exchange.respond_streaming(Response::new(()))?;
+                writer.write_all(&[7; 1 << 20])?;
+                writer.finish()
+            })
+        });
+        let began = Instant::now();
+        while !served.is_finished() && (cut || began.elapsed() < Duration::from_secs(1)) {
+            assert!(began.elapsed() < LONG);
+            if let Err(e) = far.try_read(&mut [0]) {
+                assert_eq!(e.kind(), WouldBlock);
+            }
+            thread::park_timeout(Duration::from_millis(10));
+        }
+        assert_eq!(served.is_finished(), cut, "at least {min_rate} a second");
+        far.shutdown();
+        let result = served.join().unwrap();
+        if cut {
+            assert_eq!(result.unwrap_err().kind(), ErrorKind::TimedOut);
+        }
+    }
+}
+
+#[test]
+fn a_client_of_http2_that_has_said_all_still_gets_its_answers() {
+    let here = serve(|server| server);
+    let mut link = connect_with(&here, &[(INITIAL_WINDOW_SIZE, 1 << 20)]);
+    link.send(&[get(1, "/wait"), get(3, "/"), get(5, "/wait")]);
+    here.gate.await_arrivals(2);
+    link.finish();
+    assert_eq!(body_of(&mut link, 3), b"ok");
+    here.gate.open();
+    let mut ended = 0;
+    while let Some(frame) = link.next_or_end() {
+        ended += usize::from(frame.kind == DATA && frame.ends());
+    }
+    assert_eq!(ended, 2);
+    // One that has nothing to wait for is closed.
+    let mut idle = connect(&here);
+    idle.send(&[get(1, "/")]);
+    assert_eq!(body_of(&mut idle, 1), b"ok");
+    idle.finish();
+    while idle.next_or_end().is_some() {}
+}
