@@ -102,6 +102,8 @@ pub(crate) trait Exchanges: Protocol {
     fn send_trailers(&mut self, id: u32, trailers: &HeaderMap, out: &mut Vec<u8>) -> Result<(), Fault>;
     /// The owner took `n` bytes of the body.
     fn took(&mut self, id: u32, n: usize, out: &mut Vec<u8>);
+    /// The owner has taken all there is of the body and waits for more.
+    fn wants(&mut self, _id: u32, _out: &mut Vec<u8>) {}
     /// Ends an exchange before its time. `Some`: the connection ends with it.
     fn reset(&mut self, id: u32, code: u32, now: Instant, out: &mut Vec<u8>, wakes: &mut Wakes) -> Option<Cause>;
     /// The owner is done with the exchange. `Some`: the connection ends with it.

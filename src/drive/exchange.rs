@@ -84,8 +84,10 @@ impl<P: Exchanges> Shared<P> {
                     Poll::Pending
                 }
             })?;
-            if let Poll::Ready(Ok(n @ 1..)) = got {
-                core.proto.took(id, n, &mut core.duplex.pending);
+            match got {
+                Poll::Ready(Ok(n @ 1..)) => core.proto.took(id, n, &mut core.duplex.pending),
+                Poll::Pending => core.proto.wants(id, &mut core.duplex.pending),
+                Poll::Ready(_) => {}
             }
             Ok(got)
         });

@@ -495,6 +495,10 @@ impl Exchanges for H2 {
         let _ = self.engine.release(id, n, out);
     }
 
+    fn wants(&mut self, id: u32, out: &mut Vec<u8>) {
+        self.engine.want(id, out);
+    }
+
     fn reset(&mut self, id: u32, code: u32, now: Instant, out: &mut Vec<u8>, wakes: &mut Wakes) -> Option<Cause> {
         // A stream that is over already is not reset.
         let _ = self.cancel(id, code, now, out);

@@ -203,6 +203,7 @@ impl Connection {
         }
         found.unread -= octets;
         self.unread -= octets;
+        self.freed += octets;
         if found.is_over() && found.unread == 0 {
             self.streams.remove(stream);
         } else {
@@ -210,6 +211,17 @@ impl Connection {
         }
         self.credit(out);
         Ok(())
+    }
+
+    /// Says that the application has taken all that arrived of the stream and waits for more: it gets some even while too much of
+    /// other streams is unread ([`Config::unread_limit`](super::Config::unread_limit)).
+    pub fn want(&mut self, stream: u32, out: &mut Vec<u8>) {
+        if let Some(found) = self.streams.live(stream).filter(|s| s.unread == 0) {
+            found.awaited = true;
+            if self.unread > self.config.unread_limit && !self.is_broken() {
+                self.credit(out);
+            }
+        }
     }
 
     /// Ends one stream. What was not released is credited to the connection. No event names the stream afterwards. For a stream
@@ -221,7 +233,9 @@ impl Connection {
     pub fn reset(&mut self, stream: u32, code: u32, out: &mut Vec<u8>) -> Result<(), Misuse> {
         self.check_usable(None)?;
         let Some(found) = self.streams.get_mut(stream) else { return Err(Misuse::NoStream { stream }) };
-        self.unread -= std::mem::take(&mut found.unread);
+        let unread = std::mem::take(&mut found.unread);
+        self.unread -= unread;
+        self.freed += unread;
         if found.is_over() {
             self.streams.remove(stream);
         } else {

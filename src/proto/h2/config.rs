@@ -16,7 +16,8 @@ pub struct Config {
     /// 16 MiB for clients, 1 MiB for servers.
     pub connection_window: u32,
     /// Above how many bytes that were delivered and not released, of all streams together, the window of the connection is
-    /// not credited. The most that can be unread is this and `connection_window`.
+    /// credited by what is released only, and as far as a stream is waited for ([`Connection::want`](super::Connection::want)). Without
+    /// such waits the most that can be unread is this and `connection_window`.
     ///
     /// 32 MiB for clients, 2 MiB for servers.
     pub unread_limit: usize,

@@ -24,6 +24,9 @@ const MAX_REPLIES: usize = 64 * 1024;
 /// server, those that were reset by the client or came to their end, to tell a frame after the end from an id that was skipped.
 const GONE_KEPT: usize = 1024;
 
+/// In what pieces the window of the connection is credited while too much is unread: a frame of the usual size.
+const PIECE: usize = 16 * 1024;
+
 /// The `:protocol` of an extended CONNECT, as an extension of the request (RFC 8441, section 4).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Protocol(pub String);
@@ -63,6 +66,8 @@ pub struct Connection {
     /// By how much the peer may take the windows of streams for larger than we announced, until it acknowledges our SETTINGS.
     pub(super) early: u32,
     pub(super) unread: usize,
+    /// What was read or dropped while too much was unread, and is not credited yet.
+    pub(super) freed: usize,
     /// Streams that wait for the window of the connection.
     pub(super) blocked: VecDeque<u32>,
     pub(super) wants_slot: bool,
@@ -121,6 +126,7 @@ impl Connection {
             inlet: Inlet::new(config.connection_window),
             early: Window::INITIAL.saturating_sub(config.stream_window),
             unread: 0,
+            freed: 0,
             blocked: VecDeque::new(),
             wants_slot: false,
             refusing: None,
@@ -180,6 +186,7 @@ impl Connection {
             window: Window::new(self.peer.initial_window),
             inlet: Inlet::new(self.config.stream_window + self.early),
             unread: 0,
+            awaited: false,
             recv_left: None,
             send_left,
             heard: self.heard,
@@ -405,12 +412,23 @@ impl Connection {
         }
     }
 
-    /// Credits the window of the connection, unless too much is unread.
+    /// Credits the window of the connection. While too much is unread the peer gets back what was read or dropped in the meantime,
+    /// and a piece where somebody waits for bytes that it may not send: bodies that nobody reads must not keep another one
+    /// from being read.
     pub(super) fn credit(&mut self, out: &mut Vec<u8>) {
-        if self.unread > self.config.unread_limit {
-            return;
-        }
-        if let Some(increment) = self.inlet.credit(self.config.connection_window) {
+        let increment = if self.unread <= self.config.unread_limit {
+            self.freed = 0;
+            self.inlet.credit(self.config.connection_window)
+        } else {
+            let starves = self.inlet.window() < PIECE as i64 && self.streams.is_any_awaited();
+            let due = if starves { self.freed.max(PIECE) } else { self.freed };
+            if due < PIECE {
+                return;
+            }
+            self.freed = 0;
+            self.inlet.credit_at_most(due)
+        };
+        if let Some(increment) = increment {
             self.reply(out, |out| frame::window_update(0, increment, out));
         }
     }

@@ -119,6 +119,7 @@ impl Connection {
     pub(super) fn deliver(&mut self, mut payload: Payload, n: usize, out: &mut Vec<u8>) {
         if let Some(live) = self.streams.live(payload.stream) {
             live.unread += n;
+            live.awaited = false;
             self.unread += n;
         }
         payload.left -= n;

@@ -106,6 +106,17 @@ impl Inlet {
         Some(increment)
     }
 
+    /// Returns credit of at most `most`, however little of the window is used up.
+    pub(super) fn credit_at_most(&mut self, most: usize) -> Option<u32> {
+        let increment = self.owed.min(u32::try_from(most).unwrap_or(u32::MAX)).min(MAX_31);
+        if increment == 0 {
+            return None;
+        }
+        self.window = self.window.adjust(i64::from(increment)).ok()?;
+        self.owed -= increment;
+        Some(increment)
+    }
+
     /// The window the peer counts with became `by` smaller: it has acknowledged our SETTINGS.
     pub(super) fn shrink(&mut self, by: u32) {
         if let Ok(window) = self.window.adjust(-i64::from(by)) {
@@ -144,7 +155,13 @@ mod tests {
         inlet.consume(1);
         assert_eq!(inlet.credit(100), Some(50), "half");
         assert_eq!((inlet.credit(100), inlet.window()), (None, 50));
-        inlet.shrink(60);
+        inlet.consume(5);
+        assert_eq!(
+            (inlet.credit_at_most(0), inlet.credit_at_most(3), inlet.credit_at_most(9)),
+            (None, Some(3), Some(2))
+        );
+        assert_eq!((inlet.credit_at_most(9), inlet.window()), (None, 55));
+        inlet.shrink(65);
         assert_eq!(inlet.window(), -10);
         assert!(!inlet.receive(1) && inlet.receive(0));
     }

@@ -159,6 +159,8 @@ pub(super) struct Stream {
     pub(super) inlet: Inlet,
     /// What was delivered and not released.
     pub(super) unread: usize,
+    /// All of it was taken, and somebody waits for more.
+    pub(super) awaited: bool,
     /// What Content-Length says is still to arrive.
     pub(super) recv_left: Option<u64>,
     /// What Content-Length says is still to be sent.
@@ -242,6 +244,11 @@ impl Streams {
     /// Calls `f` for every stream, in order, until it fails.
     pub(super) fn try_for_each<E>(&mut self, mut f: impl FnMut(&mut Stream) -> Result<(), E>) -> Result<(), E> {
         self.index.iter().try_for_each(|(_, slot)| f(&mut self.slots[*slot as usize]))
+    }
+
+    /// Returns whether somebody waits for data of any stream.
+    pub(super) fn is_any_awaited(&self) -> bool {
+        self.index.iter().map(|(_, slot)| &self.slots[*slot as usize]).any(|s| s.awaited && s.recv != RecvHalf::Ended)
     }
 
     /// Returns how many streams have not been ended by the peer.

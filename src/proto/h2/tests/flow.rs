@@ -133,6 +133,45 @@ fn too_much_unread_stops_the_credit_of_the_connection() {
     }
 }
 
+#[test]
+fn above_that_the_connection_gets_back_what_is_read() {
+    let mut bench = answered(small(1 << 20, 20_000), 2);
+    bench.feed(&data(1, 0, &[7; 16_000]).repeat(4)).unwrap();
+    assert_eq!((bench.said(), bench.engine.recv_window()), (vec![], 1535));
+    bench.engine.release(1, 16_383, &mut bench.out).unwrap();
+    assert_eq!(bench.said(), b"", "one below a piece");
+    bench.engine.release(1, 1, &mut bench.out).unwrap();
+    assert_eq!(bench.said(), update(0, 16_384), "a piece");
+    // What is dropped counts in the same way.
+    bench.feed(&data(3, 0, &[7; 17_000])).unwrap();
+    assert_eq!(bench.said(), b"");
+    bench.engine.reset(3, 8, &mut bench.out).unwrap();
+    assert_eq!(bench.said(), [rst(3, ErrorCode::CANCEL), update(0, 17_000)].concat());
+}
+
+#[test]
+fn above_that_a_stream_that_is_waited_for_gets_its_piece() {
+    let mut bench = answered(small(1 << 20, 20_000), 2);
+    bench.engine.want(3, &mut bench.out);
+    assert_eq!(bench.said(), b"", "nothing is in the way");
+    bench.feed(&data(1, 0, &[7; 16_000]).repeat(3)).unwrap();
+    assert_eq!((bench.said(), bench.engine.recv_window()), (vec![], 17_535), "there is a piece left");
+    bench.feed(&data(1, 0, &[7; 2000])).unwrap();
+    assert_eq!(bench.said(), update(0, 16_384), "there is not");
+    bench.feed(&data(3, 0, b"x")).unwrap();
+    bench.feed(&data(1, 0, &[7; 16_000])).unwrap();
+    assert_eq!(bench.said(), b"", "nobody waits any more");
+    bench.engine.want(3, &mut bench.out);
+    assert_eq!(bench.said(), b"", "what arrived is to be taken first");
+    bench.engine.release(3, 1, &mut bench.out).unwrap();
+    bench.engine.want(3, &mut bench.out);
+    assert_eq!(bench.said(), update(0, 16_384));
+    // A stream that has ended waits for nothing.
+    bench.feed(&data(3, END_STREAM, b"")).unwrap();
+    bench.feed(&data(1, 0, &[7; 16_000])).unwrap();
+    assert_eq!(bench.said(), b"");
+}
+
 /// What is unread of streams that are over still counts, until it is released or reset.
 #[test]
 fn a_stream_that_is_over_takes_what_is_released() {
