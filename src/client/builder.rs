@@ -18,7 +18,7 @@ use crate::{
     error::{Error, Result},
     net::{Connect, Proxy, Resolve},
 };
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use std::{net::IpAddr, path::Path, sync::Arc, time::Duration};
 
 /// What is sent as User-Agent unless the program says otherwise.
@@ -68,6 +68,7 @@ impl ClientBuilder {
                 protocol: Protocol::default(),
                 redirects: Redirects::default(),
                 retry: Retry::default(),
+                refused_pause: (Duration::from_millis(100), Duration::from_secs(1)),
                 cancels: Vec::new(),
                 interrupt: None,
                 hooks: Vec::new(),
@@ -76,6 +77,7 @@ impl ClientBuilder {
                 max_header_bytes: MAX_HEADER_BYTES,
                 limits: PoolLimits::default(),
                 h2: H2Settings::default(),
+                upkeep_request: None,
                 network: Network {
                     id: 0,
                     tls: None,
@@ -201,6 +203,18 @@ impl ClientBuilder {
         self.set(|s| s.retry = retry)
     }
 
+    /// Sets between what bounds, at random, a request waits before it is repeated that a peer in trouble refused: a GOAWAY with an
+    /// error (default 100 ms to 1 s).
+    pub fn refused_pause(self, from: Duration, to: Duration) -> Self {
+        self.try_set(|s| {
+            if from > to {
+                return Err(Error::invalid(format!("a pause from {from:?} to {to:?}: the first is the longer one")));
+            }
+            s.refused_pause = (from, to);
+            Ok(())
+        })
+    }
+
     /// Ends every request of this client when the token is cancelled; see also `RequestBuilder::cancel_on`.
     pub fn cancel_on(self, cancel: &Cancel) -> Self {
         self.set(|s| s.cancels.push(cancel.clone()))
@@ -274,6 +288,38 @@ impl ClientBuilder {
         self.set(|s| s.h2.probe_after_idle = d)
     }
 
+    /// Sets how long nothing may come in after such a PING before the connection is given up (default 5 s; never longer than
+    /// [`ping_ack_timeout`](Self::ping_ack_timeout)): a request waits for it.
+    pub fn probe_timeout(self, d: Duration) -> Self {
+        self.set(|s| s.h2.probe_timeout = d)
+    }
+
+    /// Sets how many PINGs of the library's own accord, by [`read_idle_ping`](Self::read_idle_ping) and
+    /// [`probe_after_idle`](Self::probe_after_idle), are sent without a HEADERS or DATA frame either way (default 2: some peers
+    /// close the connection at the third). Those asked for, by `upkeep` and `ping`, have no such limit.
+    pub fn max_unasked_pings(self, n: u8) -> Self {
+        self.set(|s| s.h2.max_unasked_pings = n)
+    }
+
+    /// Sets what [`upkeep`](Client::upkeep) asks for on idle HTTP/1 connections, which have no PING (default: nothing, it only
+    /// looks). `path` begins with `/`; a mistake in it is the error of [`build`](Self::build).
+    ///
+    /// The request goes out when a connection was not used for the [`upkeep_interval`](Self::upkeep_interval), carries the default
+    /// headers and no body, and has [`ping_ack_timeout`](Self::ping_ack_timeout) to be answered, with any status. Connections
+    /// are kept in this way for [`keep_idle`](Self::keep_idle) after their last other request.
+    pub fn upkeep_request(self, method: Method, path: &str) -> Self {
+        self.try_set(|s| {
+            if !path.starts_with('/') || path.parse::<http::uri::PathAndQuery>().is_err() {
+                return Err(Error::invalid("the request of upkeep names a path that begins with `/`"));
+            }
+            if method == Method::CONNECT {
+                return Err(Error::invalid("upkeep cannot send CONNECT"));
+            }
+            s.upkeep_request = Some((method, path.to_owned()));
+            Ok(())
+        })
+    }
+
     /// Sets for how long after its last request upkeep keeps a connection (default 1 h: servers rarely keep one longer, and
     /// address translators forget it).
     pub fn keep_idle(self, d: Duration) -> Self {
@@ -281,9 +327,32 @@ impl ClientBuilder {
     }
 
     /// Sets how long an HTTP/2 connection may take no byte of what is to be sent before it is given up (default 15 s: every
-    /// stream on it suffers). On HTTP/1 the request's own [`Timeouts::write`] counts.
+    /// stream on it suffers). On HTTP/1 see [`http1_write_stall`](Self::http1_write_stall).
     pub fn write_stall(self, d: Duration) -> Self {
         self.set(|s| s.h2.write_stall = d)
+    }
+
+    /// Sets how long an HTTP/1 connection may take no byte of what is to be sent before it is given up (default 60 s: only its
+    /// own request suffers). The request's own [`Timeouts::write`] may end it before.
+    pub fn http1_write_stall(self, d: Duration) -> Self {
+        self.set(|s| s.h2.http1_write_stall = d)
+    }
+
+    /// Sets how many streams are opened before the peer has said how many it allows (default 100, the least that a peer should).
+    pub fn streams_before_settings(self, n: u32) -> Self {
+        self.set(|s| s.h2.streams_before_settings = n.max(1))
+    }
+
+    /// Sets how much of the bodies of one HTTP/2 connection may be unread, all streams together, before the peer gets no more
+    /// credit for it than what is read or dropped, or needed by somebody who waits (default 32 MiB).
+    pub fn max_unread(self, bytes: usize) -> Self {
+        self.set(|s| s.h2.max_unread = bytes)
+    }
+
+    /// Sets how much of a body that was dropped unread is read, without waiting, to keep an HTTP/1 connection (default 64 KiB);
+    /// with more left the connection is closed.
+    pub fn max_drain(self, bytes: usize) -> Self {
+        self.set(|s| s.limits.drain = bytes)
     }
 
     /// Calls [`upkeep`](Client::upkeep) when it is due, from a thread that ends with the last handle of the client: the only one the

@@ -15,6 +15,8 @@ mod place;
 mod prepare;
 mod switch;
 
+pub(super) use exchanging::note_keep_alive;
+
 use super::{
     Inner, connect::Connecting, failure::Failed, flight::Flight, options::Options, pool::Lease, response::Response,
     url::Origin,

@@ -6,22 +6,14 @@ use super::{
     url::{Origin, Scheme},
 };
 use crate::{
-    drive::{Carrier, H1, H2, Record, Setup, Shared, next_id, random},
+    drive::{Carrier, H1, H2, Record, Setup, Shared, random},
     error::{Error, ErrorKind, Phase, Result},
     net::{Cx, Dial, DialPlan, Dialled, NoAlpn, Route, Took, Via, Wire},
     proto::{Role, h1, h2},
     time::Deadline,
 };
 use http::Version;
-use std::{
-    net::SocketAddr,
-    sync::Arc,
-    task::Poll,
-    time::{Duration, Instant},
-};
-
-/// How long an HTTP/1 connection may take no byte: only its own request suffers.
-const H1_WRITE_STALL: Duration = Duration::from_secs(60);
+use std::{net::SocketAddr, sync::Arc, task::Poll, time::Instant};
 
 /// A wire on its way to an origin.
 pub(crate) struct Dialling {
@@ -145,10 +137,11 @@ impl Connecting {
     }
 
     /// Puts the protocol on what was dialled and lets others share it.
-    pub(crate) fn finish(self, settings: &Settings, dialled: Dialled, version: Version, now: Instant) -> Connected {
+    pub(crate) fn finish(self, settings: &Settings, dialled: Dialled, version: Version) -> Connected {
         let (took, addresses) = (dialled.took, dialled.addresses.clone());
         let origin = self.dialling.origin.to_string();
-        let conn = carrier(settings, self.permit.record(), dialled.wire.clone(), Some(dialled), version, origin, now);
+        let (id, record) = (self.permit.connection_id(), self.permit.record());
+        let conn = carrier(settings, record, id, dialled.wire.clone(), Some(dialled), version, origin);
         Connected { lease: self.permit.use_for(conn, version), took, addresses }
     }
 }
@@ -190,17 +183,18 @@ fn negotiated(protocol: Protocol, scheme: Scheme, dialled: &Dialled) -> Result<V
 pub(crate) fn carrier(
     settings: &Settings,
     record: &Arc<Record>,
+    id: u64,
     wire: Arc<dyn Wire>,
     dialled: Option<Dialled>,
     version: Version,
     origin: String,
-    now: Instant,
 ) -> Arc<dyn Carrier> {
+    let now = Instant::now();
     let (tls, leftover, out) = match dialled {
         Some(dialled) => (dialled.tls, dialled.leftover, dialled.out),
         None => (None, Default::default(), Vec::new()),
     };
-    let mut setup = Setup::new(wire, tls.map(Box::new), out, leftover, origin, next_id(), now);
+    let mut setup = Setup::new(wire, tls.map(Box::new), out, leftover, origin, id, now);
     prepare(&mut setup, settings, record, version);
     if version == Version::HTTP_2 {
         let engine = h2::Connection::new(Role::Client, h2_config(settings), now, setup.out());
@@ -213,8 +207,9 @@ pub(crate) fn carrier(
 
 /// What every connection of a client is told.
 pub(super) fn prepare(setup: &mut Setup, settings: &Settings, record: &Arc<Record>, version: Version) {
-    setup.write_stall = if version == Version::HTTP_2 { settings.h2.write_stall } else { H1_WRITE_STALL };
-    setup.keep_idle = settings.h2.keep_idle;
+    setup.write_stall =
+        if version == Version::HTTP_2 { settings.h2.write_stall } else { settings.h2.http1_write_stall };
+    (setup.keep_idle, setup.drain) = (settings.h2.keep_idle, settings.limits.drain);
     setup.record = Some(record.clone());
 }
 
@@ -227,12 +222,15 @@ fn h1_config(settings: &Settings) -> h1::Config {
 pub(super) fn h2_config(settings: &Settings) -> h2::Config {
     let H2Settings { read_idle_ping, ping_ack_timeout, probe_after_idle, stream_window, connection_window, .. } =
         settings.h2;
+    let h2 = &settings.h2;
     let mut config = h2::Config::new(Role::Client);
     config.seed = random();
     config.header_list = u32::try_from(settings.max_header_bytes).unwrap_or(u32::MAX);
     (config.stream_window, config.connection_window) = (stream_window, connection_window);
     (config.ping_ack_timeout, config.probe_after_idle) = (ping_ack_timeout, Some(probe_after_idle));
-    config.probe_timeout = config.probe_timeout.min(ping_ack_timeout);
+    config.probe_timeout = h2.probe_timeout.min(ping_ack_timeout);
+    config.max_unasked_pings = h2.max_unasked_pings;
+    (config.streams_before_settings, config.unread_limit) = (h2.streams_before_settings, h2.max_unread);
     config.read_idle_ping = Some(read_idle_ping);
     config
 }

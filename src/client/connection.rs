@@ -7,7 +7,7 @@ use super::{
     url::{Family, Origin, Url},
 };
 use crate::{
-    drive::{Carrier, Cause, CloseReason, ConnectionInfo, IntoBody, given_up},
+    drive::{Carrier, Cause, CloseReason, ConnectionInfo, IntoBody, given_up, next_id},
     error::{Error, ErrorKind, Result},
     net::Wire,
 };
@@ -68,15 +68,8 @@ impl Connection {
         let settings = &client.inner.settings;
         let version =
             if matches!(settings.protocol, Http2 | Http2WithoutAlpn) { Version::HTTP_2 } else { Version::HTTP_11 };
-        let conn = carrier(
-            settings,
-            &client.inner.pool.record,
-            Arc::new(wire),
-            None,
-            version,
-            origin.to_string(),
-            Instant::now(),
-        );
+        let conn =
+            carrier(settings, &client.inner.pool.record, next_id(), Arc::new(wire), None, version, origin.to_string());
         client.inner.pool.enter(&conn);
         // No proxy is on this wire, and none is told its credentials there.
         Ok(Self::new(client.without_proxy(), conn, origin))

@@ -86,7 +86,8 @@ impl Failed {
         let (e, phase, processed) = match self.what {
             What::Fault(fault) => {
                 let processed = processed(&fault, written, answered);
-                let phase = if answered || written > 0 { Phase::FirstByte } else { Phase::Send };
+                let stalled = matches!(&fault, Fault::Over(cause) if cause.reason == CloseReason::WriteStalled);
+                let phase = if (answered || written > 0) && !stalled { Phase::FirstByte } else { Phase::Send };
                 (fault.to_error(), Some(phase), processed)
             }
             What::Dialling(e) => (e, None, Processed::No),

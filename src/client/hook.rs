@@ -2,7 +2,7 @@
 
 use super::Response;
 use crate::{
-    drive::{Body, CloseReason, ConnectionInfo},
+    drive::{Body, CloseReason, ConnectionInfo, ConnectionState},
     error::{Error, Result},
 };
 use http::{HeaderMap, Method, Request, StatusCode, Uri};
@@ -144,6 +144,31 @@ pub enum Trace {
         connection: u64,
         /// How long the answer took; `None`: it was sent just now.
         rtt: Option<Duration>,
+    },
+    /// A connection that had served before is used again.
+    Reused {
+        /// The request.
+        request_id: u64,
+        /// The connection.
+        connection: u64,
+    },
+    /// An attempt is not the last: the request is sent again.
+    Retrying {
+        /// The request.
+        request_id: u64,
+        /// The attempt that was made; one for the first.
+        attempt: u32,
+        /// How long the next one waits.
+        pause: Duration,
+    },
+    /// A connection does something else than before; its end is told by `Closed`.
+    Changed {
+        /// The connection.
+        connection: u64,
+        /// What it was doing.
+        from: ConnectionState,
+        /// What it is doing now.
+        to: ConnectionState,
     },
     /// A connection ended.
     Closed {

@@ -122,6 +122,7 @@ impl Incoming {
         self.state = State::Ended;
         let (request_id, bytes, took) = (self.flight.id(), self.bytes, self.began.elapsed());
         self.inner.trace(|| Trace::Ended { request_id, bytes, took });
+        self.inner.announce();
         drop(self.flight.hand_over());
     }
 

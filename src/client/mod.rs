@@ -279,6 +279,7 @@ impl Client {
         cancels.push(self.inner.pool.stopped.clone());
         let mut limits = crate::drive::Limits::new(cancels, settings.interrupt.clone());
         let began = Instant::now();
+        let dial = self.inner.pool.enter_dial(&origin);
         let dialled = block_on(Deadline::NEVER, |cx| match limits.check(cx) {
             Ok(()) => dialling.poll(cx),
             Err(e) => Poll::Ready(Err(e.in_phase(Phase::Connect))),
@@ -290,11 +291,11 @@ impl Client {
         let conn = connect::carrier(
             &settings,
             &self.inner.pool.record,
+            dial.id(),
             wire,
             Some(dialled),
             version,
             origin.to_string(),
-            Instant::now(),
         );
         self.inner.pool.enter(&conn);
         self.inner.trace(|| Trace::Connected { connection: conn.info(), took: began.elapsed() });

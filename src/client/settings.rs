@@ -5,7 +5,7 @@ use crate::{
     drive::{Cancel, Interrupt},
     net::{Connect, Proxy, Resolve, TlsClient},
 };
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderValue, Method};
 use std::{fmt, net::IpAddr, path::PathBuf, sync::Arc, time::Duration};
 
 /// Which HTTP version to speak.
@@ -36,6 +36,8 @@ pub(crate) struct Settings {
     pub(crate) protocol: Protocol,
     pub(crate) redirects: Redirects,
     pub(crate) retry: Retry,
+    /// The bounds of the pause before a request is repeated that a peer in trouble refused.
+    pub(crate) refused_pause: (Duration, Duration),
     pub(crate) cancels: Vec<Cancel>,
     pub(crate) interrupt: Option<Interrupt>,
     pub(crate) hooks: Vec<Arc<dyn Hook>>,
@@ -45,6 +47,8 @@ pub(crate) struct Settings {
     // connections
     pub(crate) limits: PoolLimits,
     pub(crate) h2: H2Settings,
+    /// What `upkeep` asks for on idle HTTP/1 connections.
+    pub(crate) upkeep_request: Option<(Method, String)>,
     pub(crate) network: Network,
 }
 
@@ -57,6 +61,15 @@ pub(crate) struct PoolLimits {
     pub(crate) max_lifetime: Duration,
     pub(crate) max_per_origin: Option<usize>,
     pub(crate) more_when_full: bool,
+    /// How much of a body nobody wants is read to keep an HTTP/1 connection.
+    pub(crate) drain: usize,
+}
+
+impl PoolLimits {
+    /// Whether every connection is closed after its use.
+    pub(crate) fn keeps_none(&self) -> bool {
+        self.max_idle == 0 || self.max_idle_per_origin == 0
+    }
 }
 
 impl Default for PoolLimits {
@@ -68,6 +81,7 @@ impl Default for PoolLimits {
             max_lifetime: Duration::from_secs(24 * 3600),
             max_per_origin: None,
             more_when_full: false,
+            drain: 64 * 1024,
         }
     }
 }
@@ -79,8 +93,13 @@ pub(crate) struct H2Settings {
     pub(crate) read_idle_ping: Duration,
     pub(crate) ping_ack_timeout: Duration,
     pub(crate) probe_after_idle: Duration,
+    pub(crate) probe_timeout: Duration,
+    pub(crate) max_unasked_pings: u8,
     pub(crate) keep_idle: Duration,
     pub(crate) write_stall: Duration,
+    pub(crate) http1_write_stall: Duration,
+    pub(crate) streams_before_settings: u32,
+    pub(crate) max_unread: usize,
     pub(crate) stream_window: u32,
     pub(crate) connection_window: u32,
 }
@@ -92,8 +111,13 @@ impl Default for H2Settings {
             read_idle_ping: Duration::from_secs(30),
             ping_ack_timeout: Duration::from_secs(15),
             probe_after_idle: Duration::from_secs(10),
+            probe_timeout: Duration::from_secs(5),
+            max_unasked_pings: 2,
             keep_idle: Duration::from_secs(3600),
             write_stall: Duration::from_secs(15),
+            http1_write_stall: Duration::from_secs(60),
+            streams_before_settings: 100,
+            max_unread: 32 * 1024 * 1024,
             stream_window: 1024 * 1024,
             connection_window: 16 * 1024 * 1024,
         }

@@ -1,24 +1,34 @@
 //! Keeping idle connections alive, and finding out which are dead.
 
-use super::{Client, Inner, connection::Connection, hook::Trace, pool::Pool};
+use super::{
+    Client, Inner, connect,
+    connection::Connection,
+    hook::Trace,
+    pool::{Asking, Key, Pool},
+};
 use crate::{
     drive::{Carrier, Cause, CloseReason, ConnectionState, Happened, Upkeep, UpkeepAction, block_on},
     error::{Error, ErrorKind, Phase, Result},
-    net::Waker,
+    net::{Route, Waker},
+    proto::h1::TargetForm,
     time::Deadline,
 };
+use http::{HeaderValue, Method, Request, Version, header};
 use std::{
     sync::{Arc, Mutex, PoisonError, Weak},
     task::Poll,
     time::{Duration, Instant},
 };
 
+/// As good as for ever.
+const FOREVER: Duration = Duration::from_secs(365 * 24 * 3600);
+
 impl Client {
     /// Sends the PINGs that are due, closes what is dead or too old, reports each connection. Never waits for an answer.
     ///
     /// A PING is due on an HTTP/2 connection that has sent nothing for the upkeep interval (60 s unless set). It has been handed to the
-    /// kernel when this returns, unless the report says `Blocked`. HTTP/1 connections are only looked at. Safe from many threads at
-    /// once; call it when [`next_upkeep`](Self::next_upkeep) says so, or as often as convenient.
+    /// kernel when this returns, unless the report says `Blocked`. HTTP/1 connections are only looked at, unless there is an
+    /// [`upkeep_request`](super::ClientBuilder::upkeep_request). Safe from many threads at once; call it when [`next_upkeep`](Self::next_upkeep) says so, or as often as convenient.
     ///
     /// # Examples
     ///
@@ -37,17 +47,19 @@ impl Client {
 
     /// The same, and waits at most `timeout` for the answers of the PINGs that are on their way.
     pub fn upkeep_wait(&self, timeout: Duration) -> Vec<Upkeep> {
+        let began = Instant::now();
+        let until = began.checked_add(timeout).unwrap_or(began + FOREVER);
         let mut report = self.inner.upkeep();
         let conns = self.inner.pool.all();
+        let waits = |a| matches!(a, UpkeepAction::Pinged | UpkeepAction::AwaitingAck | UpkeepAction::Blocked);
         let mut asked = Vec::new();
-        for row in &mut report {
-            let waits = matches!(row.action, UpkeepAction::Pinged | UpkeepAction::AwaitingAck | UpkeepAction::Blocked);
-            if let Some(conn) = conns.iter().find(|conn| waits && conn.id() == row.id) {
+        for row in report.iter_mut().filter(|row| waits(row.action)) {
+            if let Some(conn) = conns.iter().find(|conn| conn.id() == row.id && conn.version() == Version::HTTP_2) {
                 asked.push((row, conn.clone(), conn.info().pings_sent));
             }
         }
         // All at once: what one peer is late with must not be in another's round trip time.
-        block_on(Deadline::after(timeout), |cx| {
+        block_on(Deadline::at(until), |cx| {
             asked.retain_mut(|(row, conn, sent)| match conn.clone().poll_pinged(*sent, cx) {
                 Poll::Ready(answer) => {
                     answered(row, conn, answer.ok());
@@ -57,6 +69,15 @@ impl Client {
             });
             if asked.is_empty() { Poll::Ready(()) } else { Poll::Pending }
         });
+        let came = self.inner.pool.wait_asked(Instant::now(), until);
+        for row in report.iter_mut().filter(|row| waits(row.action)) {
+            if let Some(conn) = conns.iter().find(|conn| conn.id() == row.id && conn.version() != Version::HTTP_2) {
+                answered(row, conn, None);
+                if came.contains(&row.id) {
+                    row.action = UpkeepAction::Acked;
+                }
+            }
+        }
         self.inner.pool.forget_over();
         self.inner.announce();
         report
@@ -101,10 +122,20 @@ impl Inner {
         let now = Instant::now();
         let interval = self.settings.h2.upkeep_interval;
         let conns = self.pool.all();
-        let kept: Vec<_> =
+        self.pool.step_asked(now);
+        let mut kept: Vec<_> =
             conns.iter().map(|conn| (conn, keep(conn, self.pool.interval(conn.origin(), interval), now))).collect();
+        let new = self.ask(now);
+        let asked = self.pool.asked();
+        for (conn, action) in kept.iter_mut().filter(|(conn, _)| asked.contains(&conn.id())) {
+            *action = match new.contains(&conn.id()) {
+                true if !conn.is_flushed() => UpkeepAction::Blocked,
+                true => UpkeepAction::Pinged,
+                false => UpkeepAction::AwaitingAck,
+            };
+        }
         // After the PINGs, which are what keeps a connection above its idle limit.
-        self.pool.purge_past();
+        self.pool.purge_past(&self.settings.limits);
         self.pool.forget_over();
         let report = kept.into_iter().map(|(conn, action)| row(conn, action)).collect();
         drop(conns);
@@ -112,10 +143,50 @@ impl Inner {
         report
     }
 
+    /// Asks on idle HTTP/1 connections, if the program wants that; returns on which.
+    fn ask(&self, now: Instant) -> Vec<u64> {
+        let Some((method, path)) = &self.settings.upkeep_request else { return Vec::new() };
+        let head = |key: &Key| {
+            let mut head = Request::new(());
+            *head.method_mut() = method.clone();
+            *head.uri_mut() = format!("{}{path}", key.origin).parse().ok()?;
+            *head.headers_mut() = self.settings.default_headers.clone();
+            let headers = head.headers_mut();
+            if let Some(agent) = &self.settings.user_agent {
+                headers.entry(header::USER_AGENT).or_insert(agent.clone());
+            }
+            headers.entry(header::ACCEPT).or_insert(HeaderValue::from_static("*/*"));
+            if matches!(*method, Method::POST | Method::PUT | Method::PATCH) {
+                headers.insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
+            }
+            match connect::route(&self.settings, &key.origin).ok()? {
+                Route::Absolute(proxy) => {
+                    if let Some(value) = proxy.authorization() {
+                        headers.insert(header::PROXY_AUTHORIZATION, value);
+                    }
+                    Some((head, TargetForm::Absolute))
+                }
+                _ => Some((head, TargetForm::Origin)),
+            }
+        };
+        let h2 = &self.settings.h2;
+        let asking = Asking {
+            head: &head,
+            limits: &self.settings.limits,
+            interval: h2.upkeep_interval,
+            keep_idle: h2.keep_idle,
+            timeout: h2.ping_ack_timeout,
+        };
+        self.pool.ask(&asking, now)
+    }
+
     fn next_upkeep(&self) -> Option<Instant> {
-        let interval = self.settings.h2.upkeep_interval;
+        let h2 = &self.settings.h2;
+        let interval = h2.upkeep_interval;
         let due = |conn: &Arc<dyn Carrier>| conn.upkeep_due(self.pool.interval(conn.origin(), interval));
-        self.pool.all().iter().filter_map(due).chain(self.pool.next_expiry()).min()
+        let asks = self.settings.upkeep_request.is_some();
+        let ask = if asks { self.pool.next_ask(interval, h2.keep_idle) } else { None };
+        self.pool.all().iter().filter_map(due).chain(self.pool.next_expiry()).chain(ask).min()
     }
 
     /// Tells the hooks what happened to connections since they were told last.
@@ -126,6 +197,7 @@ impl Inner {
         for event in self.pool.record.take_events() {
             let step = match event {
                 Happened::Closed { connection, reason } => Trace::Closed { connection, reason },
+                Happened::Changed { connection, from, to } => Trace::Changed { connection, from, to },
                 Happened::Pinged { connection, rtt } => Trace::Pinged { connection, rtt },
             };
             self.settings.hooks.iter().for_each(|hook| hook.trace(&step));

@@ -30,9 +30,6 @@ use std::{
 /// Enough to keep the wire busy while the thread is woken; little enough that PINGs and other streams' heads are not late.
 pub(super) const ROOM: usize = 64 * 1024;
 
-/// How much of a body nobody wants is read, without waiting, to keep an HTTP/1 connection.
-pub(super) const DRAIN: usize = 64 * 1024;
-
 /// A request about to be sent.
 #[derive(Debug)]
 pub(crate) struct Opening<'a> {
@@ -287,6 +284,9 @@ pub(crate) trait Carrier: Send + Sync {
     fn age(&self) -> Duration;
     /// For how long nobody has used it, upkeep included; `None` while an exchange is open.
     fn unused_for(&self) -> Option<Duration>;
+    /// Ends the connection if no exchange is open on it, and returns whether it is over; else it takes no new ones and ends with
+    /// the last. Nothing is cut that began in the meantime.
+    fn retire(&self, cause: Cause) -> bool;
     /// Ends the connection now: what is open on it fails.
     fn shutdown(&self, cause: Cause);
     /// A row of the connection table.

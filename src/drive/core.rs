@@ -4,7 +4,7 @@ use super::{
     carrier::ROOM,
     duplex::Duplex,
     fault::Cause,
-    info::CloseReason,
+    info::{CloseReason, ConnectionState},
     keep::Keeper,
     shared::{Ends, Protocol},
     slot::Wakes,
@@ -48,6 +48,12 @@ pub(crate) struct Core<P> {
     pub(super) detached: bool,
     /// Its end is on record.
     pub(super) noted: bool,
+    /// Why it is to end once nothing is open on it any more.
+    pub(super) parting: Option<CloseReason>,
+    /// What the hooks were told that it is doing.
+    pub(super) shown: ConnectionState,
+    /// How much of a body nobody wants is read to keep the connection.
+    pub(super) drain: usize,
     /// Why the connection is over.
     pub(super) over: Option<Cause>,
     /// Writers that wait until less is unsent.
@@ -88,6 +94,14 @@ impl<P: Protocol> Core<P> {
         self.detached = true;
         self.over = Some(Cause::new(ErrorKind::Closed, CloseReason::Shutdown, "the wire speaks another protocol now"));
         Some(unsent)
+    }
+
+    /// What the connection is doing.
+    pub(super) fn state(&self, now: Instant) -> ConnectionState {
+        match &self.over {
+            Some(cause) => ConnectionState::Closed(cause.reason),
+            None => self.proto.state(now),
+        }
     }
 
     /// Tells the peer that nothing more comes, unless it is over already.

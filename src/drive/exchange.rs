@@ -5,8 +5,7 @@
 
 use super::{
     carrier::{
-        Answer, Begun, Carrier, DRAIN, Detached, Ended, Exchanges, Missing, Opened, Opening, Progress, ROOM, Sent,
-        Tally,
+        Answer, Begun, Carrier, Detached, Ended, Exchanges, Missing, Opened, Opening, Progress, ROOM, Sent, Tally,
     },
     core::Core,
     fault::{Cause, Fault},
@@ -123,7 +122,7 @@ impl<P: Exchanges> Shared<P> {
     fn drain(&self, id: u32, now: Instant) {
         let mut wakes = Wakes::new();
         let mut core = self.lock();
-        let mut left = DRAIN;
+        let mut left = core.drain;
         while core.over.is_none() && core.proto.discard_body(id) && left > 0 {
             core.ingest(now, &mut wakes);
             if !core.proto.discard_body(id) {
@@ -546,6 +545,19 @@ impl<P: Exchanges> Carrier for Shared<P> {
             self.with(now, |core, _| core.say_goodbye());
         }
         self.end(cause, now);
+    }
+
+    fn retire(&self, cause: Cause) -> bool {
+        self.with(Instant::now(), |core, wakes| {
+            if core.over.is_none() && !core.proto.is_idle() {
+                core.parting.get_or_insert(cause.reason);
+                core.proto.drain(&mut core.duplex.pending);
+                return false;
+            }
+            core.say_goodbye();
+            core.end(cause, wakes);
+            true
+        })
     }
 
     fn info(&self) -> ConnectionInfo {

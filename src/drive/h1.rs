@@ -4,7 +4,7 @@ use super::{
     carrier::{Exchanges, Opened, Opening},
     duplex::Position,
     fault::{Cause, Fault},
-    info::{CloseReason, ConnectionInfo, UpkeepAction},
+    info::{CloseReason, ConnectionInfo, ConnectionState, UpkeepAction},
     keep::Patience,
     shared::{Ends, Protocol},
     slot::{Receiving, Sending, Slot, Wakes},
@@ -276,6 +276,15 @@ impl Protocol for H1 {
     }
 
     fn goodbye(&mut self, _out: &mut Vec<u8>) {}
+
+    fn state(&self, now: Instant) -> ConnectionState {
+        match () {
+            () if self.is_over_for_new() => ConnectionState::Draining,
+            () if self.is_suspect(now) => ConnectionState::Suspect,
+            () if self.is_idle() => ConnectionState::Idle,
+            () => ConnectionState::Active,
+        }
+    }
 
     fn describe(&self, info: &mut ConnectionInfo) {
         info.version = Version::HTTP_11;

@@ -4,7 +4,7 @@ use super::{
     carrier::{Exchanges, Opened, Opening},
     duplex::Position,
     fault::{CANCEL, Cause, Fault, NO_ERROR},
-    info::{CloseReason, ConnectionInfo, GoAway, UpkeepAction},
+    info::{CloseReason, ConnectionInfo, ConnectionState, GoAway, UpkeepAction},
     keep::Patience,
     shared::{Ends, Protocol},
     slot::{Receiving, Sending, Slot, Wakes},
@@ -324,6 +324,15 @@ impl Protocol for H2 {
 
     fn goodbye(&mut self, out: &mut Vec<u8>) {
         self.engine.close(out);
+    }
+
+    fn state(&self, now: Instant) -> ConnectionState {
+        match () {
+            () if self.is_over_for_new() => ConnectionState::Draining,
+            () if self.is_suspect(now) => ConnectionState::Suspect,
+            () if self.is_idle() => ConnectionState::Idle,
+            () => ConnectionState::Active,
+        }
     }
 
     fn describe(&self, info: &mut ConnectionInfo) {

@@ -16,7 +16,7 @@ pub struct ConnectionInfo {
     pub origin: String,
     /// The address at the other end; `None` on a wire of the caller's.
     pub peer: Option<SocketAddr>,
-    /// What is spoken on it.
+    /// What is spoken on it; while it is [`Connecting`](ConnectionState::Connecting) that is not known yet, and HTTP/1.1.
     pub version: Version,
     /// What ALPN selected, if TLS was used and the peer chose.
     pub alpn: Option<String>,
@@ -52,6 +52,35 @@ pub struct ConnectionInfo {
     pub pings_acked: u64,
     /// The last GOAWAY received.
     pub goaway: Option<GoAway>,
+}
+
+impl ConnectionInfo {
+    /// The row of a connection that is being made.
+    pub(crate) fn connecting(id: u64, origin: String, since: Instant) -> Self {
+        ConnectionInfo {
+            id,
+            origin,
+            peer: None,
+            version: Version::HTTP_11,
+            alpn: None,
+            tls: None,
+            state: ConnectionState::Connecting,
+            created: since,
+            last_in: since,
+            last_out: since,
+            open_streams: 0,
+            max_streams: None,
+            send_window: 0,
+            recv_window: 0,
+            requests: 0,
+            bytes_in: 0,
+            bytes_out: 0,
+            rtt: None,
+            pings_sent: 0,
+            pings_acked: 0,
+            goaway: None,
+        }
+    }
 }
 
 /// A GOAWAY as received (RFC 9113, section 6.8).

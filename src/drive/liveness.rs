@@ -3,11 +3,10 @@
 use super::{
     carrier::Exchanges,
     core::Core,
-    info::{ConnectionInfo, ConnectionState, UpkeepAction},
+    info::{ConnectionInfo, UpkeepAction},
     record::Happened,
     shared::Shared,
 };
-use http::Version;
 use std::time::{Duration, Instant};
 
 impl<P: Exchanges> Shared<P> {
@@ -15,40 +14,20 @@ impl<P: Exchanges> Shared<P> {
     pub(super) fn row(&self) -> ConnectionInfo {
         let core = self.lock();
         let mut info = ConnectionInfo {
-            id: self.id,
-            origin: self.origin.clone(),
             peer: self.wire_ref().peer_addr(),
-            version: Version::HTTP_11,
-            alpn: None,
-            tls: None,
-            state: ConnectionState::Idle,
-            created: self.created.at(),
             last_in: core.last_in,
             last_out: core.last_out,
-            open_streams: 0,
-            max_streams: None,
-            send_window: 0,
-            recv_window: 0,
-            requests: 0,
             bytes_in: core.bytes_in,
             bytes_out: core.duplex.touched(),
             rtt: core.rtt,
-            pings_sent: 0,
-            pings_acked: 0,
-            goaway: None,
+            ..ConnectionInfo::connecting(self.id, self.origin.clone(), self.created.at())
         };
         if let Some(tls) = &core.duplex.tls {
             info.alpn = tls.alpn().map(|alpn| String::from_utf8_lossy(alpn).into_owned());
             info.tls = tls.describe();
         }
         core.proto.describe(&mut info);
-        info.state = match &core.over {
-            Some(cause) => ConnectionState::Closed(cause.reason),
-            None if core.proto.is_over_for_new() => ConnectionState::Draining,
-            None if core.proto.is_suspect(Instant::now()) => ConnectionState::Suspect,
-            None if info.open_streams > 0 => ConnectionState::Active,
-            None => ConnectionState::Idle,
-        };
+        info.state = core.state(Instant::now());
         info
     }
 

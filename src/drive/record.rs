@@ -1,6 +1,6 @@
 //! What happens to connections, kept for those who ask later: the dispatching thread must not call anybody.
 
-use super::info::CloseReason;
+use super::info::{CloseReason, ConnectionState};
 use std::{
     collections::VecDeque,
     sync::{
@@ -18,6 +18,8 @@ const KEPT: usize = 4096;
 pub(crate) enum Happened {
     /// It ended.
     Closed { connection: u64, reason: CloseReason },
+    /// It does something else than before.
+    Changed { connection: u64, from: ConnectionState, to: ConnectionState },
     /// A PING was sent, or answered after so long.
     Pinged { connection: u64, rtt: Option<Duration> },
 }
@@ -41,9 +43,14 @@ impl Record {
         self.wanted.store(true, Ordering::Relaxed);
     }
 
+    /// Whether anybody wants the events.
+    pub(super) fn is_wanted(&self) -> bool {
+        self.wanted.load(Ordering::Relaxed)
+    }
+
     /// Notes an event, if anybody wants it.
     pub(super) fn note(&self, event: Happened) {
-        if self.wanted.load(Ordering::Relaxed) {
+        if self.is_wanted() {
             let mut events = self.events.lock().unwrap_or_else(PoisonError::into_inner);
             if events.len() == KEPT {
                 events.pop_front();
@@ -54,7 +61,7 @@ impl Record {
 
     /// Takes the events noted so far.
     pub(crate) fn take_events(&self) -> VecDeque<Happened> {
-        if !self.wanted.load(Ordering::Relaxed) {
+        if !self.is_wanted() {
             return VecDeque::new();
         }
         std::mem::take(&mut *self.events.lock().unwrap_or_else(PoisonError::into_inner))

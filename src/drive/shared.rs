@@ -8,7 +8,7 @@ use super::{
     core::{Core, Eof},
     duplex::Duplex,
     fault::Cause,
-    info::{CloseReason, ConnectionInfo},
+    info::{CloseReason, ConnectionInfo, ConnectionState},
     pace::Pace,
     receive::RECEIVES,
     record::{Happened, Record},
@@ -25,6 +25,9 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::Ordering},
     time::{Duration, Instant},
 };
+
+/// How much of a body nobody wants is read, without waiting, to keep an HTTP/1 connection, unless something else is said.
+const DRAIN: usize = 64 * 1024;
 
 /// What the driver of a protocol does with bytes; the protocol's part of a core.
 pub(crate) trait Protocol: Send + 'static {
@@ -71,6 +74,8 @@ pub(crate) trait Protocol: Send + 'static {
     fn take_kept(&mut self) -> bool {
         false
     }
+    /// What the connection is doing, while it is not over.
+    fn state(&self, now: Instant) -> ConnectionState;
     /// Adds what it knows to a row of the connection table.
     fn describe(&self, info: &mut ConnectionInfo);
 }
@@ -96,6 +101,8 @@ pub(crate) struct Setup {
     pub(crate) min_rate: u64,
     /// For how long PINGs of upkeep keep it after its last request.
     pub(crate) keep_idle: Duration,
+    /// How much of a body nobody wants is read, without waiting, to keep an HTTP/1 connection.
+    pub(crate) drain: usize,
     pub(crate) origin: String,
     pub(crate) id: u64,
     pub(crate) now: Instant,
@@ -116,7 +123,19 @@ impl Setup {
     ) -> Self {
         let (write_stall, keep_idle) = (Duration::from_secs(60), Duration::from_secs(3600));
         let duplex = Duplex::new(tls, out);
-        Setup { wire, duplex, leftover, write_stall, min_rate: 0, keep_idle, origin, id, now, record: None }
+        Setup {
+            wire,
+            duplex,
+            leftover,
+            write_stall,
+            min_rate: 0,
+            keep_idle,
+            drain: DRAIN,
+            origin,
+            id,
+            now,
+            record: None,
+        }
     }
 
     /// Where the protocol puts its first bytes.
@@ -145,7 +164,8 @@ impl<P: Protocol> std::fmt::Debug for Shared<P> {
 impl<P: Protocol> Shared<P> {
     /// Joins a wire and a protocol whose first bytes are already in `setup.duplex`.
     pub(crate) fn new(setup: Setup, proto: P) -> Self {
-        let Setup { wire, mut duplex, leftover, write_stall, min_rate, keep_idle, origin, id, now, record } = setup;
+        let Setup { wire, mut duplex, leftover, write_stall, min_rate, keep_idle, drain, origin, id, now, record } =
+            setup;
         if min_rate > 0 {
             duplex.keep_pace(Pace::new(min_rate, write_stall));
         }
@@ -166,6 +186,9 @@ impl<P: Protocol> Shared<P> {
             broken: None,
             detached: false,
             noted: false,
+            parting: None,
+            shown: ConnectionState::Idle,
+            drain,
             over: None,
             room: Vec::new(),
             flushing: Vec::new(),
@@ -194,6 +217,7 @@ impl<P: Protocol> Shared<P> {
         let mut core = self.flush(core, now, &mut wakes);
         self.tell_reader(&mut core, &mut wakes);
         self.tell_keeper(&mut core, &mut wakes);
+        self.note_state(&mut core, now);
         let ended = !was_over && core.over.is_some();
         drop(core);
         wakes.fire();
@@ -229,9 +253,20 @@ impl<P: Protocol> Shared<P> {
     /// Notes that the connection has ended, once.
     fn note_end(&self, core: &mut Core<P>) {
         let Some(record) = self.record.as_ref().filter(|_| !std::mem::replace(&mut core.noted, true)) else { return };
-        let reason = core.over.as_ref().map_or(CloseReason::Idle, |cause| cause.reason);
+        let reason = core.over.as_ref().map(|cause| cause.reason).or(core.parting).unwrap_or(CloseReason::Idle);
         record.closed.fetch_add(1, Ordering::Relaxed);
         record.note(Happened::Closed { connection: self.id, reason });
+    }
+
+    /// Notes that it does something else than before, if anybody wants to know.
+    fn note_state(&self, core: &mut Core<P>, now: Instant) {
+        let Some(record) = self.record.as_ref().filter(|record| record.is_wanted()) else { return };
+        let state = core.state(now);
+        let before = std::mem::replace(&mut core.shown, state);
+        // Its end is an event of its own.
+        if before != state && core.over.is_none() {
+            record.note(Happened::Changed { connection: self.id, from: before, to: state });
+        }
     }
 
     /// Sends what is framed, as far as the wire takes it: the only writer.
@@ -327,6 +362,7 @@ impl<P: Protocol> Shared<P> {
         let mut core = self.flush(core, now, &mut wakes);
         self.tell_reader(&mut core, &mut wakes);
         self.tell_keeper(&mut core, &mut wakes);
+        self.note_state(&mut core, now);
         let over = core.over.is_some();
         drop(core);
         wakes.fire();
@@ -400,6 +436,7 @@ impl<P: Protocol> Lead for Shared<P> {
             core = self.flush(core, now, &mut wakes);
         }
         self.tell_keeper(&mut core, &mut wakes);
+        self.note_state(&mut core, now);
         let over = core.over.is_some();
         drop(core);
         wakes.fire();

@@ -3,7 +3,7 @@
 use super::{
     super::{
         failure::Failed,
-        hook::{Attempt, Verdict},
+        hook::{Attempt, Trace, Verdict},
         redirect::{self, Decision, NextBody, Redirected, RequestBody},
         response::Response,
         retry::{self, Again, Attempted, Retry},
@@ -21,9 +21,6 @@ use std::{
     sync::atomic::Ordering,
     time::{Duration, Instant},
 };
-
-/// The pause before a request is repeated that a peer in trouble refused: from here to ten times as long, at random.
-const TROUBLE: Duration = Duration::from_millis(100);
 
 impl Call {
     /// Follows a redirect, if this is one; returns whether it was.
@@ -84,6 +81,8 @@ impl Call {
 
     pub(super) fn sleep(&mut self, now: Instant, pause: Duration) {
         self.inner.pool.counters.retries.fetch_add(1, Ordering::Relaxed);
+        let (request_id, attempt) = (self.flight.id(), self.attempts);
+        self.inner.trace(|| Trace::Retrying { request_id, attempt, pause });
         self.state = State::Sleeping { until: Deadline::from(now.checked_add(pause)) };
     }
 
@@ -139,7 +138,10 @@ impl Call {
         }
         let Some(again) = again.filter(|_| self.may_repeat() && self.pinned.is_none()) else { return Some(e) };
         let pause = match again {
-            Again::Later => TROUBLE + TROUBLE.mul_f64((random() % 900) as f64 / 100.0),
+            Again::Later => {
+                let (from, to) = self.inner.settings.refused_pause;
+                from + to.saturating_sub(from).mul_f64((random() % 1000) as f64 / 1000.0)
+            }
             Again::Anywhere | Again::Fresh | Again::Http1 => Duration::ZERO,
         };
         if !self.has_time(cx.now, pause) {

@@ -144,6 +144,7 @@ impl Call {
             exchange.sent.map_or(Duration::ZERO, |sent| sent.saturating_duration_since(exchange.opened));
         self.timings.total = now.saturating_duration_since(self.began);
         let (request_id, status) = (self.flight.id(), head.status);
+        self.inner.announce();
         self.inner.trace(|| Trace::Answered { request_id, status, took: now.saturating_duration_since(began) });
         let reused = exchange.reused;
         let connects = self.options.websocket.is_some() && exchange.version == Version::HTTP_2;
@@ -193,7 +194,7 @@ fn closes(response: &Response) -> bool {
 }
 
 /// Notes for how long the peer keeps an idle connection: a second less than it says, against the race.
-fn note_keep_alive(head: &ResponseHead, keep: &AtomicU64) {
+pub(crate) fn note_keep_alive(head: &ResponseHead, keep: &AtomicU64) {
     let values = head.fields.get_all("keep-alive").filter_map(|v| std::str::from_utf8(v).ok());
     for parameter in values.flat_map(|v| v.split(',')) {
         if let Some((name, value)) = parameter.split_once('=') {

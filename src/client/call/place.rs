@@ -102,7 +102,7 @@ impl Call {
             }
             Poll::Ready(Err(e)) => Poll::Ready(Err(Failed::dialling(e))),
             Poll::Ready(Ok((dialled, version))) => {
-                let connected = connecting.finish(&self.inner.settings, dialled, version, cx.now);
+                let connected = connecting.finish(&self.inner.settings, dialled, version);
                 let timings = &mut self.timings;
                 (timings.resolve, timings.connect, timings.tls) =
                     (connected.took.resolve, connected.took.connect, connected.took.tls);
@@ -184,6 +184,9 @@ impl Call {
                     Place::Pinned(_) => None,
                 };
                 let (request_id, connection) = (self.flight.id(), conn.id());
+                if served > 0 {
+                    self.inner.trace(|| Trace::Reused { request_id, connection });
+                }
                 self.inner.trace(|| Trace::Sent { request_id, connection });
                 let expect = self.options.expect.filter(|_| upload.as_ref().is_some_and(|u| !u.is_done()));
                 self.state = State::Exchanging(Box::new(Exchange {

@@ -1,15 +1,19 @@
 //! Places: of a connection in use, and of one being made.
 
-use super::{Key, Pool};
-use crate::client::settings::PoolLimits;
+use super::{
+    Key, Pool,
+    shelf::{Dialled, State},
+};
+use crate::client::{settings::PoolLimits, url::Origin};
 use crate::{
-    drive::{self, Carrier, Record},
+    drive::{self, Carrier, Record, next_id},
     net::Waker,
 };
 use http::Version;
 use std::{
     fmt,
     sync::{Arc, atomic::AtomicU64},
+    time::Instant,
 };
 
 /// A place of a connection in use. Dropping it gives the connection back, after the exchange on it was given up or completed.
@@ -51,6 +55,39 @@ pub(crate) struct Permit {
     pub(super) key: Key,
     pub(super) hopeful: bool,
     pub(super) limits: PoolLimits,
+    pub(super) dial: DialEntry,
+}
+
+/// The entry of a connection that is being made in the table. Dropping it takes it out.
+pub(crate) struct DialEntry {
+    pool: Arc<Pool>,
+    id: u64,
+}
+
+impl DialEntry {
+    /// Enters a row for a connection to `origin`, under a number that the connection is to have.
+    pub(super) fn new(pool: &Arc<Pool>, state: &mut State, origin: &Origin) -> Self {
+        let id = next_id();
+        state.dials.push(Dialled { id, origin: origin.clone(), since: Instant::now() });
+        DialEntry { pool: pool.clone(), id }
+    }
+
+    /// The number of the connection.
+    pub(crate) fn id(&self) -> u64 {
+        self.id
+    }
+}
+
+impl fmt::Debug for DialEntry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DialEntry").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+impl Drop for DialEntry {
+    fn drop(&mut self) {
+        self.pool.lock().dials.retain(|dial| dial.id != self.id);
+    }
 }
 
 impl fmt::Debug for Permit {
@@ -63,6 +100,11 @@ impl Permit {
     /// Where the connection is to be recorded.
     pub(crate) fn record(&self) -> &Arc<Record> {
         &self.pool.record
+    }
+
+    /// The number of the connection that is made.
+    pub(crate) fn connection_id(&self) -> u64 {
+        self.dial.id()
     }
 
     /// The connection was made: others may share it, if it is of that kind.

@@ -3,20 +3,23 @@
 //! The lock of the pool is never held over a look at a connection, a connect or a wake. Purging happens on every operation,
 //! so no thread is needed.
 
+mod asked;
 mod key;
 mod lease;
 mod shelf;
 
+pub(crate) use asked::Asking;
 pub(crate) use key::Key;
-pub(crate) use lease::{Lease, Permit};
+pub(crate) use lease::{DialEntry, Lease, Permit};
 
 use super::settings::PoolLimits;
 use crate::{
     drive::{Cancel, Carrier, CloseReason, ConnectionInfo, ENHANCE_YOUR_CALM, Record},
     net::{Cx, Waker},
+    time::Stamp,
 };
 use http::Version;
-use shelf::{Kept, State};
+use shelf::{Dialled, Kept, Shelf, State};
 use std::{
     fmt,
     sync::{
@@ -126,6 +129,7 @@ impl Pool {
     /// Finds a connection, or says what to do instead.
     pub(crate) fn checkout(self: &Arc<Self>, key: &Key, wish: Wish<'_>, cx: &Cx<'_>) -> Checkout {
         self.sweep(cx.now);
+        self.step_asked(cx.now);
         self.look_at_suspects(key, cx.now);
         loop {
             let (answer, past) = self.choose(key, wish, cx);
@@ -153,6 +157,9 @@ impl Pool {
     fn choose(self: &Arc<Self>, key: &Key, wish: Wish<'_>, cx: &Cx<'_>) -> (Checkout, Past) {
         let mut state = self.lock();
         let mut past = state.purge(key);
+        if state.shelves.get(key).is_some_and(|shelf| shelf.shared.len() > wish.limits.max_idle_per_origin) {
+            past.extend(state.crowd(key, wish.limits, 0).into_iter().map(|kept| (kept, CloseReason::Idle)));
+        }
         let State { shelves, idle, .. } = &mut *state;
         let shelf = shelves.entry(key.clone()).or_default();
         let lease = |conn, shared| Lease::new(self.clone(), key.clone(), conn, *wish.limits, shared);
@@ -186,13 +193,21 @@ impl Pool {
         }
         shelf.dialling += 1;
         shelf.hopeful += usize::from(hopeful);
-        let permit = Permit { pool: self.clone(), key: key.clone(), hopeful, limits: *wish.limits };
+        let dial = DialEntry::new(self, &mut state, &key.origin);
+        let permit = Permit { pool: self.clone(), key: key.clone(), hopeful, limits: *wish.limits, dial };
         (Checkout::Dial(permit), past)
     }
 
     /// Retires everything that is past its time.
-    pub(crate) fn purge_past(&self) {
-        let past = self.lock().purge_all();
+    pub(crate) fn purge_past(&self, limits: &PoolLimits) {
+        let mut state = self.lock();
+        let mut past = state.purge_all();
+        let is_crowded = |(_, shelf): &(&Key, &Shelf)| shelf.shared.len() > limits.max_idle_per_origin;
+        let crowded: Vec<_> = state.shelves.iter().filter(is_crowded).map(|(key, _)| key.clone()).collect();
+        for key in crowded {
+            past.extend(state.crowd(&key, limits, 0).into_iter().map(|kept| (kept, CloseReason::Idle)));
+        }
+        drop(state);
         retire(past);
     }
 
@@ -264,9 +279,15 @@ impl Pool {
         let shelf = state.shelves.entry(key.clone()).or_default();
         shelf.spoke = Some(version);
         if version == Version::HTTP_2 {
-            shelf.shared.push(kept(conn, limits, limits.idle_timeout));
+            let unused = if limits.keeps_none() { Duration::ZERO } else { limits.idle_timeout };
+            shelf.shared.push(kept(conn, limits, unused, Stamp::now()));
         } else {
             shelf.used += 1;
+        }
+        let crowd = state.crowd(key, limits, conn.id());
+        drop(state);
+        for kept in crowd {
+            kept.retire(CloseReason::Idle);
         }
     }
 
@@ -286,7 +307,18 @@ impl Pool {
 
     /// A row for each of them.
     pub(crate) fn table(&self) -> Vec<ConnectionInfo> {
-        self.all().iter().map(|conn| conn.info()).collect()
+        let row = |dial: &Dialled| ConnectionInfo::connecting(dial.id, dial.origin.to_string(), dial.since);
+        let mut dials: Vec<_> = self.lock().dials.iter().map(row).collect();
+        // Asked afterwards, so that one that is just made is in one of the two.
+        let mut table: Vec<_> = self.all().iter().map(|conn| conn.info()).collect();
+        dials.retain(|dial| table.iter().all(|row| row.id != dial.id));
+        table.append(&mut dials);
+        table
+    }
+
+    /// Enters a connection of the caller's that is being made.
+    pub(crate) fn enter_dial(self: &Arc<Self>, origin: &Origin) -> DialEntry {
+        DialEntry::new(self, &mut self.lock(), origin)
     }
 
     /// Closes what nobody uses; returns how many.
@@ -300,9 +332,13 @@ impl Pool {
             unused.extend::<Vec<Kept>>(idle);
         }
         state.idle = 0;
+        let asked = std::mem::take(&mut state.asked);
         drop(state);
-        unused.iter().for_each(|kept| kept.retire(CloseReason::Idle));
-        unused.len()
+        // One that came into use in the meantime ends with that.
+        let closed = unused.iter().filter(|kept| kept.retire(CloseReason::Idle)).count();
+        let given_up = asked.len();
+        asked.into_iter().for_each(|asked| self.give_up(asked, CloseReason::Idle));
+        closed + given_up
     }
 
     /// Takes nothing new any more.
@@ -317,31 +353,34 @@ impl Pool {
 
     /// Takes an HTTP/1 connection back that served its exchange.
     fn put_back(&self, lease: &Lease) {
+        let keep = Duration::from_secs(lease.keep.load(Ordering::Relaxed));
+        let unused = lease.limits.idle_timeout.min(keep);
+        self.shelve(&lease.key, &lease.limits, kept(&lease.conn, &lease.limits, unused, Stamp::now()));
+    }
+
+    /// Puts an HTTP/1 connection that was in use on its shelf, if it is to be kept. Where there are too many the oldest go.
+    fn shelve(&self, key: &Key, limits: &PoolLimits, kept: Kept) {
         // An end that was seen already counts; one that was not is found when it is handed out.
-        let usable = lease.conn.is_usable() && lease.conn.is_idle();
-        let unused = lease.limits.idle_timeout.min(Duration::from_secs(lease.keep.load(Ordering::Relaxed)));
-        let mut oldest = None;
+        let usable = kept.conn.is_usable() && kept.conn.is_idle();
+        let mut crowd = Vec::new();
         let mut state = self.lock();
-        let keep = usable
-            && !self.is_stopped()
-            && state.idle < lease.limits.max_idle
-            && unused > Duration::ZERO
-            && lease.limits.max_idle_per_origin > 0;
+        let keep = usable && !self.is_stopped() && kept.unused > Duration::ZERO && !limits.keeps_none();
         let State { shelves, idle, .. } = &mut *state;
-        let Some(shelf) = shelves.get_mut(&lease.key) else { return };
+        let Some(shelf) = shelves.get_mut(key) else { return };
         shelf.used = shelf.used.saturating_sub(1);
         let wakers = std::mem::take(&mut shelf.waiters);
         if keep {
-            if shelf.idle.len() >= lease.limits.max_idle_per_origin {
-                oldest = Some(shelf.idle.remove(0));
+            if shelf.idle.len() >= limits.max_idle_per_origin {
+                crowd.push(shelf.idle.remove(0));
                 *idle -= 1;
             }
-            shelf.idle.push(kept(&lease.conn, &lease.limits, unused));
+            shelf.idle.push(kept);
             *idle += 1;
+            crowd.append(&mut state.crowd(key, limits, 0));
         }
         drop(state);
-        if let Some(oldest) = oldest {
-            oldest.retire(CloseReason::Idle);
+        for kept in crowd {
+            kept.retire(CloseReason::Idle);
         }
         wakers.iter().for_each(Waker::wake);
     }
@@ -350,13 +389,15 @@ impl Pool {
 type Past = Vec<(Kept, CloseReason)>;
 
 fn retire(past: Past) {
-    past.iter().for_each(|(kept, reason)| kept.retire(*reason));
+    for (kept, reason) in past {
+        kept.retire(reason);
+    }
 }
 
 /// A connection with its times; the lifetime is shortened by up to a tenth, so that those made together do not end together.
-fn kept(conn: &Arc<dyn Carrier>, limits: &PoolLimits, unused: Duration) -> Kept {
+fn kept(conn: &Arc<dyn Carrier>, limits: &PoolLimits, unused: Duration, asked_for: Stamp) -> Kept {
     let jitter = limits.max_lifetime.mul_f64((conn.id().wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 54) as f64 / 10240.0);
-    Kept { conn: conn.clone(), unused, lifetime: limits.max_lifetime.saturating_sub(jitter) }
+    Kept { conn: conn.clone(), unused, lifetime: limits.max_lifetime.saturating_sub(jitter), asked_for }
 }
 
 /// What a request wishes for.

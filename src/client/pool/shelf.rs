@@ -1,10 +1,12 @@
 //! What a pool holds for each key, and which of it is past its time.
 
-use super::{Key, key::ByKey};
+use super::{super::url::Origin, Key, asked::Asked, key::ByKey};
+use crate::client::settings::PoolLimits;
 use crate::{
     drive::{Carrier, Cause, CloseReason},
     error::ErrorKind,
     net::Waker,
+    time::Stamp,
 };
 use http::Version;
 use std::{
@@ -28,8 +30,19 @@ pub(super) struct State {
     /// HTTP/1 connections nobody uses, in all.
     pub(super) idle: usize,
     swept: Option<Instant>,
+    /// HTTP/1 connections whose peer was asked by upkeep, until it answers.
+    pub(super) asked: Vec<Asked>,
+    /// Those being made.
+    pub(super) dials: Vec<Dialled>,
     /// How often the upkeep interval of an origin was doubled.
     pub(super) calm: HashMap<String, u32>,
+}
+
+/// A connection that is being made.
+pub(super) struct Dialled {
+    pub(super) id: u64,
+    pub(super) origin: Origin,
+    pub(super) since: Instant,
 }
 
 /// What is known of one key.
@@ -60,6 +73,8 @@ pub(super) struct Kept {
     pub(super) unused: Duration,
     /// How old it may become.
     pub(super) lifetime: Duration,
+    /// When a request of the program had last used it (HTTP/1).
+    pub(super) asked_for: Stamp,
 }
 
 impl Kept {
@@ -67,6 +82,10 @@ impl Kept {
     fn past(&self) -> Option<CloseReason> {
         if self.conn.age() >= self.lifetime {
             return Some(CloseReason::TooOld);
+        }
+        if self.unused == Duration::ZERO && self.conn.served() == 0 {
+            // It was made for somebody who is about to use it.
+            return None;
         }
         self.conn.unused_for().filter(|unused| *unused >= self.unused).map(|_| CloseReason::Idle)
     }
@@ -77,14 +96,10 @@ impl Kept {
         self.conn.unused_for().map_or(age, |unused| age.min(self.unused.saturating_sub(unused)))
     }
 
-    /// Ends it: at once if nobody uses it, else once nobody does.
-    pub(super) fn retire(&self, reason: CloseReason) {
-        if self.conn.is_idle() {
-            let text = if reason == CloseReason::TooOld { "the connection was too old" } else { "closed while idle" };
-            self.conn.shutdown(Cause::new(ErrorKind::Cancelled, reason, text));
-        } else {
-            self.conn.drain();
-        }
+    /// Ends it: at once if nobody uses it, else once nobody does. Returns whether it is over.
+    pub(super) fn retire(&self, reason: CloseReason) -> bool {
+        let text = if reason == CloseReason::TooOld { "the connection was too old" } else { "closed while idle" };
+        self.conn.retire(Cause::new(ErrorKind::Cancelled, reason, text))
     }
 }
 
@@ -124,6 +139,27 @@ impl State {
     /// Everything that may be looked at: idle, or shared.
     pub(super) fn kept(&self) -> Vec<Arc<dyn Carrier>> {
         self.shelves.values().flat_map(|s| s.idle.iter().chain(&s.shared)).map(|kept| kept.conn.clone()).collect()
+    }
+
+    /// Takes out what is idle above the limits, the longest unused first; `spare` is about to be used.
+    pub(super) fn crowd(&mut self, key: &Key, limits: &PoolLimits, spare: u64) -> Vec<Kept> {
+        let shared: usize = self.shelves.values().map(|shelf| shelf.shared.len()).sum();
+        let here = self.shelves.get(key).map_or(0, |shelf| shelf.shared.len());
+        if self.idle + shared <= limits.max_idle && here <= limits.max_idle_per_origin || limits.keeps_none() {
+            return Vec::new();
+        }
+        let is_idle = |kept: &&Kept| kept.conn.id() != spare && kept.conn.is_idle();
+        let by_age = |mut idle: Vec<(Instant, u64)>, limit: usize| -> Vec<u64> {
+            idle.sort_unstable();
+            idle.iter().take(idle.len().saturating_sub(limit)).map(|(_, id)| *id).collect()
+        };
+        let age = |kept: &Kept| (kept.conn.last_used(), kept.conn.id());
+        let here = self.shelves.get(key).into_iter().flat_map(|s| &s.shared).filter(is_idle).map(age).collect();
+        let (mut gone, _) = self.forget(&by_age(here, limits.max_idle_per_origin));
+        let all = self.shelves.values().flat_map(|s| s.idle.iter().chain(&s.shared));
+        let all = all.filter(is_idle).map(age).collect();
+        gone.append(&mut self.forget(&by_age(all, limits.max_idle)).0);
+        gone
     }
 
     /// Takes these out; returns them, and who waits for room on their shelves.

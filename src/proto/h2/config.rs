@@ -23,6 +23,9 @@ pub struct Config {
     pub unread_limit: usize,
     /// Server: how many streams a client may have open at a time. 128: what nginx and h2o allow.
     pub max_streams: u32,
+    /// Client: how many streams are taken to be allowed until the peer's first SETTINGS. 100: the least that a peer should
+    /// allow (RFC 9113, section 6.5.2).
+    pub streams_before_settings: u32,
     /// The largest header list that is taken (RFC 9113, section 6.5.2). 64 KiB.
     pub header_list: u32,
     /// The most bytes of the tables of header compression, ours and the peer's. 4096, the protocol's default.
@@ -45,6 +48,9 @@ pub struct Config {
     pub probe_timeout: Duration,
     /// How long the peer may take to acknowledge our SETTINGS. 30 s.
     pub settings_timeout: Option<Duration>,
+    /// How many PINGs nobody asked for are sent without HEADERS or DATA either way. 2: some peers cut the connection at the third
+    /// (RFC 9113, section 10.5; gRPC's "too_many_pings").
+    pub max_unasked_pings: u8,
     /// What the payloads of PINGs are made from: should differ from connection to connection and be hard to guess.
     pub seed: u64,
 }
@@ -57,6 +63,7 @@ impl Config {
             connection_window: 16 << 20,
             unread_limit: 32 << 20,
             max_streams: 128,
+            streams_before_settings: 100,
             header_list: 64 << 10,
             header_table: 4096,
             max_frame: frame::MIN_MAX_FRAME,
@@ -68,6 +75,7 @@ impl Config {
             probe_after_idle: Some(Duration::from_secs(10)),
             probe_timeout: Duration::from_secs(5),
             settings_timeout: Some(Duration::from_secs(30)),
+            max_unasked_pings: 2,
             seed: 0,
         };
         match role {

@@ -5,9 +5,6 @@ use std::time::{Duration, Instant};
 
 /// The most PINGs of ours without an answer. Each has to be remembered to be matched.
 const MAX_IN_FLIGHT: usize = 64;
-/// The most PINGs of our own accord without HEADERS or DATA either way: peers count them, and some cut the connection at the
-/// third (RFC 9113, section 10.5; gRPC's "too_many_pings").
-const MAX_UNASKED: u8 = 2;
 
 /// A PING without an answer.
 #[derive(Clone, Copy, Debug)]
@@ -26,8 +23,9 @@ struct Flight {
 pub(super) struct Liveness {
     flights: Vec<Flight>,
     random: u64,
-    /// PINGs of our own accord since the last HEADERS or DATA.
+    /// PINGs of our own accord since the last HEADERS or DATA, and how many there may be.
     unasked: u8,
+    max_unasked: u8,
     pub(super) last_in: Instant,
     pub(super) last_out: Instant,
     /// From when on silence is counted: the last byte, or the first stream after a rest.
@@ -57,6 +55,7 @@ impl Liveness {
             flights: Vec::new(),
             random: config.seed,
             unasked: 0,
+            max_unasked: config.max_unasked_pings,
             last_in: now,
             last_out: now,
             quiet_since: now,
@@ -132,7 +131,7 @@ impl Liveness {
 
     /// Returns the payload of a PING of our own accord, unless one is in flight or enough were sent.
     pub(super) fn unasked(&mut self, now: Instant, probe: bool) -> Option<[u8; 8]> {
-        if !self.flights.is_empty() || self.unasked >= MAX_UNASKED {
+        if !self.flights.is_empty() || self.unasked >= self.max_unasked {
             return None;
         }
         self.unasked += 1;
@@ -165,7 +164,7 @@ impl Liveness {
     }
 
     fn idle_deadline(&self, config: &Config, busy: bool) -> Option<Instant> {
-        let quiet = busy && self.flights.is_empty() && self.unasked < MAX_UNASKED;
+        let quiet = busy && self.flights.is_empty() && self.unasked < self.max_unasked;
         if quiet { self.quiet_since.checked_add(config.read_idle_ping?) } else { None }
     }
 

@@ -3,9 +3,6 @@
 use super::{Connection, Role, frame, receive::Reading};
 use std::time::{Duration, Instant};
 
-/// How many streams may be open before the peer's first SETTINGS: the least the RFC wants anyone to allow (RFC 9113, section 6.5.2).
-const STREAMS_BEFORE_SETTINGS: u32 = 100;
-
 impl Connection {
     /// Returns whether so much is unread that the window of the connection is not credited until some of it is released.
     pub fn is_clogged(&self) -> bool {
@@ -22,10 +19,11 @@ impl Connection {
         self.peer.max_streams
     }
 
-    /// Returns whether the peer's SETTINGS_MAX_CONCURRENT_STREAMS leaves room for another stream; it is taken for 100 until the
-    /// first SETTINGS.
+    /// Returns whether the peer's SETTINGS_MAX_CONCURRENT_STREAMS leaves room for another stream; until the first
+    /// SETTINGS it is taken for [`Config::streams_before_settings`](super::Config::streams_before_settings).
     pub fn has_slot(&self) -> bool {
-        let limit = if self.confirmed { self.peer.max_streams.unwrap_or(u32::MAX) } else { STREAMS_BEFORE_SETTINGS };
+        let before = self.config.streams_before_settings;
+        let limit = if self.confirmed { self.peer.max_streams.unwrap_or(u32::MAX) } else { before };
         self.active.saturating_add(self.held) < limit
     }
 
