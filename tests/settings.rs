@@ -94,7 +94,7 @@ fn refused_pause() {
 #[test]
 fn streams_before_settings() {
     let (peer, client) = (Peer::new(), builder().streams_before_settings(3).build().unwrap());
-    let mut pending: Vec<_> = (0..1).map(|_| client.get(peer.url("/")).start()).collect();
+    let mut pending = vec![client.get(peer.url("/")).start()];
     let mut link = peer.accept();
     link.preface();
     pending.extend((0..4).map(|_| client.get(peer.url("/")).start()));
@@ -104,7 +104,7 @@ fn streams_before_settings() {
     link.assert_quiet(ms(30));
     // Then as many as the peer allows.
     link.send(&[Frame::settings(&[(MAX_CONCURRENT_STREAMS, 4)]), Frame::settings_ack()]);
-    let asked = task(move || pending.into_iter().map(|p| p.wait().unwrap().status().as_u16()).collect::<Vec<_>>());
+    let asked: Vec<_> = pending.into_iter().map(|p| task(move || p.wait().unwrap().status().as_u16())).collect();
     assert_eq!(link.request().stream, 7);
     link.assert_quiet(ms(30));
     for n in 0..5 {
@@ -113,7 +113,7 @@ fn streams_before_settings() {
             assert_eq!(link.request().stream, 9);
         }
     }
-    assert_eq!(asked.join(), [204; 5]);
+    assert!(asked.into_iter().all(|asked| asked.join() == 204));
 }
 
 #[test]

@@ -124,6 +124,15 @@ impl<P: Protocol> Core<P> {
         wakes.extend(self.flushing.drain(..));
     }
 
+    /// Ends the connection after a panic, which has perhaps taken a buffer along.
+    pub(super) fn give_up(&mut self) {
+        let mut wakes = Wakes::new();
+        self.receiving = false;
+        let text = "a thread panicked while it used the connection";
+        self.end(Cause::new(ErrorKind::Closed, CloseReason::Error, text), &mut wakes);
+        wakes.fire();
+    }
+
     /// Opens and dispatches everything complete among what was received.
     pub(super) fn ingest(&mut self, now: Instant, wakes: &mut Wakes) {
         if self.over.is_some() {

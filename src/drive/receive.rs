@@ -49,8 +49,8 @@ impl<P: Protocol> Shared<P> {
             let sparing = core.keeper.is_some() && !core.bulk && buf.is_empty() && buf.capacity() < RECEIVE;
             drop(core);
             let (result, full) = match sparing {
-                true => receive_little(&**self.wire_ref(), &mut buf),
-                false => receive_into(&**self.wire_ref(), &mut buf, room),
+                true => self.outside(|wire| receive_little(wire, &mut buf)),
+                false => self.outside(|wire| receive_into(wire, &mut buf, room)),
             };
             core = self.lock();
             core.receiving = false;

@@ -22,7 +22,7 @@ use crate::{
 };
 use std::{
     io,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::Ordering},
+    sync::{Arc, Mutex, MutexGuard, atomic::Ordering},
     time::{Duration, Instant},
 };
 
@@ -204,8 +204,28 @@ impl<P: Protocol> Shared<P> {
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, Core<P>> {
-        // A panic under the lock is a bug of ours; the guard of `poisoned` has ended the connection then.
-        self.core.lock().unwrap_or_else(PoisonError::into_inner)
+        self.core.lock().unwrap_or_else(|poisoned| {
+            // A panic under the lock is a bug of ours. Nobody knows what the core looks like: the connection is over.
+            self.core.clear_poison();
+            let mut core = poisoned.into_inner();
+            core.give_up();
+            core
+        })
+    }
+
+    /// Runs code of the caller's, a wire, without the lock. If it panics the connection ends: nobody else waits for ever for the
+    /// role that the panicking thread had.
+    pub(super) fn outside<R>(&self, f: impl FnOnce(&dyn Wire) -> R) -> R {
+        struct Unwinding<'a, P: Protocol>(&'a Shared<P>);
+        impl<P: Protocol> Drop for Unwinding<'_, P> {
+            fn drop(&mut self) {
+                self.0.lock().give_up();
+            }
+        }
+        let unwinding = Unwinding(self);
+        let result = f(&*self.wire);
+        std::mem::forget(unwinding);
+        result
     }
 
     /// Changes the core, flushes what that framed, and wakes whom it concerns.
@@ -278,7 +298,7 @@ impl<P: Protocol> Shared<P> {
     ) -> MutexGuard<'a, Core<P>> {
         while let Some((out, at)) = core.duplex.begin_write() {
             drop(core);
-            let result = self.wire.try_write(&out[at..]);
+            let result = self.outside(|wire| wire.try_write(&out[at..]));
             core = self.lock();
             let wanted = out.len() - at;
             let taken = match &result {

@@ -12,7 +12,7 @@ pub(crate) use asked::Asking;
 pub(crate) use key::Key;
 pub(crate) use lease::{DialEntry, Lease, Permit};
 
-use super::settings::PoolLimits;
+use super::{settings::PoolLimits, url::Origin};
 use crate::{
     drive::{Cancel, Carrier, CloseReason, ConnectionInfo, ENHANCE_YOUR_CALM, Record},
     net::{Cx, Waker},

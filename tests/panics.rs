@@ -1,0 +1,169 @@
+//! Code of the program's that panics on a thread that reads or writes for others: wires and hooks. What the other threads asked for
+//! goes on, or fails at once; nothing waits for a role that nobody has any more.
+
+#[path = "support/h2peer.rs"]
+mod h2peer;
+
+use bowline::{
+    Attempt, Client, Deadline, Error, ErrorKind, Hook, Processed, Protocol, Response, Result, Verdict,
+    http::Method,
+    net::{Connect, Interest, Target, Tcp, Waker, Wire},
+};
+use h2peer::*;
+use std::{
+    io,
+    net::TcpStream,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+/// Connects as usual, to wires that panic when told; those made later do not.
+#[derive(Clone, Default)]
+struct Panicky {
+    reads: Arc<AtomicBool>,
+    writes: Arc<AtomicBool>,
+    made: Arc<AtomicBool>,
+}
+
+struct PanickyWire {
+    tcp: Tcp,
+    reads: Arc<AtomicBool>,
+    writes: Arc<AtomicBool>,
+}
+
+impl Connect for Panicky {
+    fn connect(&self, target: &Target, _: Deadline) -> Result<Box<dyn Wire>> {
+        let socket = TcpStream::connect((&*target.host, target.port)).map_err(Error::other)?;
+        let first = !self.made.swap(true, Ordering::SeqCst);
+        let told = |flag: &Arc<AtomicBool>| if first { flag.clone() } else { Arc::default() };
+        Ok(Box::new(PanickyWire { tcp: Tcp::new(socket)?, reads: told(&self.reads), writes: told(&self.writes) }))
+    }
+}
+
+impl Wire for PanickyWire {
+    fn try_read(&self, buf: &mut [u8]) -> io::Result<usize> {
+        assert!(!self.reads.load(Ordering::SeqCst), "as the test wants it: reading");
+        self.tcp.try_read(buf)
+    }
+    fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+        assert!(!self.writes.load(Ordering::SeqCst), "as the test wants it: writing");
+        self.tcp.try_write(bytes)
+    }
+    fn watch(&self, interest: Interest, waker: &Waker) {
+        self.tcp.watch(interest, waker);
+    }
+    fn finish(&self) -> io::Result<()> {
+        self.tcp.finish()
+    }
+    fn shutdown(&self) {
+        self.tcp.shutdown();
+    }
+    fn fd(&self) -> Option<std::os::fd::BorrowedFd<'_>> {
+        self.tcp.fd()
+    }
+}
+
+fn ask(client: &Client, peer: &Peer, method: Method) -> Task<Result<Response>> {
+    let request = client.request(method, peer.url("/"));
+    task(|| request.send())
+}
+
+/// How a thread that asked ended: by the panic, or with its answer.
+type Ended = std::thread::Result<Result<Response>>;
+
+fn ended(asked: [Task<Result<Response>>; 2]) -> (usize, Vec<Result<Response>>) {
+    let results: Vec<Ended> =
+        asked.into_iter().map(|task| std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| task.join()))).collect();
+    let panicked = results.iter().filter(|r| r.is_err()).count();
+    (panicked, results.into_iter().flatten().collect())
+}
+
+#[test]
+fn a_wire_that_panics_on_the_reading_thread() {
+    for (method, repeated) in [(Method::GET, true), (Method::POST, false)] {
+        let wires = Panicky::default();
+        let client = Client::builder().protocol(Protocol::Http2).proxy(None).connector(wires.clone()).build().unwrap();
+        let peer = Peer::new();
+        let first = ask(&client, &peer, method.clone());
+        let mut link = peer.h2();
+        link.request();
+        let second = ask(&client, &peer, method.clone());
+        let stream = link.request().stream;
+        wires.reads.store(true, Ordering::SeqCst);
+        link.answer(stream, 200, b"never read");
+        if repeated {
+            // The one that only waited asks again.
+            let mut next = peer.h2();
+            let head = next.request();
+            next.answer(head.stream, 200, b"again");
+            let (panicked, answers) = ended([first, second]);
+            assert_eq!((panicked, answers.len()), (1, 1));
+            let answer = answers.into_iter().next().unwrap().unwrap();
+            assert_eq!(answer.text().unwrap(), "again");
+        } else {
+            let (panicked, answers) = ended([first, second]);
+            assert_eq!((panicked, answers.len()), (1, 1));
+            let e = answers.into_iter().next().unwrap().unwrap_err();
+            assert_eq!((e.kind(), e.processed()), (ErrorKind::Closed, Processed::Maybe), "{e}");
+            // The client serves on.
+            let asked = ask(&client, &peer, method);
+            let mut next = peer.h2();
+            let head = next.request();
+            next.answer(head.stream, 200, b"");
+            asked.join().unwrap();
+        }
+        assert_eq!(client.connections().len(), 1);
+    }
+}
+
+#[test]
+fn a_wire_that_panics_on_the_writing_thread() {
+    let wires = Panicky::default();
+    let client = Client::builder().protocol(Protocol::Http2).proxy(None).connector(wires.clone()).build().unwrap();
+    let peer = Peer::new();
+    let waits = ask(&client, &peer, Method::POST);
+    let mut link = peer.h2();
+    link.request();
+    wires.writes.store(true, Ordering::SeqCst);
+    let writes = ask(&client, &peer, Method::POST);
+    let (panicked, answers) = ended([waits, writes]);
+    assert_eq!((panicked, answers.len()), (1, 1));
+    let e = answers.into_iter().next().unwrap().unwrap_err();
+    assert_eq!((e.kind(), e.processed()), (ErrorKind::Closed, Processed::Maybe), "{e}");
+    let asked = ask(&client, &peer, Method::POST);
+    let mut next = peer.h2();
+    let head = next.request();
+    next.answer(head.stream, 200, b"");
+    asked.join().unwrap();
+}
+
+/// Panics at the answer to a request with this path.
+struct Clumsy;
+
+impl Hook for Clumsy {
+    fn after(&self, attempt: &Attempt, _: Result<&Response, &Error>) -> Verdict {
+        assert!(attempt.url.path() != "/panic", "as the test wants it: a hook");
+        Verdict::Pass
+    }
+}
+
+#[test]
+fn a_hook_that_panics_on_the_reading_thread() {
+    let client = Client::builder().protocol(Protocol::Http2).proxy(None).hook(Clumsy).build().unwrap();
+    let peer = Peer::new();
+    let request = client.get(peer.url("/panic"));
+    let leads = task(|| request.send());
+    let mut link = peer.h2();
+    let doomed = link.request().stream;
+    let follows = ask(&client, &peer, Method::POST);
+    let stream = link.request().stream;
+    link.answer(doomed, 200, b"");
+    assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| leads.join())).is_err());
+    follows.assert_waiting();
+    link.answer(stream, 200, b"unhurt");
+    assert_eq!(follows.join().unwrap().text().unwrap(), "unhurt");
+    peer.assert_no_more();
+    assert_eq!(client.stats().in_flight, 0);
+}
