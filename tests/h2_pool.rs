@@ -253,6 +253,88 @@ fn what_was_started_goes_out_when_a_wait_frees_a_stream() {
     peer.assert_no_more();
 }
 
+/// Whoever waits on the connection moves what was started on it.
+#[test]
+fn what_was_started_goes_out_while_another_one_is_waited_for() {
+    let (peer, client) = (Peer::new(), client());
+    let mut link = idle_with(&client, &peer, &[(MAX_CONCURRENT_STREAMS, 2)]);
+    let mut pending: Vec<Pending> = (0..5).map(|_| start(&client, &peer)).collect();
+    let (first, second) = (link.request(), link.request());
+    link.assert_quiet(ms(30));
+    let last = pending.split_off(1);
+    let waited_for = pending.remove(0);
+    let waiting = task(|| waited_for.wait());
+    link.answer(second.stream, 200, b"1");
+    let third = link.request();
+    waiting.assert_waiting();
+    // One that is given up makes room, too, and one that has not gone out leaves the line.
+    let mut last: Vec<Option<Pending>> = last.into_iter().map(Some).collect();
+    last[2] = None;
+    last[1] = None;
+    let reset = link.expect(RST_STREAM);
+    assert_eq!((reset.stream, reset.code()), (third.stream, CANCEL));
+    let ping = link.expect(PING);
+    link.ack(&ping);
+    let (waited, stream) = (last.pop().flatten().unwrap(), link.request().stream);
+    assert_eq!(stream, third.stream + 2, "the one that left the line had no stream");
+    link.answer(first.stream, 200, b"0");
+    assert_eq!(waiting.join().unwrap().text().unwrap(), "0");
+    // The answers of those that nobody waited for are there.
+    link.answer(stream, 200, b"4");
+    assert_eq!(last.remove(0).unwrap().wait().unwrap().text().unwrap(), "1");
+    let answer = waited.wait().unwrap();
+    assert!(answer.reused());
+    assert_eq!(answer.text().unwrap(), "4");
+    link.assert_quiet(ms(30));
+    peer.assert_no_more();
+}
+
+/// Its body follows once its owner waits; and its time counts although nobody does.
+#[test]
+fn what_was_queued_and_went_out_may_have_been_processed() {
+    let (peer, client) = (Peer::new(), client());
+    let mut link = idle_with(&client, &peer, &[(MAX_CONCURRENT_STREAMS, 1)]);
+    let first = start(&client, &peer);
+    let head = link.request();
+    let queued = client.post(peer.url("/")).body("abc").start();
+    let limited = client.post(peer.url("/")).timeout(ms(1000)).start();
+    link.answer(head.stream, 200, b"");
+    first.wait().unwrap();
+    let sent = link.expect(HEADERS);
+    let waiting = task(|| queued.wait());
+    let data = link.expect(DATA);
+    assert_eq!((data.stream, &data.payload[..], data.ends()), (sent.stream, &b"abc"[..], true));
+    link.answer(sent.stream, 200, b"");
+    waiting.join().unwrap();
+    // This one went out when the answer came; nobody looks after it until its time is up.
+    let stream = link.request().stream;
+    link.assert_quiet(ms(1010));
+    let e = limited.wait().unwrap_err();
+    assert_eq!((e.kind(), e.processed(), e.attempts()), (ErrorKind::TimedOut, Processed::Maybe, 1));
+    let reset = link.skip_to(RST_STREAM);
+    assert_eq!((reset.stream, reset.code()), (stream, CANCEL));
+}
+
+#[test]
+fn what_is_queued_goes_elsewhere_when_the_connection_is_leaving() {
+    let (peer, client) = (Peer::new(), client());
+    let mut link = idle_with(&client, &peer, &[(MAX_CONCURRENT_STREAMS, 1)]);
+    let first = start(&client, &peer);
+    let head = link.request();
+    let queued = [start(&client, &peer), start(&client, &peer)];
+    link.send(&[Frame::goaway(head.stream, NO_ERROR, b"")]);
+    link.answer(head.stream, 200, b"");
+    first.wait().unwrap();
+    assert!(link.arrived().iter().all(|f| f.kind != HEADERS));
+    let waiting = task(|| queued.map(|pending| pending.wait().unwrap().reused()));
+    let mut next = peer.h2_with(&[(MAX_CONCURRENT_STREAMS, 1)]);
+    for _ in 0..2 {
+        let head = next.request();
+        next.answer(head.stream, 200, b"");
+    }
+    assert_eq!(waiting.join(), [false, true]);
+}
+
 #[test]
 fn a_batch_moves_all_of_its_requests() {
     let (peer, client) = (Peer::new(), client());

@@ -22,7 +22,7 @@ use super::{
     url::Origin,
 };
 use crate::{
-    drive::{Body, CANCEL, Carrier, Fault, Limits, Stream, Upload},
+    drive::{Body, CANCEL, Carrier, Fault, Limits, Queued, Stream, Upload},
     error::{Error, ErrorKind, Phase, Processed, Result},
     net::Cx,
     time::Deadline,
@@ -86,7 +86,7 @@ enum State {
     /// Makes a connection.
     Dialling { connecting: Box<Connecting>, since: Instant },
     /// Has a connection and waits for a stream on it.
-    Opening { place: Place, since: Instant },
+    Opening { place: Place, since: Instant, queued: Option<Queued> },
     /// Is on a stream.
     Exchanging(Box<Exchange>),
     /// Was answered with a 101 to HTTP/2 and waits for the wire.
@@ -135,6 +135,23 @@ pub(crate) struct Exchange {
     keep: Option<Arc<AtomicU64>>,
     /// It asks for HTTP/2 by an upgrade.
     h2c: bool,
+}
+
+impl Exchange {
+    /// An exchange that had waited in line, on a connection that others use.
+    fn queued(stream: Stream, upload: Option<Upload>) -> Self {
+        Exchange {
+            stream,
+            upload,
+            expect: None,
+            sent: None,
+            opened: Instant::now(),
+            reused: true,
+            version: Version::HTTP_2,
+            keep: None,
+            h2c: false,
+        }
+    }
 }
 
 impl Call {
@@ -256,6 +273,15 @@ impl Call {
                 exchange.stream.reset(CANCEL);
                 Failed::own(e, progress, exchange)
             }
+            State::Opening { queued: Some(queued), .. } => match queued.claim() {
+                // It has gone out, and nobody has looked since.
+                Some(stream) => {
+                    let progress = stream.progress();
+                    stream.reset(CANCEL);
+                    Failed::own(e, progress, Box::new(Exchange::queued(stream, self.attempt.upload.take())))
+                }
+                None => Failed::error(e),
+            },
             _ => Failed::error(e),
         }
     }
@@ -270,7 +296,7 @@ impl Call {
             }
             State::Slot { since } => self.on_slot(since, cx),
             State::Dialling { connecting, since } => self.on_dialling(connecting, since, cx),
-            State::Opening { place, since } => self.on_opening(place, since, cx),
+            State::Opening { place, since, queued } => self.on_opening(place, since, queued, cx),
             State::Exchanging(exchange) => self.on_exchanging(exchange, cx),
             State::Upgrading(exchange) => self.on_upgrading(exchange, cx),
             State::Sleeping { until } if until.has_passed(cx.now) => {

@@ -49,6 +49,42 @@ pub(crate) enum Opened {
     Closed,
 }
 
+/// An exchange that waits in line for a stream. Whoever moves the connection begins it; dropping this gives it up.
+pub(crate) struct Queued {
+    conn: Arc<dyn Carrier>,
+    ticket: u64,
+}
+
+impl Queued {
+    pub(super) fn new(conn: Arc<dyn Carrier>, ticket: u64) -> Self {
+        Queued { conn, ticket }
+    }
+
+    /// Ready once it has begun, or never will on this connection.
+    pub(crate) fn poll(&self, cx: &mut Cx<'_>) -> Poll<Result<Begun, Fault>> {
+        self.conn.clone().poll_queued(self.ticket, cx)
+    }
+
+    /// The exchange, if it has begun.
+    pub(crate) fn claim(&self) -> Option<Stream> {
+        self.conn.clone().claim_queued(self.ticket)
+    }
+}
+
+impl std::fmt::Debug for Queued {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Queued").field("connection", &self.conn.id()).field("ticket", &self.ticket).finish()
+    }
+}
+
+impl Drop for Queued {
+    fn drop(&mut self) {
+        // Dropping what has begun resets it.
+        drop(self.claim());
+        self.conn.leave_queue(self.ticket);
+    }
+}
+
 /// What the driver of a protocol does for the owner of an exchange, under the lock.
 pub(crate) trait Exchanges: Protocol {
     /// What is spoken.
@@ -59,6 +95,16 @@ pub(crate) trait Exchanges: Protocol {
     fn open(&mut self, opening: &Opening<'_>, at: Position, now: Instant, out: &mut Vec<u8>) -> Result<Opened, Fault>;
     /// Wakes `waker` when `open` may succeed (client), or when `accept` may (server).
     fn wait_to_open(&mut self, waker: &Waker);
+    /// Puts an exchange in line that is begun by `Protocol::open_queued`; `None`: the protocol has no line.
+    fn queue(&mut self, _opening: &Opening<'_>) -> Option<u64> {
+        None
+    }
+    /// What became of it; `None`: it waits. Once it is known it is forgotten.
+    fn take_queued(&mut self, _ticket: u64) -> Option<Result<Opened, Fault>> {
+        None
+    }
+    /// Takes it out of the line.
+    fn leave_queue(&mut self, _ticket: u64) {}
     /// The next exchange the peer began (server).
     fn accept(&mut self) -> Option<u32>;
     /// Whether no exchange will ever begin on it any more.
@@ -212,6 +258,14 @@ pub(crate) trait Carrier: Send + Sync {
         end: End,
         cx: &mut Cx<'_>,
     ) -> Poll<Result<Begun, Fault>>;
+    /// Puts an exchange in line: it begins as soon as there is a place, whoever moves the connection. `None`: there is no line.
+    fn queue(self: Arc<Self>, o: &Opening<'_>) -> Option<Queued>;
+    /// Ready once an exchange in line has begun, or never will on this connection.
+    fn poll_queued(self: Arc<Self>, ticket: u64, cx: &mut Cx<'_>) -> Poll<Result<Begun, Fault>>;
+    /// An exchange that was in line, if it has begun.
+    fn claim_queued(self: Arc<Self>, ticket: u64) -> Option<Stream>;
+    /// Takes an exchange that has not begun out of the line.
+    fn leave_queue(&self, ticket: u64);
     /// The next exchange the peer began; `None`: there will be no more.
     fn poll_accept(self: Arc<Self>, cx: &mut Cx<'_>) -> Poll<Option<(Stream, RequestHead)>>;
     /// Server: the exchange the peer began next, if one waits.

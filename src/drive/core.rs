@@ -144,8 +144,17 @@ impl<P: Protocol> Core<P> {
             return;
         }
         self.owed = false;
-        if let Err(cause) = self.try_ingest(now, wakes) {
-            self.end(cause, wakes);
+        match self.try_ingest(now, wakes) {
+            Ok(()) => self.open_queued(now, wakes),
+            Err(cause) => self.end(cause, wakes),
+        }
+    }
+
+    /// Begins those exchanges that waited in line for a place.
+    pub(super) fn open_queued(&mut self, now: Instant, wakes: &mut Wakes) {
+        if self.over.is_none() {
+            let at = self.duplex.framed();
+            self.proto.open_queued(at, now, &mut self.duplex.pending, wakes);
         }
     }
 

@@ -5,7 +5,8 @@
 
 use super::{
     carrier::{
-        Answer, Begun, Carrier, Detached, Ended, Exchanges, Missing, Opened, Opening, Progress, ROOM, Sent, Tally,
+        Answer, Begun, Carrier, Detached, Ended, Exchanges, Missing, Opened, Opening, Progress, Queued, ROOM, Sent,
+        Tally,
     },
     core::Core,
     fault::{Cause, Fault},
@@ -179,6 +180,49 @@ impl<P: Exchanges> Carrier for Shared<P> {
                 Poll::Pending
             }
         }
+    }
+
+    fn queue(self: Arc<Self>, o: &Opening<'_>) -> Option<Queued> {
+        let ticket = self.lock().proto.queue(o)?;
+        Some(Queued::new(self, ticket))
+    }
+
+    fn poll_queued(self: Arc<Self>, ticket: u64, cx: &mut Cx<'_>) -> Poll<Result<Begun, Fault>> {
+        let waker = cx.waker;
+        let opened = self.with(cx.now, |core, wakes| {
+            core.open_queued(cx.now, wakes);
+            match core.proto.take_queued(ticket) {
+                Some(opened) => Some(opened.map(|opened| (opened, core.over.clone()))),
+                None if core.over.is_some() || core.proto.is_over_for_new() => {
+                    Some(Ok((Opened::Closed, core.over.clone())))
+                }
+                None => {
+                    core.proto.wait_to_open(waker);
+                    None
+                }
+            }
+        });
+        match opened {
+            Some(Err(fault)) => Poll::Ready(Err(fault)),
+            Some(Ok((Opened::Stream(id), _))) => Poll::Ready(Ok(Begun::Stream(Stream::new(self, id), 0))),
+            Some(Ok((_, cause))) => Poll::Ready(Ok(Begun::Closed(cause))),
+            None => {
+                self.wait(cx);
+                Poll::Pending
+            }
+        }
+    }
+
+    fn claim_queued(self: Arc<Self>, ticket: u64) -> Option<Stream> {
+        let opened = self.lock().proto.take_queued(ticket);
+        match opened {
+            Some(Ok(Opened::Stream(id))) => Some(Stream::new(self, id)),
+            _ => None,
+        }
+    }
+
+    fn leave_queue(&self, ticket: u64) {
+        self.lock().proto.leave_queue(ticket);
     }
 
     fn poll_accept(self: Arc<Self>, cx: &mut Cx<'_>) -> Poll<Option<(Stream, RequestHead)>> {

@@ -6,6 +6,7 @@ use super::{
     fault::{CANCEL, Cause, Fault, NO_ERROR},
     info::{CloseReason, ConnectionInfo, ConnectionState, GoAway, UpkeepAction},
     keep::Patience,
+    next_id,
     shared::{Ends, Protocol},
     slot::{Receiving, Sending, Slot, Wakes},
 };
@@ -19,7 +20,7 @@ use crate::{
         h2::{self, Connection, Event, Failure, Violation},
     },
 };
-use http::{HeaderMap, Response, Version};
+use http::{HeaderMap, Request, Response, Version};
 use std::{
     collections::VecDeque,
     time::{Duration, Instant},
@@ -38,6 +39,8 @@ pub(crate) struct H2 {
     incoming: VecDeque<u32>,
     /// Who waits for a free stream (client) or for the next request (server).
     line: VecDeque<Waker>,
+    /// Client: exchanges that begin as soon as there is a stream for them, whoever looks.
+    queue: VecDeque<InLine>,
     /// Who waits for the answer of a PING.
     pinging: Vec<Waker>,
     requests: u64,
@@ -51,6 +54,16 @@ pub(crate) struct H2 {
     greeting: Option<Instant>,
     /// Server: the peer has said all it ever will.
     heard_all: bool,
+}
+
+/// An exchange that waits for a stream.
+#[derive(Debug)]
+struct InLine {
+    ticket: u64,
+    head: Request<()>,
+    end: End,
+    /// What became of it.
+    opened: Option<Result<Opened, Fault>>,
 }
 
 /// The slots of a connection, by stream id.
@@ -96,6 +109,7 @@ impl H2 {
             slots: Slots::default(),
             incoming: VecDeque::new(),
             line: VecDeque::new(),
+            queue: VecDeque::new(),
             pinging: Vec::new(),
             requests: 0,
             kept: false,
@@ -274,6 +288,29 @@ impl Protocol for H2 {
         !self.incoming.is_empty()
     }
 
+    fn open_queued(&mut self, at: Position, now: Instant, out: &mut Vec<u8>, wakes: &mut Wakes) {
+        let before = out.len();
+        for waiting in self.queue.iter_mut().filter(|waiting| waiting.opened.is_none()) {
+            let begins = at + (out.len() - before) as Position;
+            waiting.opened = match self.engine.open(&waiting.head, waiting.end, now, out) {
+                Ok(h2::Opened::Blocked) => break,
+                Ok(h2::Opened::Closed) => Some(Ok(Opened::Closed)),
+                Ok(h2::Opened::Stream(id)) => {
+                    let mut slot = Box::new(Slot::new(begins));
+                    slot.end_at = at + (out.len() - before) as Position;
+                    if waiting.end == End::Last {
+                        slot.sending = Sending::Ended;
+                    }
+                    self.slots.insert(id, slot);
+                    self.requests += 1;
+                    Some(Ok(Opened::Stream(id)))
+                }
+                Err(m) => Some(Err(misuse(m))),
+            };
+            wakes.extend(self.line.drain(..));
+        }
+    }
+
     fn deadline(&self) -> Option<Instant> {
         let idle = self.idle.and_then(|since| since.checked_add(self.patience.idle));
         let greeting = self.greeting.filter(|_| !self.engine.is_confirmed());
@@ -380,6 +417,22 @@ impl Exchanges for H2 {
         if !self.line.iter().any(|w| w.same(waker)) {
             self.line.push_back(waker.clone());
         }
+    }
+
+    fn queue(&mut self, opening: &Opening<'_>) -> Option<u64> {
+        let end = if is_empty(opening.length) { End::Last } else { End::More };
+        let ticket = next_id();
+        self.queue.push_back(InLine { ticket, head: opening.head.clone(), end, opened: None });
+        Some(ticket)
+    }
+
+    fn take_queued(&mut self, ticket: u64) -> Option<Result<Opened, Fault>> {
+        let at = self.queue.iter().position(|waiting| waiting.ticket == ticket && waiting.opened.is_some())?;
+        self.queue.remove(at)?.opened
+    }
+
+    fn leave_queue(&mut self, ticket: u64) {
+        self.queue.retain(|waiting| waiting.ticket != ticket);
     }
 
     fn accept(&mut self) -> Option<u32> {

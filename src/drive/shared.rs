@@ -6,7 +6,7 @@
 
 use super::{
     core::{Core, Eof},
-    duplex::Duplex,
+    duplex::{Duplex, Position},
     fault::Cause,
     info::{CloseReason, ConnectionInfo, ConnectionState},
     pace::Pace,
@@ -48,6 +48,8 @@ pub(crate) trait Protocol: Send + 'static {
     fn wants_keeping(&self) -> bool;
     /// Whether an exchange that the peer began waits to be accepted (server).
     fn has_incoming(&self) -> bool;
+    /// Begins those exchanges that waited in line for a place (client); their bytes begin at position `at`.
+    fn open_queued(&mut self, _at: Position, _now: Instant, _out: &mut Vec<u8>, _wakes: &mut Wakes) {}
     /// When `handle_deadline` is to be called.
     fn deadline(&self) -> Option<Instant>;
     /// Does what is due.

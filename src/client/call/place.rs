@@ -13,7 +13,7 @@ use super::{
     Call, Exchange, Place, State,
 };
 use crate::{
-    drive::{Begun, Fault, Opening},
+    drive::{Begun, Fault, Opening, Queued},
     error::{Error, ErrorKind, Phase},
     net::{Cx, Route},
     proto::{End, h1::TargetForm},
@@ -41,7 +41,7 @@ impl Call {
 
     pub(super) fn on_slot(&mut self, since: Instant, cx: &mut Cx<'_>) -> Poll<Result<Option<Box<Response>>, Failed>> {
         if let Some(conn) = &self.pinned {
-            self.state = State::Opening { place: Place::Pinned(conn.clone()), since };
+            self.state = State::Opening { place: Place::Pinned(conn.clone()), since, queued: None };
             return Poll::Ready(Ok(None));
         }
         let settings = self.inner.settings.clone();
@@ -57,7 +57,7 @@ impl Call {
         match self.inner.pool.checkout(&key, wish, cx) {
             Checkout::Ready(lease) => {
                 self.timings.slot = cx.now.saturating_duration_since(since);
-                self.state = State::Opening { place: Place::Pooled(lease), since: cx.now };
+                self.state = State::Opening { place: Place::Pooled(lease), since: cx.now, queued: None };
                 Poll::Ready(Ok(None))
             }
             Checkout::Dial(permit) => {
@@ -113,7 +113,7 @@ impl Call {
                 });
                 let took = cx.now.saturating_duration_since(since);
                 self.inner.trace(|| Trace::Connected { connection: connected.lease.conn.info(), took });
-                self.state = State::Opening { place: Place::Pooled(connected.lease), since: cx.now };
+                self.state = State::Opening { place: Place::Pooled(connected.lease), since: cx.now, queued: None };
                 Poll::Ready(Ok(None))
             }
         }
@@ -123,15 +123,25 @@ impl Call {
         &mut self,
         place: Place,
         since: Instant,
+        queued: Option<Queued>,
         cx: &mut Cx<'_>,
     ) -> Poll<Result<Option<Box<Response>>, Failed>> {
         let conn = place.conn().clone();
+        if let Some(queued) = queued {
+            return match queued.poll(cx) {
+                Poll::Ready(begun) => self.on_begun(place, since, true, begun, cx),
+                Poll::Pending => {
+                    self.state = State::Opening { place, since, queued: Some(queued) };
+                    self.wait_for_slot(since, cx)
+                }
+            };
+        }
         let served = conn.served();
         let upgrade = self.h2c_upgrade(&conn);
         let h2c = upgrade.is_some();
         let upgrade = match self.poll_websocket(&conn, cx) {
             Poll::Pending => {
-                self.state = State::Opening { place, since };
+                self.state = State::Opening { place, since, queued: None };
                 return self.wait_for_slot(since, cx);
             }
             Poll::Ready(Ok(head)) => head.or(upgrade),
@@ -154,12 +164,35 @@ impl Call {
             _ => (&[][..], End::More),
         };
         match conn.clone().poll_open(&opening, first, end, cx) {
+            Poll::Ready(begun) => {
+                let step = self.on_begun(place, since, served > 0, begun, cx);
+                if let State::Exchanging(exchange) = &mut self.state {
+                    exchange.h2c = h2c;
+                }
+                step
+            }
             Poll::Pending => {
-                self.state = State::Opening { place, since };
+                // Nobody may wait for it for a while: it goes out when a wait for another one makes room.
+                let queued = if self.started { conn.queue(&opening) } else { None };
+                self.state = State::Opening { place, since, queued };
                 self.wait_for_slot(since, cx)
             }
-            Poll::Ready(Err(fault)) => Poll::Ready(Err(Failed::unsent(fault, served > 0, conn))),
-            Poll::Ready(Ok(Begun::Closed(cause))) => {
+        }
+    }
+
+    /// The connection has begun the exchange, or never will.
+    fn on_begun(
+        &mut self,
+        place: Place,
+        since: Instant,
+        reused: bool,
+        begun: Result<Begun, Fault>,
+        cx: &mut Cx<'_>,
+    ) -> Poll<Result<Option<Box<Response>>, Failed>> {
+        let conn = place.conn().clone();
+        match begun {
+            Err(fault) => Poll::Ready(Err(Failed::unsent(fault, reused, conn))),
+            Ok(Begun::Closed(cause)) => {
                 // It ended between the look and now: another one, as long as the pool has one, or a new one.
                 let pinned = matches!(place, Place::Pinned(_));
                 drop(place);
@@ -170,7 +203,7 @@ impl Call {
                 self.state = State::Slot { since };
                 Poll::Ready(Ok(None))
             }
-            Poll::Ready(Ok(Begun::Stream(stream, taken))) => {
+            Ok(Begun::Stream(stream, taken)) => {
                 let mut upload = self.attempt.upload.take();
                 if let Some(upload) = &mut upload {
                     upload.took_first(taken);
@@ -184,7 +217,7 @@ impl Call {
                     Place::Pinned(_) => None,
                 };
                 let (request_id, connection) = (self.flight.id(), conn.id());
-                if served > 0 {
+                if reused {
                     self.inner.trace(|| Trace::Reused { request_id, connection });
                 }
                 self.inner.trace(|| Trace::Sent { request_id, connection });
@@ -195,10 +228,10 @@ impl Call {
                     expect: expect.map(|d| Deadline::from(cx.now.checked_add(d))),
                     sent: None,
                     opened: cx.now,
-                    reused: served > 0,
+                    reused,
                     version: conn.version(),
                     keep,
-                    h2c,
+                    h2c: false,
                 }));
                 Poll::Ready(Ok(None))
             }
