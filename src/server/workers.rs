@@ -62,8 +62,11 @@ struct Pool {
 struct State {
     jobs: VecDeque<Box<dyn Job>>,
     threads: usize,
-    /// Threads that wait for a job, those included that one was announced to.
+    /// Threads that wait for a job, one included that was called.
     idle: usize,
+    /// One of them was called and has not come yet. Whoever takes a job calls the next if there are more: a burst wakes as many
+    /// threads as it takes time, not as many as it has jobs.
+    called: bool,
     /// Threads that wait inside a job.
     waiting: usize,
     closed: bool,
@@ -71,11 +74,12 @@ struct State {
 
 impl std::fmt::Debug for State {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let State { jobs, threads, idle, waiting, closed } = self;
+        let State { jobs, threads, idle, called, waiting, closed } = self;
         f.debug_struct("State")
             .field("jobs", &jobs.len())
             .field("threads", threads)
             .field("idle", idle)
+            .field("called", called)
             .field("waiting", waiting)
             .field("closed", closed)
             .finish()
@@ -83,6 +87,13 @@ impl std::fmt::Debug for State {
 }
 
 impl State {
+    /// Returns whether a thread that waits is to be woken for what is to be done; counts it as called.
+    fn call(&mut self) -> bool {
+        let calls = !self.jobs.is_empty() && self.idle > 0 && !self.called;
+        self.called |= calls;
+        calls
+    }
+
     /// Returns whether another thread is needed for what waits, and allowed; counts it as begun.
     fn grow(&mut self, pool: &Pool) -> bool {
         let runs = self.threads - self.idle - self.waiting.min(self.threads);
@@ -176,11 +187,12 @@ impl Pool {
 
     /// Sees to it that somebody does what waits.
     fn announce(self: &Arc<Self>, mut state: MutexGuard<'_, State>) {
-        if state.idle > 0 {
+        let (calls, grows) = (state.call(), state.grow(self));
+        // Who is woken wants the lock.
+        drop(state);
+        if calls {
             self.work.notify_one();
         }
-        let grows = state.grow(self);
-        drop(state);
         if grows {
             self.spawn();
         }
@@ -206,7 +218,11 @@ impl Pool {
         let mut state = self.lock();
         loop {
             if let Some(job) = state.jobs.pop_front() {
+                let calls = state.call();
                 drop(state);
+                if calls {
+                    self.work.notify_one();
+                }
                 // Handlers that panic are caught, and answered for, inside the job.
                 let _ = catch_unwind(AssertUnwindSafe(|| job.run()));
                 state = self.lock();
@@ -219,6 +235,7 @@ impl Pool {
             let (woken, timeout) = self.work.wait_timeout(state, LINGER).unwrap_or_else(PoisonError::into_inner);
             state = woken;
             state.idle -= 1;
+            state.called = false;
             if timeout.timed_out() && state.jobs.is_empty() {
                 break;
             }
