@@ -40,13 +40,13 @@ a, b = socket.socket(), socket.socket()
 print(a.getsockname()[1], b.getsockname()[1])')"
 rest="\"cases\": [${cases%,}], \"exclude-cases\": [], \"exclude-agent-cases\": {}"
 printf '{"outdir": "%s", "servers": [{"agent": "bowline", "url": "ws://127.0.0.1:%s"}], %s}' "$work/servers" "$own" "$rest" >"$work/client.json"
-printf '{"outdir": "%s", "url": "ws://127.0.0.1:%s", "webport": 0, %s}' "$work/clients" "$theirs" "$rest" >"$work/server.json"
+printf '{"outdir": "%s", "url": "ws://127.0.0.1:%s", %s}' "$work/clients" "$theirs" "$rest" >"$work/server.json"
 
-listening() { until (: <"/dev/tcp/127.0.0.1/$1") 2>/dev/null; do kill -0 "${pids[-1]}" && sleep 0.1; done; }
+listening() { until (: <"/dev/tcp/127.0.0.1/$1") 2>/dev/null; do kill -0 "${pids[-1]}" || { cat "$work"/*.log; exit 1; }; sleep 0.1; done; }
 "$ours/serve" --listen "127.0.0.1:$own" >"$work/serve.log" 2>&1 &
 pids+=($!)
 listening "$own"
-wstest -m fuzzingserver -s "$work/server.json" >"$work/server.log" 2>&1 &
+wstest -m fuzzingserver -u 0 -s "$work/server.json" >"$work/server.log" 2>&1 &
 pids+=($!)
 listening "$theirs"
 
