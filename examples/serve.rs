@@ -28,6 +28,9 @@ use std::{
 /// How long what runs may go on after a signal.
 const GOODBYE: Duration = Duration::from_secs(2);
 
+/// Sixteen times as many may wait for their clients: as many WebSockets as there may be connections.
+const WORKERS: usize = 64;
+
 fn main() -> ExitCode {
     let options = match Serve::parse(std::env::args().skip(1)) {
         Ok(options) => options,
@@ -65,7 +68,7 @@ fn run(options: Serve) -> Result<()> {
 /// The server, and the authority to trust as PEM, if it was made now.
 fn server(options: &Serve) -> Result<(Server, String)> {
     // Whoever tries a client may send as much as he likes.
-    let server = Server::bind(&options.listen)?.max_body(u64::MAX);
+    let server = Server::bind(&options.listen)?.max_body(u64::MAX).workers(WORKERS);
     #[cfg(feature = "deflate")]
     let server = server.websocket_config(bowline::ws::Config::default().deflate(0));
     let server = match options.only {

@@ -7,9 +7,11 @@ mod p00_readme;
 mod p01_health;
 mod p02_packages;
 mod p03_git;
+mod p06_feed;
 mod p07_game;
 #[cfg(feature = "unstable-proto")]
 mod p09_fuzz;
 mod p11_hooks;
 mod p12_embedder;
+mod p14_relay;
 mod world;

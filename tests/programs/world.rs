@@ -19,8 +19,18 @@ use std::{
 };
 
 /// The names of the programs.
-const HOSTS: &[&str] =
-    &["example.org", "pkg.test", "git.test", "api.game.test", "play.game.test", "s3.test", "a.test", "ok.test"];
+const HOSTS: &[&str] = &[
+    "example.org",
+    "pkg.test",
+    "git.test",
+    "api.game.test",
+    "play.game.test",
+    "s3.test",
+    "a.test",
+    "ok.test",
+    "feed.test",
+    "inside.test",
+];
 
 /// What `/p7.tar` and its like begin with, so that no two are equal.
 pub const PACKAGE: u64 = 10_000;
@@ -87,6 +97,20 @@ fn answer(exchange: Exchange) -> Result<()> {
         ("api.game.test", "/scores") => exchange.reply(200, "1 2 3"),
         ("play.game.test", "/") if exchange.is_websocket() => play(exchange),
         ("example.org", "/feed") if exchange.is_websocket() => feed(exchange),
+        ("feed.test", "/v5") if exchange.is_websocket() => exchange_feed(exchange),
+        ("inside.test", "/echo") if exchange.is_websocket() => {
+            let mut socket = exchange.websocket(&[])?;
+            while let Some(message) = socket.recv()? {
+                socket.send(&message)?;
+            }
+            Ok(())
+        }
+        ("inside.test", "/bye") if exchange.is_websocket() => {
+            let mut socket = exchange.websocket(&[])?;
+            socket.send("bye")?;
+            socket.close(CloseCode::new(4002)?, "")
+        }
+        ("inside.test", "/forbidden") => exchange.reply(403, "not for you"),
         ("ok.test", "/ill") => exchange.reply(500, "ill"),
         ("ok.test", "/slow") => silent(exchange),
         (_, "/") => exchange.reply(200, format!("the page of {host}")),
@@ -141,6 +165,38 @@ fn feed(exchange: Exchange) -> Result<()> {
         socket.send(b"\0\x01".as_slice())?;
     }
     socket.close(CloseCode::NORMAL, "no more news")
+}
+
+/// Breaks the first connection after two orders; closes the second one once its silence was noticed.
+fn exchange_feed(exchange: Exchange) -> Result<()> {
+    static OPENED: AtomicU32 = AtomicU32::new(1);
+    let count = OPENED.fetch_add(1, Ordering::Relaxed);
+    let mut socket = exchange.websocket(&[])?;
+    // Orders may come from another thread, before or between the subscriptions.
+    let (mut topics, mut orders) = (0, Vec::new());
+    while topics < 2 || (count == 1 && orders.len() < 2) {
+        let Some(message) = socket.recv()? else { return Ok(()) };
+        let text = message.as_text().unwrap_or_default();
+        match text.strip_prefix("{\"subscribe\":\"") {
+            Some(topic) => {
+                topics += 1;
+                socket.send(&format!("{} {count}", topic.trim_end_matches("\"}")))?;
+            }
+            None => orders.push(format!("{text} done")),
+        }
+    }
+    if count == 1 {
+        orders.iter().try_for_each(|order| socket.send(order))?;
+        // Without a Close.
+        return Ok(());
+    }
+    while let Some(message) = socket.recv()? {
+        if message.as_text() == Some("wake up") {
+            socket.send("awake")?;
+            return socket.close(CloseCode::NORMAL, "");
+        }
+    }
+    Ok(())
 }
 
 /// Says nothing until the client has gone.
