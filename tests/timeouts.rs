@@ -574,7 +574,8 @@ fn a_thousand_timeouts_lose_nothing() {
         }
     }
     assert!(pattern.is_done());
-    assert!(waits > 30 && timeouts >= 1000, "{waits} waits, {timeouts} timeouts");
+    // The head takes some fifty milliseconds, the rest two seconds.
+    assert!(waits > 3 && timeouts >= 1000, "{waits} waits, {timeouts} timeouts");
     assert_eq!(response.body().trailers().unwrap()["x-end"], "yes");
     drop(response);
     assert!(client.get(peer.url("/")).send().unwrap().reused());

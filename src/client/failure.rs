@@ -14,6 +14,8 @@ pub(super) struct Failed {
     what: What,
     conn: Option<Arc<dyn Carrier>>,
     progress: Progress,
+    /// Not all of the body had gone out.
+    uploading: bool,
     reused: bool,
     version: Version,
 }
@@ -31,7 +33,8 @@ enum What {
 
 impl Failed {
     fn of(what: What) -> Self {
-        Failed { what, conn: None, progress: Progress::default(), reused: false, version: Version::HTTP_11 }
+        let (progress, version) = (Progress::default(), Version::HTTP_11);
+        Failed { what, conn: None, progress, uploading: false, reused: false, version }
     }
 
     pub(super) fn error(e: Error) -> Self {
@@ -49,20 +52,26 @@ impl Failed {
     /// A fault before anything was sent.
     pub(super) fn unsent(fault: Fault, reused: bool, conn: Arc<dyn Carrier>) -> Self {
         let version = conn.version();
-        Failed { what: What::Fault(fault), conn: Some(conn), progress: Progress::default(), reused, version }
+        let progress = Progress::default();
+        Failed { what: What::Fault(fault), conn: Some(conn), progress, uploading: false, reused, version }
     }
 
     /// A fault of an exchange.
     pub(super) fn exchanging(fault: Fault, exchange: Box<Exchange>) -> Self {
         let progress = exchange.stream.progress();
-        let conn = Some(exchange.stream.carrier().clone());
-        Failed { what: What::Fault(fault), conn, progress, reused: exchange.reused, version: exchange.version }
+        Self::on(What::Fault(fault), progress, &exchange)
     }
 
     /// An error of ours, or of the caller's body, that ended an exchange.
     pub(super) fn own(e: Error, progress: Progress, exchange: Box<Exchange>) -> Self {
-        let conn = Some(exchange.stream.carrier().clone());
-        Failed { what: What::Error(e), conn, progress, reused: exchange.reused, version: exchange.version }
+        Self::on(What::Error(e), progress, &exchange)
+    }
+
+    fn on(what: What, progress: Progress, exchange: &Exchange) -> Self {
+        let Exchange { stream, upload, reused, version, .. } = exchange;
+        let uploading = upload.as_ref().is_some_and(|upload| !upload.is_done());
+        let conn = Some(stream.carrier().clone());
+        Failed { what, conn, progress, uploading, reused: *reused, version: *version }
     }
 
     /// What the rules of repetition have to know; `None` if they do not apply.
@@ -87,7 +96,8 @@ impl Failed {
             What::Fault(fault) => {
                 let processed = processed(&fault, written, answered);
                 let stalled = matches!(&fault, Fault::Over(cause) if cause.reason == CloseReason::WriteStalled);
-                let phase = if (answered || written > 0) && !stalled { Phase::FirstByte } else { Phase::Send };
+                let sending = !answered && (written == 0 || self.uploading);
+                let phase = if sending || stalled { Phase::Send } else { Phase::FirstByte };
                 (fault.to_error(), Some(phase), processed)
             }
             What::Dialling(e) => (e, None, Processed::No),

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     buf::RecvBuf,
-    drive::{Body, Limits, Source, Stream, Upload},
+    drive::{Body, CANCEL, Limits, Source, Stopped, Stream, Upload},
     error::{Error, ErrorKind, Phase, Processed, Result},
     fields::Fields,
     net::Cx,
@@ -194,8 +194,14 @@ impl Source for Incoming {
             return Poll::Ready(Err(self.fail(overran())));
         }
         // What is left of the request goes out meanwhile; if it cannot, the answer tells more than the upload could.
-        if upload.as_mut().is_some_and(|upload| upload.poll(stream, cx).is_ready()) {
-            *upload = None;
+        match upload.as_mut().filter(|_| stream.is_sending()).map(|upload| upload.poll(stream, cx)) {
+            Some(Poll::Pending) => {}
+            None | Some(Poll::Ready(Ok(()) | Err(Stopped::Fault(_)))) => *upload = None,
+            // The peer waits for what will never come, and must not take a part for the whole.
+            Some(Poll::Ready(Err(Stopped::Body(e)))) => {
+                stream.reset(CANCEL);
+                return Poll::Ready(Err(self.fail(e)));
+            }
         }
         match stream.poll_data(buf, cx) {
             Poll::Ready(Ok(0)) => {

@@ -100,6 +100,11 @@ impl Stream {
         self.conn().poll_send(self.inner.id, data, end, cx)
     }
 
+    /// Polls again when its connection has moved.
+    pub(crate) fn watch(&self, cx: &mut Cx<'_>) {
+        cx.wait_shared(&self.conn().lead());
+    }
+
     /// Ready once the wire has taken everything framed.
     pub(crate) fn poll_flushed(&self, cx: &mut Cx<'_>) -> Poll<Result<(), Fault>> {
         self.conn().poll_flushed(self.inner.id, cx)

@@ -5,11 +5,16 @@ use crate::{
     error::{Error, ErrorKind, Phase},
     net::Cx,
     proto::{End, h1::Length},
+    time::Deadline,
 };
 use std::{task::Poll, time::Instant};
 
 /// How much of a body is read at a time: some frames' worth, so that reading and sending alternate in large steps.
 const PIECE: usize = 64 * 1024;
+
+/// How much goes out before its thread looks at what has arrived, and at its limits, although there is room for more: the peer
+/// may have answered, and others may wait for what this thread alone reads.
+pub(super) const TURN: usize = 256 * 1024;
 
 /// A body on its way out.
 #[derive(Debug)]
@@ -95,15 +100,22 @@ impl Upload {
         *self.moved.get_or_insert(now)
     }
 
-    /// Frames as much as there is room for. Ready when everything was framed or nothing more is wanted.
+    /// Frames as much as there is room for, a turn at a time. Ready when everything was framed or nothing more is wanted.
     pub(crate) fn poll(&mut self, stream: &Stream, cx: &mut Cx<'_>) -> Poll<Result<(), Stopped>> {
+        let (began, mut framed) = (cx.now, 0);
         while self.stage != Stage::Done {
+            if framed >= TURN {
+                stream.watch(cx);
+                cx.wait_until(Deadline::at(began));
+                return Poll::Pending;
+            }
             if let Some(rest) = self.body.rest().filter(|_| self.piece.is_empty()) {
                 // In memory: framed from where it is.
                 match stream.poll_send(rest, End::Last, cx) {
                     Poll::Pending => return Poll::Pending,
                     Poll::Ready(Ok(Sent::Some(n))) => {
                         let all = n == rest.len();
+                        framed += n;
                         self.body.advance(n);
                         self.moved = Some(cx.now);
                         self.stage = if all { Stage::Done } else { Stage::Reading };
@@ -124,6 +136,7 @@ impl Upload {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(Ok(Sent::Some(n))) => {
                     self.at += n;
+                    framed += n;
                     self.moved = Some(cx.now);
                     if self.at == self.piece.len() && self.stage == Stage::Last {
                         self.stage = Stage::Done;

@@ -6,7 +6,8 @@ use super::{
     fault::{CANCEL, Fault, INTERNAL_ERROR},
     pace::Pace,
     stream::Stream,
-    wait::block_on,
+    upload::TURN,
+    wait::{block_on, step_once},
 };
 use crate::{
     error::{Error, ErrorKind, Phase, Processed, Result},
@@ -39,6 +40,8 @@ pub struct BodyWriter {
     pace: Option<Pace>,
     /// When the whole exchange has to be over.
     deadline: Deadline,
+    /// Bytes written since anybody looked at what has arrived.
+    unseen: usize,
     finished: bool,
     /// The message has no body, whatever is written.
     sink: bool,
@@ -47,7 +50,8 @@ pub struct BodyWriter {
 impl BodyWriter {
     pub(crate) fn new(stream: Stream, limits: Limits, stall: Option<Duration>, deadline: Deadline) -> Self {
         let limits = Mutex::new(limits);
-        BodyWriter { stream, limits, stall, waiting: None, pace: None, deadline, finished: false, sink: false }
+        let (waiting, pace) = (None, None);
+        BodyWriter { stream, limits, stall, waiting, pace, deadline, unseen: 0, finished: false, sink: false }
     }
 
     /// The same, for a peer that has to keep a pace.
@@ -60,7 +64,8 @@ impl BodyWriter {
     pub(crate) fn sink(stream: Stream) -> Self {
         let limits = Mutex::new(Limits::default());
         let deadline = Deadline::NEVER;
-        BodyWriter { stream, limits, stall: None, waiting: None, pace: None, deadline, finished: true, sink: true }
+        let (stall, waiting, pace) = (None, None, None);
+        BodyWriter { stream, limits, stall, waiting, pace, deadline, unseen: 0, finished: true, sink: true }
     }
 
     fn run<T>(
@@ -74,6 +79,10 @@ impl BodyWriter {
             if let Err(e) = limits.check(cx) {
                 return Poll::Ready(Err(e));
             }
+            // Looked at before there is room: a peer that always has some would outrun it.
+            if deadline.has_passed(cx.now) {
+                return Poll::Ready(Err(stalled(None)));
+            }
             if let Poll::Ready(result) = step(stream, cx) {
                 *waiting = None;
                 pace.iter_mut().for_each(|pace| pace.pause(cx.now));
@@ -85,8 +94,8 @@ impl BodyWriter {
                 Missing::Answer | Missing::Rest(_) => *waiting.get_or_insert(cx.now),
             };
             let standstill = Deadline::from(stall.and_then(|d| since.checked_add(d)));
-            if deadline.has_passed(cx.now) || standstill.has_passed(cx.now) {
-                return Poll::Ready(Err(stalled(stall.filter(|_| standstill.has_passed(cx.now)))));
+            if standstill.has_passed(cx.now) {
+                return Poll::Ready(Err(stalled(*stall)));
             }
             let Some(look) = keeps_up(pace.as_mut(), stream, cx) else { return Poll::Ready(Err(too_slow())) };
             cx.wait_until(deadline.earlier(standstill).earlier(look));
@@ -106,6 +115,26 @@ impl BodyWriter {
         e.in_phase(Phase::Send).with_processed(processed).with_bytes_written(written).with_attempts(1)
     }
 
+    /// Takes what fits until then; zero if nothing did.
+    fn take(&mut self, bytes: &[u8], until: Deadline) -> Result<usize> {
+        if self.unseen >= TURN {
+            self.unseen = 0;
+            // The peer may have answered; and others may wait for what nobody else reads.
+            step_once(|cx| {
+                self.stream.watch(cx);
+                Poll::<()>::Pending
+            });
+        }
+        match self.run(until, |stream, cx| stream.poll_send(bytes, End::More, cx))? {
+            None => Ok(0),
+            Some(Sent::Some(n)) => {
+                self.unseen += n;
+                Ok(n)
+            }
+            Some(Sent::Stopped) => Err(stopped()),
+        }
+    }
+
     /// Takes what fits within `timeout` and returns how much: zero if nothing did.
     ///
     /// # Errors
@@ -115,11 +144,7 @@ impl BodyWriter {
         if bytes.is_empty() || self.sink {
             return Ok(bytes.len());
         }
-        match self.run(Deadline::after(timeout), |stream, cx| stream.poll_send(bytes, End::More, cx))? {
-            None => Ok(0),
-            Some(Sent::Some(n)) => Ok(n),
-            Some(Sent::Stopped) => Err(stopped()),
-        }
+        self.take(bytes, Deadline::after(timeout))
     }
 
     /// Ends the body.
@@ -192,10 +217,7 @@ impl Write for BodyWriter {
         if buf.is_empty() || self.sink {
             return Ok(buf.len());
         }
-        match self.run(Deadline::NEVER, |stream, cx| stream.poll_send(buf, End::More, cx))? {
-            Some(Sent::Some(n)) => Ok(n),
-            Some(Sent::Stopped) | None => Err(stopped().into()),
-        }
+        Ok(self.take(buf, Deadline::NEVER)?)
     }
 
     /// Waits until the kernel has taken everything written.

@@ -82,13 +82,15 @@ impl Rest {
         let me = self.clone();
         let waker = Waker::hooked(move || me.wake());
         loop {
-            let mut wants = Wants::default();
-            if let Poll::Ready(_done) = answer.poll(&mut Cx::new(Instant::now(), &waker, &mut wants)) {
+            let (now, mut wants) = (Instant::now(), Wants::default());
+            if let Poll::Ready(_done) = answer.poll(&mut Cx::new(now, &waker, &mut wants)) {
                 break;
             }
             let mut state = lock(&self.state);
             match *state {
                 State::Woken => *state = State::Moving,
+                // There is room for more.
+                State::Moving if wants.until.has_passed(now) => {}
                 State::Moving => {
                     *state = State::Parked { answer, until: wants.until };
                     return;
