@@ -1,10 +1,9 @@
 //! Strings in the Huffman code of HPACK (RFC 7541, section 5.2 and appendix B).
 //!
 //! The code is canonical: symbols are numbered by length and then by value, so the lengths say everything, and every
-//! table here is computed from them when the crate is built. Short codes, of 5 to 8 bits, are nearly all of what is
-//! sent: they are looked up, seven in a row without a branch. Long ones, of 10 to 30 bits, are found by comparing
-//! with the last code of each length. (Lookups by 11 bits that often give two symbols save 3 % of the instructions
-//! and need ten times the tables.)
+//! table here is computed from them when the crate is built. Short codes, of 5 to 12 bits, are nearly all of what is
+//! sent: they are looked up by 12 bits, which mostly hold two, and four lookups follow each other without a branch. Long
+//! ones, of 13 to 30 bits, are found by comparing with the last code of each length.
 
 use super::Violation;
 
@@ -14,14 +13,17 @@ const MAX_BITS: usize = 30;
 /// The symbol that stands for the end of a string and must not be in one.
 const EOS: u16 = 256;
 
-/// How many bits the lookup takes: enough for the short codes. No code has nine.
-const SHORT_BITS: u32 = 8;
+/// How many bits a lookup takes: enough for two of the codes of 5 and 6 bits, with which most characters are sent.
+const SHORT_BITS: u32 = 12;
 
 /// The length of the shortest long code.
-const LONG_BITS: u32 = 10;
+const LONG_BITS: u32 = SHORT_BITS + 1;
 
-/// How many short codes are taken from a word at a time: what 57 bits hold for sure.
-const BATCH: usize = 7;
+/// How many lookups are made in a word: what 57 bits hold for sure.
+const LOOKUPS: usize = 4;
+
+/// Room for the symbols of that many lookups, and to spare.
+const BATCH: usize = 16;
 
 /// Returns the decoded `string`, which is kept in `scratch`.
 ///
@@ -32,16 +34,16 @@ const BATCH: usize = 7;
 ///
 /// [`Violation::HuffmanEos`], [`Violation::PaddingTooLong`] or [`Violation::PaddingNotOnes`] (section 5.2).
 pub(super) fn decode<'s>(string: &[u8], scratch: &'s mut Vec<u8>) -> Result<&'s [u8], Violation> {
-    let room = string.len() * 2 + 2 * BATCH;
+    let room = string.len() * 2 + BATCH;
     if scratch.len() < room {
         scratch.resize(room, 0);
     }
     let (mut rest, mut offset, mut len) = (string, 0, 0);
     while let Some(octets) = rest.first_chunk() {
         let mut bits = Bits { word: u64::from_be_bytes(*octets) << offset, held: 57 };
-        let taken = bits.take_short(batch(scratch, len));
+        let (taken, stopped) = bits.take_short(batch(scratch, len));
         len += taken;
-        if taken < BATCH {
+        if stopped {
             // If it goes on behind this word, the next one begins with it.
             if let Some(symbol) = bits.take_long()? {
                 scratch[len] = symbol;
@@ -54,13 +56,15 @@ pub(super) fn decode<'s>(string: &[u8], scratch: &'s mut Vec<u8>) -> Result<&'s 
     }
     let mut bits = Bits::last(string, rest.len() as u32 * 8 - offset);
     loop {
-        let taken = bits.take_short(batch(scratch, len));
+        // Ones are no short code.
+        bits.word |= u64::MAX >> bits.held;
+        let (taken, stopped) = bits.take_short(batch(scratch, len));
         len += taken;
         if bits.held > 64 {
             // A code that the ones behind the end make short is no padding.
             return Err(Violation::PaddingNotOnes);
         }
-        if taken < BATCH {
+        if stopped {
             let Some(symbol) = bits.take_long()? else { break };
             scratch[len] = symbol;
             len += 1;
@@ -74,7 +78,7 @@ fn batch(scratch: &mut [u8], from: usize) -> &mut [u8; BATCH] {
     scratch[from..].first_chunk_mut().expect("there is room for all symbols and a batch")
 }
 
-/// The next bits of a string: the first is on top, `held` are there, at its end with ones behind.
+/// The next bits of a string: the first is on top, `held` are there.
 struct Bits {
     word: u64,
     held: u32,
@@ -89,24 +93,26 @@ impl Bits {
             None => string.iter().fold(0, |word, octet| word << 8 | u64::from(*octet)),
         };
         // Two steps, because 64 at once would be none.
-        Bits { word: word << 1 << (63 - held) | u64::MAX >> held, held }
+        Bits { word: word << 1 << (63 - held), held }
     }
 
-    /// Takes up to seven short codes, and stops before a long one; returns how many there were.
+    /// Takes short codes, and stops before a long one; returns how many there were, and whether it stopped.
     ///
     /// More bits than `held` can be taken only if there are ones behind; then `held` wraps.
     #[inline]
-    fn take_short(&mut self, batch: &mut [u8; BATCH]) -> usize {
+    fn take_short(&mut self, batch: &mut [u8; BATCH]) -> (usize, bool) {
         // No branches: where a long code begins nothing is taken any more.
-        let mut sum = 0;
-        for symbol in batch {
-            let next = (self.word >> (64 - SHORT_BITS)) as usize;
-            *symbol = SHORT_SYMBOLS[next];
-            self.word <<= SHORT[next] & 63;
-            sum += u32::from(SHORT[next]);
+        let (mut sum, mut last) = (0u32, 0);
+        for _ in 0..LOOKUPS {
+            last = SHORT[(self.word >> (64 - SHORT_BITS)) as usize];
+            let at = sum as usize >> 8 & 7;
+            batch[at..at + 2].copy_from_slice(&last.to_be_bytes()[..2]);
+            self.word <<= last & 63;
+            // The symbols on top are added too, and fall off.
+            sum = sum.wrapping_add(last);
         }
         self.held = self.held.wrapping_sub(sum & 0xff);
-        (sum >> 8) as usize
+        (sum as usize >> 8 & 0xff, last == 0)
     }
 
     /// Takes a long code, or returns `None` if it is not all there.
@@ -185,38 +191,39 @@ fn append((word, held): (u64, u32), symbol: &u8) -> (u64, u32) {
     (word << bits | u64::from(CODES[usize::from(*symbol)]), held + u32::from(bits))
 }
 
-/// For every octet that begins with a short code: 1 (from bit 8) and the length of the code (from bit 0), so that a sum
-/// counts codes and bits. 0 for the others.
-static SHORT: [u16; 1 << SHORT_BITS] = {
+/// What twelve bits begin with: the symbols of one short code or two (from bits 24 and 16), how many they are (from bit
+/// 8) and their length (from bit 0), so that a sum counts codes and bits. 0 for a long code.
+static SHORT: [u32; 1 << SHORT_BITS] = {
     let mut short = [0; 1 << SHORT_BITS];
-    let mut octet = 0;
-    while octet < short.len() {
-        let bits = LENGTHS[SHORT_SYMBOLS[octet] as usize];
-        if bits as u32 <= SHORT_BITS {
-            short[octet] = 1 << 8 | bits as u16;
+    let mut first = 0;
+    while first < CODES.len() {
+        let length = LENGTHS[first] as u32;
+        if length <= SHORT_BITS {
+            fill(&mut short, CODES[first], length, (first as u32) << 24 | 1 << 8 | length);
+            let mut second = 0;
+            while second < CODES.len() {
+                let both = length + LENGTHS[second] as u32;
+                if both <= SHORT_BITS {
+                    let code = CODES[first] << LENGTHS[second] | CODES[second];
+                    fill(&mut short, code, both, (first as u32) << 24 | (second as u32) << 16 | 2 << 8 | both);
+                }
+                second += 1;
+            }
         }
-        octet += 1;
+        first += 1;
     }
     short
 };
 
-/// The symbol of the short code with which an octet begins, or any with a long code.
-static SHORT_SYMBOLS: [u8; 1 << SHORT_BITS] = {
-    let mut symbols = [0; 1 << SHORT_BITS];
-    let mut symbol = 0;
-    while symbol < CODES.len() {
-        if LENGTHS[symbol] as u32 <= SHORT_BITS {
-            let spare = SHORT_BITS - LENGTHS[symbol] as u32;
-            let mut low = 0;
-            while low < 1 << spare {
-                symbols[((CODES[symbol] as usize) << spare) + low] = symbol as u8;
-                low += 1;
-            }
-        }
-        symbol += 1;
+/// Enters what begins with a code of so many bits, whatever follows it.
+const fn fill(short: &mut [u32; 1 << SHORT_BITS], code: u32, length: u32, entry: u32) {
+    let spare = SHORT_BITS - length;
+    let mut low = 0;
+    while low < 1 << spare {
+        short[(code << spare | low) as usize] = entry;
+        low += 1;
     }
-    symbols
-};
+}
 
 /// The codes of one length, as the 32 bits that begin with them.
 #[derive(Clone, Copy)]

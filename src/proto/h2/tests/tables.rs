@@ -39,7 +39,7 @@ fn the_encoder_follows_what_the_peer_announces() {
         let mut bench = Bench::greeted(Client, Config { header_table, ..Config::new(Client) }, &[]);
         let head = request("GET", "http://a/", &[("user-agent", "bowline"), ("x-name", "value")]);
         let mut decoder = hpack::Decoder::new(8192);
-        let mut ask = |bench: &mut Bench| {
+        let ask = |bench: &mut Bench| {
             bench.engine.open(&head, End::Last, bench.now, &mut bench.out).unwrap();
             bench.said()
         };
