@@ -65,8 +65,9 @@ impl Queued {
         self.conn.clone().poll_queued(self.ticket, cx)
     }
 
-    /// The exchange, if it has begun.
+    /// Leaves the line. Returns the exchange, if it has begun.
     pub(crate) fn claim(&self) -> Option<Stream> {
+        self.conn.leave_queue(self.ticket);
         self.conn.clone().claim_queued(self.ticket)
     }
 }
@@ -81,7 +82,6 @@ impl Drop for Queued {
     fn drop(&mut self) {
         // Dropping what has begun resets it.
         drop(self.claim());
-        self.conn.leave_queue(self.ticket);
     }
 }
 

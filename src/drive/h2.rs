@@ -22,7 +22,7 @@ use crate::{
 };
 use http::{HeaderMap, Request, Response, Version};
 use std::{
-    collections::VecDeque,
+    collections::{BTreeMap, VecDeque},
     time::{Duration, Instant},
 };
 
@@ -40,7 +40,7 @@ pub(crate) struct H2 {
     /// Who waits for a free stream (client) or for the next request (server).
     line: VecDeque<Waker>,
     /// Client: exchanges that begin as soon as there is a stream for them, whoever looks.
-    queue: VecDeque<InLine>,
+    queue: Queue,
     /// Who waits for the answer of a PING.
     pinging: Vec<Waker>,
     requests: u64,
@@ -56,14 +56,12 @@ pub(crate) struct H2 {
     heard_all: bool,
 }
 
-/// An exchange that waits for a stream.
-#[derive(Debug)]
-struct InLine {
-    ticket: u64,
-    head: Request<()>,
-    end: End,
-    /// What became of it.
-    opened: Option<Result<Opened, Fault>>,
+/// Exchanges in line for a stream, by ticket: later ones have higher numbers. There may be thousands, and each is asked after.
+#[derive(Debug, Default)]
+struct Queue {
+    waiting: BTreeMap<u64, (Request<()>, End)>,
+    /// What became of those that were called, until their owners ask.
+    called: BTreeMap<u64, Result<Opened, Fault>>,
 }
 
 /// The slots of a connection, by stream id.
@@ -109,7 +107,7 @@ impl H2 {
             slots: Slots::default(),
             incoming: VecDeque::new(),
             line: VecDeque::new(),
-            queue: VecDeque::new(),
+            queue: Queue::default(),
             pinging: Vec::new(),
             requests: 0,
             kept: false,
@@ -290,23 +288,26 @@ impl Protocol for H2 {
 
     fn open_queued(&mut self, at: Position, now: Instant, out: &mut Vec<u8>, wakes: &mut Wakes) {
         let before = out.len();
-        for waiting in self.queue.iter_mut().filter(|waiting| waiting.opened.is_none()) {
+        while let Some(next) = self.queue.waiting.first_entry() {
             let begins = at + (out.len() - before) as Position;
-            waiting.opened = match self.engine.open(&waiting.head, waiting.end, now, out) {
+            let (head, end) = next.get();
+            let opened = match self.engine.open(head, *end, now, out) {
                 Ok(h2::Opened::Blocked) => break,
-                Ok(h2::Opened::Closed) => Some(Ok(Opened::Closed)),
+                Ok(h2::Opened::Closed) => Ok(Opened::Closed),
                 Ok(h2::Opened::Stream(id)) => {
                     let mut slot = Box::new(Slot::new(begins));
                     slot.end_at = at + (out.len() - before) as Position;
-                    if waiting.end == End::Last {
+                    if *end == End::Last {
                         slot.sending = Sending::Ended;
                     }
                     self.slots.insert(id, slot);
                     self.requests += 1;
-                    Some(Ok(Opened::Stream(id)))
+                    Ok(Opened::Stream(id))
                 }
-                Err(m) => Some(Err(misuse(m))),
+                Err(m) => Err(misuse(m)),
             };
+            let (ticket, _) = next.remove_entry();
+            self.queue.called.insert(ticket, opened);
             wakes.extend(self.line.drain(..));
         }
     }
@@ -422,17 +423,16 @@ impl Exchanges for H2 {
     fn queue(&mut self, opening: &Opening<'_>) -> Option<u64> {
         let end = if is_empty(opening.length) { End::Last } else { End::More };
         let ticket = next_id();
-        self.queue.push_back(InLine { ticket, head: opening.head.clone(), end, opened: None });
+        self.queue.waiting.insert(ticket, (opening.head.clone(), end));
         Some(ticket)
     }
 
     fn take_queued(&mut self, ticket: u64) -> Option<Result<Opened, Fault>> {
-        let at = self.queue.iter().position(|waiting| waiting.ticket == ticket && waiting.opened.is_some())?;
-        self.queue.remove(at)?.opened
+        self.queue.called.remove(&ticket)
     }
 
     fn leave_queue(&mut self, ticket: u64) {
-        self.queue.retain(|waiting| waiting.ticket != ticket);
+        self.queue.waiting.remove(&ticket);
     }
 
     fn accept(&mut self) -> Option<u32> {
