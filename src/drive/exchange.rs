@@ -1,7 +1,7 @@
 //! A connection as the owners of exchanges see it, whatever the protocol: one lock, one look, one answer.
 //!
 //! Longer than most files because it is the one implementation of [`Carrier`]; its methods do not know of each other. What
-//! is done for connections that nobody uses is in `liveness`.
+//! several of them do is in `steps`, and what is done for connections that nobody uses in `liveness`.
 
 use super::{
     carrier::{
@@ -13,7 +13,7 @@ use super::{
     info::{CloseReason, ConnectionInfo, UpkeepAction},
     keep::{Closing, Rule},
     shared::Shared,
-    slot::{Receiving, Sending, Slot, Wakes},
+    slot::{Receiving, Sending},
     stream::Stream,
 };
 use crate::{
@@ -29,118 +29,6 @@ use std::{
     task::Poll,
     time::{Duration, Instant},
 };
-
-impl<P: Exchanges> Shared<P> {
-    /// Runs `f` on the slot of an exchange; a fault if the exchange or the connection is over.
-    pub(super) fn on_slot<R>(core: &mut Core<P>, id: u32, f: impl FnOnce(&mut Slot) -> R) -> Result<R, Fault> {
-        match (core.proto.slot(id), &core.over) {
-            (Some(slot), _) => Ok(f(slot)),
-            (None, Some(cause)) => Err(Fault::Over(cause.clone())),
-            (None, None) => Err(Fault::Misuse("the exchange is over".into())),
-        }
-    }
-
-    fn wait(self: Arc<Self>, cx: &mut Cx<'_>) {
-        let lead: Arc<dyn Lead> = self;
-        cx.wait_shared(&lead);
-    }
-
-    /// Frames `data` as far as the windows allow; nothing while too much is unsent.
-    fn frame(core: &mut Core<P>, id: u32, data: &[u8], end: End) -> Result<usize, Fault> {
-        // A huge buffer is framed in pieces, so that what is unsent stays bounded.
-        let piece = &data[..data.len().min(ROOM)];
-        let last = if piece.len() == data.len() { end } else { End::More };
-        let n = core.proto.send_data(id, piece, last, &mut core.duplex.pending)?;
-        let end_at = core.duplex.framed();
-        if let Some(slot) = core.proto.slot(id) {
-            slot.end_at = end_at;
-            slot.framed += n as u64;
-        }
-        if last == End::Last && n == data.len() && core.proto.is_tunnel(id) {
-            core.duplex.finish();
-        }
-        Ok(n)
-    }
-
-    /// Takes what is there of a body by `take`, which says how much that was; zero is the end of the body.
-    fn poll_body(
-        self: Arc<Self>,
-        id: u32,
-        cx: &mut Cx<'_>,
-        take: impl FnOnce(&mut Slot) -> usize,
-    ) -> Poll<Result<usize, Fault>> {
-        let waker = cx.waker;
-        let got = self.with(cx.now, |core, wakes| {
-            // What was received and is not understood yet comes before the wire.
-            if Self::on_slot(core, id, |slot| slot.body.is_empty())? {
-                core.ingest(cx.now, wakes);
-            }
-            let got = Self::on_slot(core, id, |slot| match &slot.receiving {
-                _ if !slot.body.is_empty() => Poll::Ready(Ok(take(slot))),
-                Receiving::Failed(fault) => Poll::Ready(Err(fault.clone())),
-                Receiving::Ended => Poll::Ready(Ok(0)),
-                Receiving::Open => {
-                    slot.wait_to_read(waker);
-                    Poll::Pending
-                }
-            })?;
-            match got {
-                Poll::Ready(Ok(n @ 1..)) => core.proto.took(id, n, &mut core.duplex.pending),
-                Poll::Pending => core.proto.wants(id, &mut core.duplex.pending),
-                Poll::Ready(_) => {}
-            }
-            Ok(got)
-        });
-        match got {
-            Err(fault) => Poll::Ready(Err(fault)),
-            Ok(Poll::Ready(result)) => Poll::Ready(result),
-            Ok(Poll::Pending) => {
-                self.wait(cx);
-                Poll::Pending
-            }
-        }
-    }
-
-    /// Returns what an exchange came to that is about to be dropped.
-    fn tally(core: &mut Core<P>, id: u32) -> Tally {
-        let (sent, over) = (core.duplex.sent(), core.over.as_ref().map(|cause| cause.reason));
-        let left = |reason| if reason == CloseReason::ByPeer { Ended::Left } else { Ended::GivenUp };
-        let Some(slot) = core.proto.slot(id) else {
-            return Tally { status: None, received: 0, sent: 0, end: over.map_or(Ended::GivenUp, left) };
-        };
-        let end = match (slot.sending, &slot.receiving, over) {
-            _ if slot.given_up => Ended::GivenUp,
-            (Sending::Ended, ..) if slot.end_at <= sent || over.is_none() => Ended::Complete,
-            (_, _, Some(reason)) => left(reason),
-            (_, Receiving::Failed(Fault::Reset(_)), None) => Ended::Left,
-            _ if matches!(slot.unwanted, Some(Fault::Reset(_))) => Ended::Left,
-            _ => Ended::GivenUp,
-        };
-        Tally { status: slot.status, received: slot.received, sent: slot.framed, end }
-    }
-
-    /// Reads what is left of a body nobody wants, as far as it is there.
-    fn drain(&self, id: u32, now: Instant) {
-        let mut wakes = Wakes::new();
-        let mut core = self.lock();
-        let mut left = core.drain;
-        while core.over.is_none() && core.proto.discard_body(id) && left > 0 {
-            core.ingest(now, &mut wakes);
-            if !core.proto.discard_body(id) {
-                break;
-            }
-            let before = core.bytes_in;
-            let arrived;
-            (core, arrived) = self.receive(core, now, &mut wakes);
-            if !arrived {
-                break;
-            }
-            left = left.saturating_sub((core.bytes_in - before) as usize);
-        }
-        drop(core);
-        wakes.fire();
-    }
-}
 
 impl<P: Exchanges> Carrier for Shared<P> {
     fn poll_open(

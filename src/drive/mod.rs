@@ -13,6 +13,7 @@
 //! | `h1`, `h2` | what the events of an engine do to the slots |
 //! | `carrier` | what a connection is to those who own exchanges on it |
 //! | `exchange` | that, for every protocol |
+//! | `steps` | what several of its methods do |
 //! | `liveness` | PINGs, since when it is unused, the row of the table |
 //! | `stream` | the handle of one exchange |
 //! | `body` | one body, whatever the protocol below |
@@ -51,6 +52,7 @@ mod receive;
 mod record;
 mod shared;
 mod slot;
+mod steps;
 mod stream;
 mod tunnel;
 mod turn;
