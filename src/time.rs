@@ -91,6 +91,11 @@ impl Stamp {
     pub(crate) fn age(&self) -> Duration {
         self.at.elapsed().max(self.wall.elapsed().unwrap_or_default())
     }
+
+    /// Returns how much of that the monotonic clock has not seen.
+    pub(crate) fn asleep(&self) -> Duration {
+        self.wall.elapsed().unwrap_or_default().saturating_sub(self.at.elapsed())
+    }
 }
 
 #[cfg(test)]
@@ -102,8 +107,10 @@ mod tests {
         let hour = Duration::from_secs(3600);
         let slept = Stamp { at: Instant::now(), wall: SystemTime::now() - hour };
         assert!(slept.age() >= hour);
+        assert!(slept.asleep() > hour - Duration::from_secs(1) && slept.asleep() <= hour + Duration::from_secs(1));
         let set_back = Stamp { at: Instant::now() - hour, wall: SystemTime::now() + hour };
         assert!(set_back.age() >= hour);
+        assert_eq!(set_back.asleep(), Duration::ZERO);
     }
 
     #[test]

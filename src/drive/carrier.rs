@@ -93,6 +93,8 @@ pub(crate) trait Exchanges: Protocol {
     fn slot(&mut self, id: u32) -> Option<&mut Slot>;
     /// Begins an exchange whose bytes begin at position `at` (client).
     fn open(&mut self, opening: &Opening<'_>, at: Position, now: Instant, out: &mut Vec<u8>) -> Result<Opened, Fault>;
+    /// The machine has slept for so long, unseen by the monotonic clock, since an exchange was open.
+    fn slept(&mut self, _d: Duration) {}
     /// Wakes `waker` when `open` may succeed (client), or when `accept` may (server).
     fn wait_to_open(&mut self, waker: &Waker);
     /// Puts an exchange in line that is begun by `Protocol::open_queued`; `None`: the protocol has no line.

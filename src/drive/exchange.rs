@@ -43,6 +43,10 @@ impl<P: Exchanges> Carrier for Shared<P> {
             if core.over.is_some() {
                 return Ok((Opened::Closed, 0, core.over.clone()));
             }
+            if core.proto.is_idle() {
+                // What the machine slept is silence, too.
+                core.proto.slept(core.unused_since.asleep());
+            }
             let at = core.duplex.framed();
             let opened = core.proto.open(o, at, now, &mut core.duplex.pending)?;
             let mut taken = 0;

@@ -414,6 +414,10 @@ impl Exchanges for H2 {
         }
     }
 
+    fn slept(&mut self, d: Duration) {
+        self.engine.slept(d);
+    }
+
     fn wait_to_open(&mut self, waker: &Waker) {
         if !self.line.iter().any(|w| w.same(waker)) {
             self.line.push_back(waker.clone());

@@ -12,7 +12,10 @@ use super::{
     settings::{self, Settings},
     stream::{Asked, Blocked, RecvHalf, SendHalf, Stream, Streams},
 };
-use std::{collections::VecDeque, time::Instant};
+use std::{
+    collections::VecDeque,
+    time::{Duration, Instant},
+};
 
 /// How many bytes of replies may wait for a peer that does not take them.
 ///
@@ -263,6 +266,12 @@ impl Connection {
     pub fn received(&mut self, now: Instant) {
         self.suspect = false;
         self.liveness.received(now);
+    }
+
+    /// Says that the peer has been silent for so much longer than `now` tells, because the clock stood still.
+    pub fn slept(&mut self, d: Duration) {
+        let last_in = self.liveness.last_in;
+        self.liveness.last_in = last_in.checked_sub(d).unwrap_or(last_in);
     }
 
     /// Says that no more bytes will come. Call after `poll_event` gave `None`.

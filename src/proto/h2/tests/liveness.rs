@@ -140,6 +140,15 @@ fn a_request_after_a_rest_takes_a_ping_along() {
             assert_eq!(wait(&mut bench), (5, Err(violation)));
         }
     }
+    // What the machine slept counts.
+    let mut bench = client();
+    bench.later(6);
+    bench.engine.slept(Duration::from_secs(5));
+    let stream = bench.open("GET", End::Last);
+    assert_eq!(bench.engine.pings_sent(), 1);
+    bench.feed(&ok(stream, END_STREAM)).unwrap();
+    bench.open("GET", End::Last);
+    assert_eq!(bench.engine.pings_sent(), 1, "until something comes in");
     // Once something came in, the usual patience applies.
     let mut bench = client();
     bench.later(60);
