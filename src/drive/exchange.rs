@@ -5,8 +5,7 @@
 
 use super::{
     carrier::{
-        Answer, Begun, Carrier, Detached, Ended, Exchanges, Missing, Opened, Opening, Progress, Queued, ROOM, Sent,
-        Tally,
+        Answer, Begun, Carrier, Detached, Exchanges, Missing, Opened, Opening, Progress, Queued, ROOM, Sent, Tally,
     },
     core::Core,
     fault::{Cause, Fault},

@@ -170,9 +170,9 @@ pub struct Upkeep {
 pub enum UpkeepAction {
     /// Nothing: bytes went out not long ago.
     NotDue,
-    /// A PING was sent: the kernel has it.
+    /// A PING was sent, or on HTTP/1 the request of upkeep: the kernel has it.
     Pinged,
-    /// A PING is on its way, and time is left for its answer.
+    /// A PING, or that request, is on its way, and time is left for its answer.
     AwaitingAck,
     /// The answer came while `upkeep_wait` waited.
     Acked,
@@ -184,6 +184,7 @@ pub enum UpkeepAction {
     ClosedIdle,
     /// It was closed: the peer had ended it, or broke the protocol.
     ClosedByPeer,
-    /// HTTP/1, which has no PING: it was looked at, and is alive as far as can be seen.
+    /// HTTP/1, which has no PING: it was looked at, and is alive as far as can be seen. See also
+    /// [`upkeep_request`](crate::ClientBuilder::upkeep_request).
     Http1Checked,
 }
