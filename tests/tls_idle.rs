@@ -82,6 +82,8 @@ fn what_happens_on_an_idle_connection() {
         let server = thread::spawn(move || {
             for n in 0.. {
                 let Ok((socket, _)) = listener.accept() else { return };
+                // Else what happens may wait for the acknowledgement of the answer.
+                socket.set_nodelay(true).unwrap();
                 // The last connection is that of the test itself, which says nothing.
                 let mut stream = StreamOwned::new(ServerConnection::new(config.clone()).unwrap(), socket);
                 if !serve(&mut stream) {
