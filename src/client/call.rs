@@ -231,7 +231,7 @@ impl Call {
                 Poll::Ready(Ok(None)) => {}
                 Poll::Ready(Ok(Some(response))) => {
                     self.state = State::Over;
-                    return Poll::Ready(Ok(*response));
+                    return Poll::Ready(Ok(response));
                 }
                 Poll::Ready(Err(failed)) => {
                     if let Some(e) = self.on_failure(failed, cx) {
@@ -286,7 +286,7 @@ impl Call {
         }
     }
 
-    fn step(&mut self, cx: &mut Cx<'_>) -> Poll<Result<Option<Box<Response>>, Failed>> {
+    fn step(&mut self, cx: &mut Cx<'_>) -> Poll<Result<Option<Response>, Failed>> {
         match std::mem::replace(&mut self.state, State::Over) {
             State::Begin => {
                 self.state = State::Begin;

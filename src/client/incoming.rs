@@ -225,6 +225,17 @@ impl Source for Incoming {
         }
     }
 
+    fn take_arrived(&mut self, max: u64) -> Option<Vec<u8>> {
+        let State::Arrived(rest) = &self.state else { return None };
+        if self.bytes > 0 || rest.len() as u64 > max {
+            return None;
+        }
+        let whole = rest.peek().to_vec();
+        self.bytes = whole.len() as u64;
+        self.end();
+        Some(whole)
+    }
+
     fn trailers(&self) -> Option<&HeaderMap> {
         match self.state {
             State::Ended => self.trailers.as_ref(),

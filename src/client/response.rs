@@ -46,6 +46,11 @@ pub struct Timings {
 /// # }
 /// ```
 pub struct Response {
+    /// In one place, because a response is handed from one call to the next.
+    inner: Box<Inner>,
+}
+
+struct Inner {
     parts: Parts,
     /// The fields as a map, once somebody wants one.
     headers: OnceLock<HeaderMap>,
@@ -68,7 +73,7 @@ pub(super) struct Parts {
 
 impl fmt::Debug for Response {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Parts { status, version, url, body, .. } = &self.parts;
+        let Parts { status, version, url, body, .. } = &self.inner.parts;
         f.debug_struct("Response")
             .field("status", status)
             .field("version", version)
@@ -81,62 +86,62 @@ impl fmt::Debug for Response {
 
 impl Response {
     pub(super) fn new(parts: Parts) -> Self {
-        Response { parts, headers: OnceLock::new(), info: OnceLock::new() }
+        Response { inner: Box::new(Inner { parts, headers: OnceLock::new(), info: OnceLock::new() }) }
     }
 
     /// Returns the status.
     pub fn status(&self) -> StatusCode {
-        self.parts.status
+        self.inner.parts.status
     }
 
     /// Returns the version it came in.
     pub fn version(&self) -> Version {
-        self.parts.version
+        self.inner.parts.version
     }
 
     /// Returns the headers. Content-Encoding and Content-Length are absent if the body is decoded while it is read.
     pub fn headers(&self) -> &HeaderMap {
-        self.headers.get_or_init(|| self.parts.fields.clone().into_map())
+        self.inner.headers.get_or_init(|| self.inner.parts.fields.clone().into_map())
     }
 
     /// Returns one header as text; `None` if absent or not text.
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.parts.fields.get_text(name)
+        self.inner.parts.fields.get_text(name)
     }
 
     /// Returns the URL that answered, redirects followed.
     pub fn url(&self) -> &Uri {
-        &self.parts.url
+        &self.inner.parts.url
     }
 
     /// Returns the redirects on the way, oldest first: status and the URL that gave it.
     pub fn history(&self) -> &[(StatusCode, Uri)] {
-        &self.parts.history
+        &self.inner.parts.history
     }
 
     /// Returns Content-Length, if it is that of the body as read.
     pub fn content_length(&self) -> Option<u64> {
-        self.parts.body.content_length()
+        self.inner.parts.body.content_length()
     }
 
     /// Returns the connection it came on, as it was when this was first asked: id, peer, protocol, RTT.
     pub fn connection(&self) -> &ConnectionInfo {
-        self.info.get_or_init(|| self.parts.conn.info())
+        self.inner.info.get_or_init(|| self.inner.parts.conn.info())
     }
 
     /// Returns whether the connection had served before.
     pub fn reused(&self) -> bool {
-        self.parts.reused
+        self.inner.parts.reused
     }
 
     /// Returns how many attempts it took, the automatic ones and those after redirects included.
     pub fn attempts(&self) -> u32 {
-        self.parts.attempts
+        self.inner.parts.attempts
     }
 
     /// Returns where the time went.
     pub fn timings(&self) -> Timings {
-        self.parts.timings
+        self.inner.parts.timings
     }
 
     /// Turns 4xx and 5xx into an error that keeps the response.
@@ -149,8 +154,8 @@ impl Response {
         if !(status.is_client_error() || status.is_server_error()) {
             return Ok(self);
         }
-        let text = format!("status {status} from {}", self.parts.url);
-        let elapsed = self.parts.timings.total;
+        let text = format!("status {status} from {}", self.inner.parts.url);
+        let elapsed = self.inner.parts.timings.total;
         Err(Error::with(ErrorKind::Status(status), text)
             .in_phase(Phase::FirstByte)
             .with_processed(Processed::Yes)
@@ -160,18 +165,18 @@ impl Response {
 
     /// Returns the body, to read from.
     pub fn body(&mut self) -> &mut Body {
-        &mut self.parts.body
+        &mut self.inner.parts.body
     }
 
     /// Lets no more of the body be read.
     pub(super) fn limit(mut self, max: u64) -> Self {
-        self.parts.body = std::mem::take(&mut self.parts.body).limit(max);
+        self.inner.parts.body = std::mem::take(&mut self.inner.parts.body).limit(max);
         self
     }
 
     /// Returns the body alone.
     pub fn into_body(self) -> Body {
-        self.parts.body
+        self.inner.parts.body
     }
 
     /// Reads the whole body (at most 64 MiB; `into_body().limit(n)` for another limit).
@@ -180,7 +185,7 @@ impl Response {
     ///
     /// As reading the body; [`ErrorKind::TooLarge`] above the limit.
     pub fn bytes(self) -> Result<Vec<u8>> {
-        self.parts.body.read_whole(WHOLE)
+        self.inner.parts.body.read_whole(WHOLE)
     }
 
     /// Reads the whole body as text, which has to be UTF-8.
@@ -189,7 +194,7 @@ impl Response {
     ///
     /// As [`bytes`](Self::bytes); [`ErrorKind::Content`] if it is not UTF-8.
     pub fn text(self) -> Result<String> {
-        let bytes = self.parts.body.read_whole(WHOLE)?;
+        let bytes = self.inner.parts.body.read_whole(WHOLE)?;
         String::from_utf8(bytes).map_err(|e| {
             let text = format!("the body is not UTF-8 from byte {} on", e.utf8_error().valid_up_to());
             Error::with(ErrorKind::Content, text)
@@ -206,7 +211,7 @@ impl Response {
     /// As [`bytes`](Self::bytes); [`ErrorKind::Content`] if it is not JSON or not of this type.
     #[cfg(feature = "json")]
     pub fn json<T: serde::de::DeserializeOwned>(self) -> Result<T> {
-        super::json::read(&self.parts.body.read_whole(WHOLE)?)
+        super::json::read(&self.inner.parts.body.read_whole(WHOLE)?)
     }
 
     /// Reads the body into any writer; returns the bytes written.
@@ -218,7 +223,7 @@ impl Response {
         let mut piece = vec![0; 64 * 1024];
         let mut copied = 0;
         loop {
-            let n = self.parts.body.read(&mut piece)?;
+            let n = self.inner.parts.body.read(&mut piece)?;
             if n == 0 {
                 return Ok(copied);
             }
@@ -229,11 +234,12 @@ impl Response {
 
     /// Turns it into a type of the `http` crate.
     pub fn into_http(self) -> http::Response<Body> {
-        let Parts { status, version, fields, body, .. } = self.parts;
+        let Inner { parts, headers, .. } = *self.inner;
+        let Parts { status, version, fields, body, .. } = parts;
         let mut response = http::Response::new(body);
         *response.status_mut() = status;
         *response.version_mut() = version;
-        *response.headers_mut() = self.headers.into_inner().unwrap_or_else(|| fields.into_map());
+        *response.headers_mut() = headers.into_inner().unwrap_or_else(|| fields.into_map());
         response
     }
 }

@@ -299,7 +299,7 @@ fn parse_port(digits: &[u8]) -> Result<u16> {
 
 /// Puts a URI together from an origin and what is behind it.
 fn assemble(origin: &Origin, path: &[u8], query: Option<&[u8]>) -> Result<Uri> {
-    let mut text = String::with_capacity(origin.host.len() + path.len() + query.map_or(0, <[u8]>::len) + 24);
+    let mut text = String::with_capacity(origin.host.len() + 14 + path.len() + query.map_or(0, |q| q.len() + 1));
     origin.push_to(&mut text);
     encode_path(&remove_dot_segments(path), &mut text);
     if let Some(query) = query {

@@ -26,6 +26,10 @@ pub(crate) const WHOLE: u64 = 64 * 1024 * 1024;
 pub(crate) trait Source: fmt::Debug + Send + Sync {
     /// The next bytes; zero is the end.
     fn poll_read(&mut self, buf: &mut [u8], cx: &mut Cx<'_>) -> Poll<Result<usize>>;
+    /// The whole body, if all of it has arrived, nothing was read and it is no longer than `max`; that is the end then.
+    fn take_arrived(&mut self, _max: u64) -> Option<Vec<u8>> {
+        None
+    }
     /// The trailers, once the end was read.
     fn trailers(&self) -> Option<&HeaderMap>;
     /// The number of bytes that will be read, if it is known.
@@ -204,7 +208,12 @@ impl Body {
 
     /// Reads everything, at most `max` bytes unless a limit was set.
     pub(crate) fn read_whole(mut self, max: u64) -> Result<Vec<u8>> {
-        self.limit.get_or_insert((max, max));
+        let (left, _) = *self.limit.get_or_insert((max, max));
+        if let Kind::Source(source) = &mut self.kind {
+            if let Some(whole) = source.take_arrived(left) {
+                return Ok(whole);
+            }
+        }
         let known = self.len.and_then(|len| usize::try_from(len.min(max)).ok());
         let mut whole = Vec::with_capacity(known.unwrap_or(0).min(1024 * 1024));
         self.read_to_end(&mut whole)?;

@@ -29,7 +29,7 @@ impl Call {
         &mut self,
         mut exchange: Box<Exchange>,
         cx: &mut Cx<'_>,
-    ) -> Poll<Result<Option<Box<Response>>, Failed>> {
+    ) -> Poll<Result<Option<Response>, Failed>> {
         let mut body_failed = None;
         let holds_back = exchange.expect.is_some_and(|until| !until.has_passed(cx.now));
         if !holds_back {
@@ -130,7 +130,7 @@ impl Call {
         mut exchange: Box<Exchange>,
         head: ResponseHead,
         now: Instant,
-    ) -> Poll<Result<Option<Box<Response>>, Failed>> {
+    ) -> Poll<Result<Option<Response>, Failed>> {
         if let Some(keep) = &exchange.keep {
             note_keep_alive(&head, keep);
         }
@@ -166,7 +166,7 @@ impl Call {
                 self.sleep(now, pause);
                 return Poll::Ready(Ok(None));
             }
-            Verdict::Deliver => return Poll::Ready(Ok(Some(Box::new(response)))),
+            Verdict::Deliver => return Poll::Ready(Ok(Some(response))),
             Verdict::Pass | Verdict::RetryAfter(_) => {}
         }
         let late = status == StatusCode::REQUEST_TIMEOUT && closes(&response);
@@ -176,7 +176,7 @@ impl Call {
             return Poll::Ready(Ok(None));
         }
         match self.redirected(&mut response) {
-            Ok(false) => Poll::Ready(Ok(Some(Box::new(response)))),
+            Ok(false) => Poll::Ready(Ok(Some(response))),
             Ok(true) => {
                 self.flight.go_on();
                 Poll::Ready(Ok(None))

@@ -39,7 +39,7 @@ impl Call {
         if falls_back && self.inner.pool.is_http1_only(&key) { with(Protocol::Http1) } else { key }
     }
 
-    pub(super) fn on_slot(&mut self, since: Instant, cx: &mut Cx<'_>) -> Poll<Result<Option<Box<Response>>, Failed>> {
+    pub(super) fn on_slot(&mut self, since: Instant, cx: &mut Cx<'_>) -> Poll<Result<Option<Response>, Failed>> {
         if let Some(conn) = &self.pinned {
             self.state = State::Opening { place: Place::Pinned(conn.clone()), since, queued: None };
             return Poll::Ready(Ok(None));
@@ -79,7 +79,7 @@ impl Call {
         }
     }
 
-    fn wait_for_slot(&self, since: Instant, cx: &mut Cx<'_>) -> Poll<Result<Option<Box<Response>>, Failed>> {
+    fn wait_for_slot(&self, since: Instant, cx: &mut Cx<'_>) -> Poll<Result<Option<Response>, Failed>> {
         let until = Deadline::from(self.options.timeouts.slot_limit().and_then(|d| since.checked_add(d)));
         if until.has_passed(cx.now) {
             let text = format!("no connection or stream became free within {:?}", cx.now - since);
@@ -94,7 +94,7 @@ impl Call {
         mut connecting: Box<Connecting>,
         since: Instant,
         cx: &mut Cx<'_>,
-    ) -> Poll<Result<Option<Box<Response>>, Failed>> {
+    ) -> Poll<Result<Option<Response>, Failed>> {
         match connecting.poll(cx) {
             Poll::Pending => {
                 self.state = State::Dialling { connecting, since };
@@ -125,7 +125,7 @@ impl Call {
         since: Instant,
         queued: Option<Queued>,
         cx: &mut Cx<'_>,
-    ) -> Poll<Result<Option<Box<Response>>, Failed>> {
+    ) -> Poll<Result<Option<Response>, Failed>> {
         let conn = place.conn().clone();
         if let Some(queued) = queued {
             return match queued.poll(cx) {
@@ -188,7 +188,7 @@ impl Call {
         reused: bool,
         begun: Result<Begun, Fault>,
         cx: &mut Cx<'_>,
-    ) -> Poll<Result<Option<Box<Response>>, Failed>> {
+    ) -> Poll<Result<Option<Response>, Failed>> {
         let conn = place.conn().clone();
         match begun {
             Err(fault) => Poll::Ready(Err(Failed::unsent(fault, reused, conn))),

@@ -71,7 +71,7 @@ impl Call {
         &mut self,
         exchange: Box<Exchange>,
         cx: &mut Cx<'_>,
-    ) -> Poll<Result<Option<Box<Response>>, Failed>> {
+    ) -> Poll<Result<Option<Response>, Failed>> {
         let old = exchange.stream.carrier().clone();
         let config = connect::h2_config(&self.inner.settings);
         let settings = &self.inner.settings;

@@ -31,7 +31,7 @@ const SET: u8 = 0x31;
 const ALGORITHM: &[u8] = &[SEQUENCE, 10, OBJECT_ID, 8, 0x2a, 0x86, 0x48, 0xce, 0x3d, 4, 3, 2];
 
 /// The key of every authority, as PKCS #8. It is no secret: whoever trusts these authorities trusts everybody.
-const AUTHORITY_KEY: &[u8] = b"\
+pub const AUTHORITY_KEY: &[u8] = b"\
     \x30\x81\x87\x02\x01\x00\x30\x13\x06\x07\x2a\x86\x48\xce\x3d\x02\x01\x06\x08\x2a\x86\x48\xce\x3d\x03\x01\x07\
     \x04\x6d\x30\x6b\x02\x01\x01\x04\x20\x2d\x46\x60\x4e\x29\x97\x36\xb5\xcd\x59\x6e\x19\xb6\x70\x3b\xc1\x06\xdc\
     \x50\x72\x4c\xa0\x06\x20\x04\x19\x2a\xf2\x41\x9e\xcb\x73\xa1\x44\x03\x42\x00\x04\x67\x25\x5d\x69\x84\xa3\xab\
@@ -111,11 +111,11 @@ impl Authority {
             })
             .collect();
         let key = Key::new(IDENTITY_KEY);
-        let server = der(OBJECT_ID, &[&[0x2b, 6, 1, 5, 5, 7, 3, 1]]);
+        let purposes = [1, 2].map(|purpose| der(OBJECT_ID, &[&[0x2b, 6, 1, 5, 5, 7, 3, purpose]])).concat();
         let extensions = [
-            // Subject alternative names. Extended key usage: a server. Authority key identifier.
+            // Subject alternative names. Extended key usage: a server, a client. Authority key identifier.
             extension(&[0x55, 0x1d, 0x11], &[], &der(SEQUENCE, &[&names])),
-            extension(&[0x55, 0x1d, 0x25], &[], &der(SEQUENCE, &[&server])),
+            extension(&[0x55, 0x1d, 0x25], &[], &der(SEQUENCE, &[&purposes])),
             extension(&[0x55, 0x1d, 0x23], &[], &der(SEQUENCE, &[&der(0x80, &[&self.key.serial])])),
         ];
         let certificate = sign(&self.key, &self.name, &key, "test", &extensions.concat());
@@ -168,7 +168,7 @@ fn der(tag: u8, parts: &[&[u8]]) -> Vec<u8> {
 }
 
 /// Returns it in lines of 64 (RFC 7468, section 2): OpenSSL reads no longer ones.
-fn pem(label: &str, der: &[u8]) -> String {
+pub fn pem(label: &str, der: &[u8]) -> String {
     let text = STANDARD.encode(der);
     let mut lines = format!("-----BEGIN {label}-----\n");
     for line in text.as_bytes().chunks(64) {

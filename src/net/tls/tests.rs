@@ -1,4 +1,7 @@
-use super::{certs::Authority, *};
+use super::{
+    certs::{AUTHORITY_KEY, Authority, pem},
+    *,
+};
 use crate::{
     error::ErrorKind,
     net::{Interest, PairEnd, Tcp, Wire, pair},
@@ -320,8 +323,8 @@ fn a_key_update_is_answered() {
 #[test]
 fn mistakes_are_errors_of_build() {
     let authority = Authority::new("some");
-    let (one, other) = (authority.issue(&["localhost"]), authority.issue(&["localhost"]));
-    let (chain, key) = (one.chain.as_bytes(), other.key.as_bytes());
+    let (one, other) = (authority.issue(&["localhost"]), pem("PRIVATE KEY", AUTHORITY_KEY));
+    let (chain, key) = (one.chain.as_bytes(), other.as_bytes());
     let cut = &authority.pem().into_bytes()[..60];
     let rows = [
         ("no PEM at all", Tls::new().add_root_pem(b"root")),
