@@ -39,8 +39,9 @@ pub fn answer(exchange: Exchange, root: Option<&Path>) -> Result<()> {
     if exchange.is_websocket() {
         return echo_messages(exchange);
     }
-    let path = exchange.path().to_owned();
-    let (first, rest) = path[1..].split_once('/').unwrap_or((&path[1..], ""));
+    // That of CONNECT is empty, that of OPTIONS may be an asterisk.
+    let path = exchange.path().strip_prefix('/').unwrap_or_default().to_owned();
+    let (first, rest) = path.split_once('/').unwrap_or((&path, ""));
     let post = first == "echo";
     let allowed = if post { "POST, PUT" } else { "GET, HEAD" };
     if !allowed.split(", ").any(|method| exchange.method().as_str() == method) {
@@ -50,14 +51,14 @@ pub fn answer(exchange: Exchange, root: Option<&Path>) -> Result<()> {
     }
     match first {
         "" => exchange.reply(200, ABOUT),
-        "bytes" => match rest.parse() {
-            Ok(n) => exchange.reply(200, filler(n)),
-            Err(_) => exchange.reply(400, "a number of bytes, please\n"),
+        "bytes" => match number(rest) {
+            Some(n) => exchange.reply(200, filler(n)),
+            None => exchange.reply(400, "a number of bytes, please\n"),
         },
         "echo" => echo(exchange),
-        "slow" => match rest.parse() {
-            Ok(ms) => slow(exchange, Duration::from_millis(ms)),
-            Err(_) => exchange.reply(400, "a number of milliseconds, please\n"),
+        "slow" => match number(rest) {
+            Some(ms) => slow(exchange, Duration::from_millis(ms)),
+            None => exchange.reply(400, "a number of milliseconds, please\n"),
         },
         "files" => match root.and_then(|root| server_path(root, rest)) {
             Some(path) => exchange.respond_file(path),
@@ -65,6 +66,11 @@ pub fn answer(exchange: Exchange, root: Option<&Path>) -> Result<()> {
         },
         _ => exchange.reply(404, "no such page\n"),
     }
+}
+
+/// A number without a sign.
+fn number(text: &str) -> Option<u64> {
+    text.parse().ok().filter(|_| text.bytes().all(|b| b.is_ascii_digit()))
 }
 
 /// So many bytes, which are never all in memory.
