@@ -192,7 +192,7 @@ fn target(method: &Method, target: &[u8]) -> Result<Uri, Violation> {
     let uri = Uri::try_from(target).map_err(|_| Violation::TargetInvalid)?;
     let allowed = if *method == Method::CONNECT {
         // A server must refuse an empty or invalid port (RFC 9110, section 9.3.6).
-        uri.scheme().is_none() && uri.path().is_empty() && uri.port_u16().is_some()
+        uri.scheme().is_none() && uri.path().is_empty() && uri.port_u16().is_some_and(|port| port != 0)
     } else if target == b"*" {
         *method == Method::OPTIONS
     } else {
