@@ -98,10 +98,37 @@ impl RecvBuf {
             }
             let needed = self.end + min;
             if self.store.len() < needed {
-                self.store.resize(needed.max(self.store.len() * 2), 0);
+                self.grow(needed.max(self.store.len() * 2));
             }
         }
         &mut self.store[self.end..]
+    }
+
+    /// Returns room for `n` bytes behind those that are there, and makes no more than that.
+    pub(crate) fn space_exactly(&mut self, n: usize) -> &mut [u8] {
+        let needed = self.end + n;
+        if self.store.len() < needed {
+            self.grow(needed);
+        }
+        &mut self.store[self.end..needed]
+    }
+
+    fn grow(&mut self, len: usize) {
+        if self.is_empty() {
+            // Memory that is fresh is mostly zeroed for nothing.
+            *self = RecvBuf { store: vec![0; len], start: 0, end: 0 };
+        } else {
+            self.store.resize(len, 0);
+        }
+    }
+
+    /// Returns what is held as a vector of its own, without a copy if nothing was taken.
+    pub(crate) fn into_vec(mut self) -> Vec<u8> {
+        if self.start > 0 {
+            return self.peek().to_vec();
+        }
+        self.store.truncate(self.end);
+        self.store
     }
 
     /// Says that `n` bytes of [`space`](Self::space) hold received bytes now.

@@ -4,6 +4,8 @@
 mod ends;
 #[path = "websocket/opening.rs"]
 mod opening;
+#[path = "websocket/parts.rs"]
+mod parts;
 #[path = "websocket/raw.rs"]
 mod raw;
 #[path = "websocket/receiving.rs"]

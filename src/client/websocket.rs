@@ -55,6 +55,7 @@ pub struct Builder {
     subprotocols: Vec<String>,
     config: Config,
     backoff: Option<Backoff>,
+    outbox: Option<usize>,
     on_open: Option<OnOpen>,
     url: Result<Url>,
     mistake: Option<Error>,
@@ -122,6 +123,7 @@ impl Builder {
             subprotocols: Vec::new(),
             config: Config::default(),
             backoff: None,
+            outbox: None,
             on_open: None,
             url,
             mistake: None,
@@ -182,6 +184,16 @@ impl Builder {
         self
     }
 
+    /// Keeps messages that were sent until the peer has confirmed them, and sends those that it has not again when the socket was opened
+    /// again, behind what [`on_open`](Self::on_open) sends: at least once, in order, but perhaps twice.
+    ///
+    /// A PING behind them asks whether they arrived; the answer is seen by calls that receive. While `bytes` of messages are not confirmed,
+    /// sends wait, so somebody else has to receive meanwhile. What `on_open` sends is not kept, nor are messages sent in parts.
+    pub fn outbox(mut self, bytes: usize) -> Self {
+        self.outbox = Some(bytes);
+        self
+    }
+
     /// Runs after every opening, the first included, before anything else is sent: log in, subscribe. An error of it fails the opening.
     pub fn on_open(mut self, f: impl FnMut(&WsSender, &Opened) -> Result<()> + Send + 'static) -> Self {
         self.on_open = Some(Box::new(f));
@@ -196,7 +208,7 @@ impl Builder {
     /// [`response`](Error::response) and up to 64 KiB of its body; [`ErrorKind::Unsupported`] if HTTP/2 was required and the peer does
     /// not enable WebSocket over it. What ends the wait is [`timeout`](Self::timeout), the client's timeouts, or a [`Cancel`] token.
     pub fn connect(self) -> Result<WebSocket> {
-        let Builder { ask, subprotocols, config, backoff, on_open, url, mistake } = self;
+        let Builder { ask, subprotocols, config, backoff, outbox, on_open, url, mistake } = self;
         if let Some(mistake) = mistake {
             return Err(mistake);
         }
@@ -212,7 +224,10 @@ impl Builder {
         let mut handshake = open()?;
         let opened = block_on(Deadline::NEVER, |cx| handshake.poll(cx));
         let (stream, agreed) = opened.unwrap_or_else(|| Err(Error::new(ErrorKind::TimedOut)))?;
-        let socket = WebSocket::on(stream, Role::Client, agreed, config, limits);
+        let mut socket = WebSocket::on(stream, Role::Client, agreed, config, limits);
+        if let Some(bytes) = outbox {
+            socket = socket.keep_messages(bytes);
+        }
         if backoff.is_none() && on_open.is_none() {
             return Ok(socket);
         }

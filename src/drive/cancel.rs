@@ -117,6 +117,20 @@ impl Limits {
         Limits { cancels, interrupt, next_check: None }
     }
 
+    /// Returns whether nothing can end its waits but its own time limits.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.cancels.is_empty() && self.interrupt.is_none()
+    }
+
+    /// Looks whether it has to end, without leaving word anywhere: for what does not wait.
+    ///
+    /// # Errors
+    ///
+    /// `Cancelled`, if a token was cancelled.
+    pub(crate) fn check_at_once(&self) -> Result<()> {
+        if self.cancels.iter().any(Cancel::is_cancelled) { Err(cancelled()) } else { Ok(()) }
+    }
+
     /// Looks whether the wait has to end, and sees to it that a later wish for that wakes the thread.
     ///
     /// # Errors

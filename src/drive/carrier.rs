@@ -8,6 +8,7 @@ use super::{
     shared::Protocol,
     slot::{Slot, Wakes},
     stream::Stream,
+    through::{Passed, Room, Watch},
 };
 use crate::{
     buf::RecvBuf,
@@ -159,6 +160,10 @@ pub(crate) trait Exchanges: Protocol {
     fn wants_continue(&self, id: u32) -> bool;
     /// Whether the exchange has become a tunnel that owns the connection (HTTP/1).
     fn is_tunnel(&self, id: u32) -> bool;
+    /// Whether what the wire brings next is the exchange's as it is, because nothing is kept of what it brought before.
+    fn is_clear(&self, _id: u32) -> bool {
+        false
+    }
     /// What arrived in the tunnel and was not taken.
     fn take_tunnel(&mut self) -> RecvBuf;
 }
@@ -300,6 +305,12 @@ pub(crate) trait Carrier: Send + Sync {
     fn poll_send(self: Arc<Self>, id: u32, data: &[u8], end: End, cx: &mut Cx<'_>) -> Poll<Result<Sent, Fault>>;
     /// Ready once the wire has taken everything framed for this exchange.
     fn poll_flushed(self: Arc<Self>, id: u32, cx: &mut Cx<'_>) -> Poll<Result<(), Fault>>;
+    /// Gives bytes of a tunnel to the wire itself; returns how many it took, zero also if something stands between.
+    fn write_through(&self, id: u32, bytes: &[u8], now: Instant) -> usize;
+    /// Leaves a waker before the wire of a tunnel is waited for.
+    fn watch_through(&self, id: u32, waker: &Waker) -> Watch;
+    /// Takes bytes of a tunnel from the wire itself.
+    fn read_through(&self, id: u32, room: Room<'_>, now: Instant) -> Passed;
     /// Frames the trailers, which end our message.
     fn send_trailers(&self, id: u32, trailers: &HeaderMap) -> Result<(), Fault>;
     /// Frames the final head of an answer, with as much of `first` as fits; returns how much.
@@ -354,8 +365,7 @@ pub(crate) trait Carrier: Send + Sync {
     /// Whether the wire has taken everything framed so far.
     fn is_flushed(&self) -> bool;
     /// The wire, for callers with a poll loop of their own.
-    #[cfg(unix)]
-    fn wire(&self) -> &dyn Wire;
+    fn wire(&self) -> &Arc<dyn Wire>;
     /// How many exchanges began on it.
     fn served(&self) -> u64;
     /// What is spoken on it.

@@ -148,6 +148,25 @@ impl Duplex {
         Some((std::mem::take(&mut self.out), self.at))
     }
 
+    /// Returns whether bytes can go to the wire as they are, because nothing is before them.
+    pub(super) fn is_clear(&self) -> bool {
+        self.tls.is_none() && self.unsent() == 0 && self.writing.is_none() && self.finish == Finish::Open
+    }
+
+    /// Takes the write role for `len` bytes that are somebody else's.
+    pub(super) fn begin_past(&mut self, len: usize) {
+        self.writing = Some(len);
+        self.sealed += len as u64;
+    }
+
+    /// Gives the write role back: the wire took so many of those bytes, and the others are still somebody else's.
+    pub(super) fn end_past(&mut self, len: usize, taken: usize) {
+        self.writing = None;
+        self.taken += taken as u64;
+        self.sealed -= (len - taken) as u64;
+        (self.sent, self.touched) = (self.sealed, self.sealed);
+    }
+
     /// Fills `out`, which is empty, from `pending`.
     fn load(&mut self) {
         self.at = 0;

@@ -14,6 +14,7 @@ use super::{
     shared::Shared,
     slot::{Receiving, Sending},
     stream::Stream,
+    through::{Passed, Room, Watch},
 };
 use crate::{
     buf::RecvBuf,
@@ -320,6 +321,18 @@ impl<P: Exchanges> Carrier for Shared<P> {
         }
     }
 
+    fn write_through(&self, id: u32, bytes: &[u8], now: Instant) -> usize {
+        self.write_past(id, bytes, now)
+    }
+
+    fn watch_through(&self, id: u32, waker: &Waker) -> Watch {
+        self.watch_past(id, waker)
+    }
+
+    fn read_through(&self, id: u32, room: Room<'_>, now: Instant) -> Passed {
+        self.read_past(id, room, now)
+    }
+
     fn send_trailers(&self, id: u32, trailers: &HeaderMap) -> Result<(), Fault> {
         self.with(Instant::now(), |core, wakes| {
             core.proto.send_trailers(id, trailers, &mut core.duplex.pending)?;
@@ -521,9 +534,8 @@ impl<P: Exchanges> Carrier for Shared<P> {
         self.lock().duplex.unsent() == 0
     }
 
-    #[cfg(unix)]
-    fn wire(&self) -> &dyn crate::net::Wire {
-        &**self.wire_ref()
+    fn wire(&self) -> &Arc<dyn crate::net::Wire> {
+        self.wire_ref()
     }
 
     fn served(&self) -> u64 {

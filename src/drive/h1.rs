@@ -481,6 +481,11 @@ impl Exchanges for H1 {
         self.slot.as_mut().map(|slot| std::mem::take(&mut slot.body)).unwrap_or_default()
     }
 
+    fn is_clear(&self, id: u32) -> bool {
+        let empty = self.slot.as_ref().is_some_and(|slot| slot.body.is_empty() && slot.sending == Sending::Open);
+        id == self.cycle && self.mode == Mode::Tunnel && empty
+    }
+
     fn is_tunnel(&self, id: u32) -> bool {
         id == self.cycle && matches!(self.mode, Mode::Tunnel | Mode::TunnelEnded)
     }

@@ -16,6 +16,7 @@
 //! | `steps` | what several of its methods do |
 //! | `liveness` | PINGs, since when it is unused, the row of the table |
 //! | `stream` | the handle of one exchange |
+//! | `through` | reading and writing past the buffers, for the owner of a whole connection |
 //! | `body` | one body, whatever the protocol below |
 //! | `pace` | the least rate at which a peer has to take what it is sent |
 //!
@@ -54,6 +55,7 @@ mod shared;
 mod slot;
 mod steps;
 mod stream;
+mod through;
 mod tunnel;
 mod turn;
 mod upgrade;
@@ -83,9 +85,10 @@ pub(crate) use pace::Pace;
 pub(crate) use record::{Happened, Record};
 pub(crate) use shared::{Setup, Shared};
 pub(crate) use stream::{Stream, given_up};
+pub(crate) use through::{Passed, Room, Watch, recycle, spare};
 pub(crate) use upgrade::{raw, serve_h2, to_h2};
 pub(crate) use upload::{Stopped, Upload};
-pub(crate) use wait::{Waits, block_on, step_once, tell_waits};
+pub(crate) use wait::{Waits, block_on, step_once, tell_waits, wait_readable};
 pub(crate) use writer::keeps_up;
 
 use std::{

@@ -16,10 +16,10 @@ use std::{
 };
 
 /// The room one receive makes: a full TLS record, or the small answers of a burst.
-const RECEIVE: usize = 16 * 1024;
+pub(super) const LITTLE: usize = 16 * 1024;
 
 /// The room a receive makes under bulk load: where reads keep filling the buffer.
-const RECEIVE_BULK: usize = 256 * 1024;
+pub(super) const BULK: usize = 256 * 1024;
 
 /// How long the answer of a PING may take that was read when somebody happened to look, to count as a round trip.
 const UNATTENDED: Duration = Duration::from_secs(1);
@@ -43,10 +43,10 @@ impl<P: Protocol> Shared<P> {
             }
             let (sealed, was_broken) = (core.duplex.tls.is_some(), core.broken.is_some());
             let mut buf = std::mem::take(if sealed { &mut core.raw } else { &mut core.input });
-            let room = if core.bulk { RECEIVE_BULK } else { RECEIVE };
+            let room = if core.bulk { BULK } else { LITTLE };
             core.receiving = true;
             // A server has many connections, most of which say little at a time.
-            let sparing = core.keeper.is_some() && !core.bulk && buf.is_empty() && buf.capacity() < RECEIVE;
+            let sparing = core.keeper.is_some() && !core.bulk && buf.is_empty() && buf.capacity() < LITTLE;
             drop(core);
             let (result, full) = match sparing {
                 true => self.outside(|wire| receive_little(wire, &mut buf)),
@@ -114,11 +114,11 @@ impl<P: Protocol> Shared<P> {
 
 thread_local! {
     /// Where this thread receives what may be little.
-    static LITTLE: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+    static SCRATCH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
 /// Receives into `buf`, with so much room at least; returns also whether all the room was used.
-fn receive_into(wire: &dyn Wire, buf: &mut RecvBuf, room: usize) -> (io::Result<usize>, bool) {
+pub(super) fn receive_into(wire: &dyn Wire, buf: &mut RecvBuf, room: usize) -> (io::Result<usize>, bool) {
     let space = buf.space(room);
     let room = space.len();
     let result = wire.try_read(space);
@@ -130,17 +130,17 @@ fn receive_into(wire: &dyn Wire, buf: &mut RecvBuf, room: usize) -> (io::Result<
 }
 
 /// The same, with room that belongs to the thread: the buffer gets as large as what came.
-fn receive_little(wire: &dyn Wire, buf: &mut RecvBuf) -> (io::Result<usize>, bool) {
-    let received = LITTLE.try_with(|little| {
+pub(super) fn receive_little(wire: &dyn Wire, buf: &mut RecvBuf) -> (io::Result<usize>, bool) {
+    let received = SCRATCH.try_with(|little| {
         let mut little = little.try_borrow_mut().ok()?;
-        little.resize(RECEIVE, 0);
+        little.resize(LITTLE, 0);
         let result = wire.try_read(&mut little);
         if let Ok(n) = result {
             buf.extend_exactly(&little[..n]);
         }
-        let full = matches!(result, Ok(RECEIVE));
+        let full = matches!(result, Ok(LITTLE));
         Some((result, full))
     });
     // While the thread ends there is no such room, and a wire of the caller's may read another one.
-    received.ok().flatten().unwrap_or_else(|| receive_into(wire, buf, RECEIVE))
+    received.ok().flatten().unwrap_or_else(|| receive_into(wire, buf, LITTLE))
 }

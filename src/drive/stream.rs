@@ -4,12 +4,13 @@ use super::{
     carrier::{Answer, Carrier, Ended, Lease, Missing, Progress, Sent},
     fault::{Cause, Fault},
     info::CloseReason,
+    through::{Passed, Room, Watch},
 };
 use crate::{
     buf::RecvBuf,
     error::ErrorKind,
     fields::Fields,
-    net::Cx,
+    net::{Cx, Waker},
     proto::{End, h1::Length},
 };
 use http::{HeaderMap, Response};
@@ -108,6 +109,21 @@ impl Stream {
     /// Ready once the wire has taken everything framed.
     pub(crate) fn poll_flushed(&self, cx: &mut Cx<'_>) -> Poll<Result<(), Fault>> {
         self.conn().poll_flushed(self.inner.id, cx)
+    }
+
+    /// Gives bytes of a tunnel to the wire itself; returns how many it took.
+    pub(crate) fn write_through(&self, bytes: &[u8], now: Instant) -> usize {
+        self.inner.conn.write_through(self.inner.id, bytes, now)
+    }
+
+    /// Leaves a waker before the wire of a tunnel is waited for.
+    pub(crate) fn watch_through(&self, waker: &Waker) -> Watch {
+        self.inner.conn.watch_through(self.inner.id, waker)
+    }
+
+    /// Takes bytes of a tunnel from the wire itself.
+    pub(crate) fn read_through(&self, room: Room<'_>, now: Instant) -> Passed {
+        self.inner.conn.read_through(self.inner.id, room, now)
     }
 
     /// Frames the trailers, which end our message.

@@ -51,6 +51,12 @@ pub(crate) fn tell_waits(waits: Arc<dyn Waits>) {
 struct Told(Arc<dyn Waits>);
 
 impl Told {
+    /// The same for a wait that may be none.
+    fn begin_until(deadline: Deadline) -> Option<Self> {
+        let waits = TOLD.try_with(|told| told.try_borrow().is_ok_and(|told| told.is_some())).unwrap_or(false);
+        if waits && !deadline.has_passed(Instant::now()) { Told::begin(&[]) } else { None }
+    }
+
     fn begin(shared: &[Arc<dyn Lead>]) -> Option<Self> {
         let told = TOLD.try_with(|told| told.try_borrow().ok()?.clone()).ok().flatten()?;
         told.begin(shared);
@@ -76,6 +82,24 @@ pub(crate) fn block_on<T>(deadline: Deadline, mut step: impl FnMut(&mut Cx<'_>) 
         scratch.wants.clear();
         let _ = SCRATCH.try_with(|cell| cell.set(Some(scratch)));
         result
+    })
+}
+
+/// Waits for one wire that nobody else waits for, without the ceremony of [`block_on`]: until it can be read, the thread is woken, or
+/// `deadline`. Before that `begin` leaves the waker where it is to be found; if it says no, there is no wait, and `None` is returned. Else whether the
+/// wire can be read.
+pub(crate) fn wait_readable(wire: &dyn Wire, deadline: Deadline, begin: impl FnOnce(&Waker) -> bool) -> Option<bool> {
+    with_waiter(|waiter| {
+        if !begin(waiter.waker()) {
+            return None;
+        }
+        let mut scratch = SCRATCH.try_with(Cell::take).ok().flatten().unwrap_or_default();
+        let told = Told::begin_until(deadline);
+        waiter.wait(&[(wire, Interest::Read)], deadline, &mut scratch.ready);
+        drop(told);
+        let ready = scratch.ready.first().is_some_and(|ready| ready.read);
+        let _ = SCRATCH.try_with(|cell| cell.set(Some(scratch)));
+        Some(ready)
     })
 }
 

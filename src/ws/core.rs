@@ -1,9 +1,12 @@
 //! What is behind the lock of a socket: the engine, what arrived, what is to go out, and how it ends.
 
-use super::message::{Closed, Message, WsStats};
+use super::{
+    message::{Closed, Message, MessageRef, WsStats},
+    outbox::Outbox,
+};
 use crate::{
     buf::RecvBuf,
-    drive::Stream,
+    drive::{Stream, recycle, spare},
     error::{Error, ErrorKind, Phase, Result},
     net::Waker,
     proto::{
@@ -20,6 +23,13 @@ use std::{
 ///
 /// Enough to keep the wire busy, little enough that a PONG is not late. A message is accepted whole, whatever its size.
 pub(super) const ROOM: usize = 64 * 1024;
+
+/// From how many missing bytes of a message on they are read into its memory, past every buffer.
+const STRAIGHT: usize = 16 * 1024;
+
+/// How much memory is made for them at first, and at most at a time.
+const FIRST_STRAIGHT: usize = 128 * 1024;
+const LAST_STRAIGHT: usize = 4 * 1024 * 1024;
 
 /// The largest buffers that are kept between messages.
 const KEPT: usize = 1024 * 1024;
@@ -85,6 +95,31 @@ impl Ending {
     }
 }
 
+/// Who sends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sender {
+    /// Anybody: waits while the socket is being opened.
+    Anybody,
+    /// `on_open`: goes first.
+    Opener,
+}
+
+/// What is to be sent.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Outgoing<'a> {
+    /// The next part of the message that this writer has begun, or begins with it.
+    Part(Begun, MessageRef<'a>, End),
+    /// A message.
+    Whole(MessageRef<'a>),
+}
+
+/// Whether a message that is sent in parts has begun.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Begun {
+    No,
+    Yes,
+}
+
 /// What a receiving call is given.
 #[derive(Debug)]
 pub(super) enum Arrived {
@@ -94,6 +129,8 @@ pub(super) enum Arrived {
     InInput(Kind, usize),
     /// A message that is the assembly.
     Assembled(Kind),
+    /// The assembly is the next part of a message.
+    Part(Kind, End),
     /// The answer of the PING that is waited for.
     Confirmed,
     /// The end.
@@ -109,6 +146,8 @@ pub(super) enum Want {
     Lent,
     /// A message.
     Message,
+    /// The next part of a message, as it arrives.
+    Part,
     /// The answer of this PING; messages are kept for later.
     Pong([u8; 8]),
 }
@@ -146,12 +185,24 @@ pub(super) struct Core {
     /// Inflated messages do not lie in the input.
     inflates: bool,
     pub(super) input: RecvBuf,
-    /// A message that did not lie in the input whole.
-    pub(super) assembly: Vec<u8>,
+    /// A message, or a part of one, that did not lie in the input whole.
+    pub(super) assembly: RecvBuf,
+    /// What the message is that is in the assembly, if any is.
+    assembling: Kind,
+    /// The assembly is a whole message of this kind.
+    complete: Option<Kind>,
+    /// Nobody wants the rest of the message that has begun to arrive.
+    pub(super) skips: bool,
+    /// A message is sent in parts, and the last of them was not.
+    pub(super) within: bool,
+    max_message: usize,
     /// Messages that came before the PONG that was waited for.
     queue: VecDeque<Message>,
     queued: usize,
-    max_queued: usize,
+    /// Messages that are sent again on the next connection, unless the peer says that it has them.
+    pub(super) outbox: Option<Outbox>,
+    /// The outbox has room again, which senders wait for.
+    pub(super) freed: bool,
     /// Framed, and not given to the stream: `out[at..]`.
     pub(super) out: Vec<u8>,
     pub(super) at: usize,
@@ -171,7 +222,7 @@ pub(super) struct Core {
 }
 
 impl Core {
-    pub(super) fn new(role: Role, config: &Config, agreed: &Agreed, stream: Stream, max_queued: usize) -> Self {
+    pub(super) fn new(role: Role, config: &Config, agreed: &Agreed, stream: Stream, max_message: usize) -> Self {
         Core {
             engine: Connection::new(role, config, agreed.deflate, Instant::now()),
             stream,
@@ -180,10 +231,16 @@ impl Core {
             generation: 0,
             inflates: agreed.deflate.is_some(),
             input: RecvBuf::new(),
-            assembly: Vec::new(),
+            assembly: RecvBuf::new(),
+            assembling: Kind::Binary,
+            complete: None,
+            skips: false,
+            within: false,
+            max_message,
             queue: VecDeque::new(),
             queued: 0,
-            max_queued,
+            outbox: None,
+            freed: false,
             out: Vec::new(),
             at: 0,
             finish: Finish::Open,
@@ -209,8 +266,10 @@ impl Core {
         self.generation += 1;
         self.input.clear();
         self.assembly.clear();
+        (self.complete, self.skips, self.within) = (None, false, false);
         self.out.clear();
         self.at = 0;
+        self.outbox.iter_mut().for_each(Outbox::lose);
         self.stats.reconnects += 1;
     }
 
@@ -218,6 +277,7 @@ impl Core {
     pub(super) fn stats(&self) -> WsStats {
         WsStats {
             queued: self.unsent(),
+            unconfirmed: self.outbox.as_ref().map_or(0, Outbox::len),
             rtt: self.engine.rtt().or(self.rtt),
             pongs_dropped: self.pongs_dropped + self.engine.pongs_dropped(),
             ..self.stats.clone()
@@ -229,6 +289,119 @@ impl Core {
         self.out.len() - self.at
     }
 
+    /// Whether this may be framed now, or has to wait for others.
+    ///
+    /// # Errors
+    ///
+    /// It never may.
+    pub(super) fn may_send(&self, what: Outgoing<'_>, sender: Sender) -> Result<bool> {
+        let begun = matches!(what, Outgoing::Part(Begun::Yes, ..));
+        match (&self.stage, sender) {
+            (Stage::Open, _) | (Stage::Opening, Sender::Opener) => {}
+            (Stage::Opening | Stage::Broken(_), Sender::Anybody) if !begun => return Ok(false),
+            (Stage::Closing | Stage::Ended(_), _) | (Stage::Broken(_), Sender::Opener) => {
+                return Err(closed("the connection is closing or closed"));
+            }
+            (Stage::Opening | Stage::Broken(_), Sender::Anybody) => return Err(interrupted()),
+        }
+        if self.finish == Finish::Done && !self.reopens {
+            return Err(closed("the peer takes no more"));
+        }
+        if let (Outgoing::Whole(_), Sender::Anybody, Some(outbox)) = (what, sender, &self.outbox) {
+            if !outbox.has_room() {
+                return Ok(false);
+            }
+        }
+        match (begun, self.within) {
+            // The connection on which it was begun is gone.
+            (true, false) => Err(interrupted()),
+            (begun, within) => Ok(begun == within),
+        }
+    }
+
+    /// Whether a message can be framed without any question.
+    #[inline]
+    pub(super) fn takes_at_once(&self, what: Outgoing<'_>) -> bool {
+        let whole = matches!(what, Outgoing::Whole(_)) && !self.within;
+        whole && matches!(self.stage, Stage::Open) && self.finish == Finish::Open && self.outbox.is_none()
+    }
+
+    /// Frames a short message if that is no question at all.
+    #[inline]
+    pub(super) fn frame_short(&mut self, message: MessageRef<'_>) -> bool {
+        let open = matches!(self.stage, Stage::Open) && self.finish == Finish::Open;
+        if !open || self.within || self.outbox.is_some() {
+            return false;
+        }
+        let (kind, data) = match message {
+            MessageRef::Text(text) => (Kind::Text, text.as_bytes()),
+            MessageRef::Binary(bytes) => (Kind::Binary, bytes),
+        };
+        let framed = self.engine.send_short(kind, data, &mut self.out);
+        self.stats.messages_out += u64::from(framed);
+        self.stats.bytes_out += if framed { data.len() as u64 } else { 0 };
+        framed
+    }
+
+    /// Frames it: it may, and there is room.
+    pub(super) fn frame(&mut self, what: Outgoing<'_>, sender: Sender) -> Result<()> {
+        let Core { engine, out, .. } = self;
+        let (Outgoing::Whole(message) | Outgoing::Part(_, message, _)) = what;
+        let (kind, data) = match message {
+            MessageRef::Text(text) => (Kind::Text, text.as_bytes()),
+            MessageRef::Binary(bytes) => (Kind::Binary, bytes),
+        };
+        let end = match what {
+            Outgoing::Whole(_) => {
+                engine.send(kind, data, out).map_err(refused)?;
+                End::Last
+            }
+            Outgoing::Part(_, _, end) => {
+                engine.send_fragment(kind, data, end, out).map_err(refused)?;
+                end
+            }
+        };
+        self.within = end == End::More;
+        self.stats.messages_out += u64::from(end == End::Last);
+        self.stats.bytes_out += data.len() as u64;
+        if let (Outgoing::Whole(message), Sender::Anybody, Some(outbox)) = (what, sender, &mut self.outbox) {
+            outbox.keep(message);
+            self.ask(Instant::now());
+        }
+        Ok(())
+    }
+
+    /// Asks the peer what it has of the messages that are kept.
+    fn ask(&mut self, now: Instant) {
+        let Core { engine, out, outbox: Some(outbox), .. } = self else { return };
+        if outbox.wants_to_ask() {
+            // Where none may go out, the connection is at its end.
+            if let Ok(payload) = engine.probe(now, out) {
+                outbox.asks(payload);
+            }
+        }
+    }
+
+    /// Frames what the peer may not have received: the connection is a new one.
+    pub(super) fn send_again(&mut self, now: Instant) {
+        let Core { engine, out, outbox: Some(outbox), .. } = self else { return };
+        for message in outbox.messages() {
+            let kind = if message.as_text().is_some() { Kind::Text } else { Kind::Binary };
+            if engine.send(kind, message.as_bytes(), out).is_err() {
+                return;
+            }
+        }
+        self.ask(now);
+    }
+
+    /// A PONG came.
+    fn answered(&mut self, payload: [u8; 8], now: Instant) {
+        if self.outbox.as_mut().is_some_and(|outbox| outbox.answered(&payload)) {
+            self.freed = true;
+            self.ask(now);
+        }
+    }
+
     /// Whether there is something to give to the stream.
     pub(super) fn has_work(&self) -> bool {
         self.unsent() > 0 || self.finish == Finish::Wanted
@@ -237,7 +410,7 @@ impl Core {
     /// Takes the next thing a call wants out of what is there.
     pub(super) fn next(&mut self, want: Want, now: Instant) -> Option<Arrived> {
         match want {
-            Want::Message | Want::Lent => {
+            Want::Message | Want::Lent | Want::Part => {
                 if let Some(message) = self.queue.pop_front() {
                     self.queued -= message.as_bytes().len();
                     return Some(Arrived::Message(message));
@@ -250,7 +423,7 @@ impl Core {
             Want::Pong(_) => {}
         }
         loop {
-            if matches!(want, Want::Pong(_)) && self.queued > self.max_queued {
+            if matches!(want, Want::Pong(_)) && self.is_full() {
                 return None;
             }
             match self.event(want, now) {
@@ -269,40 +442,72 @@ impl Core {
 
     /// Whether messages wait that came before the PONG that was waited for, and no more may.
     pub(super) fn is_full(&self) -> bool {
-        self.queued > self.max_queued
+        self.queued > self.max_message
     }
 
     /// Whether something arrived that was not looked at yet.
     pub(super) fn has_buffered(&self) -> bool {
-        !self.input.is_empty() || !self.queue.is_empty()
+        !self.input.is_empty() || !self.queue.is_empty() || self.complete.is_some()
     }
 
     fn event(&mut self, want: Want, now: Instant) -> Result<Option<Arrived>, Violation> {
+        if let Some(kind) = self.complete.take() {
+            return self.assembled(kind, want).map(Some);
+        }
+        if want == Want::Part && !self.assembly.is_empty() {
+            return Ok(Some(Arrived::Part(self.assembling, End::More)));
+        }
+        if want == Want::Part || self.skips {
+            // Nothing of it is kept, so it may be as long as it likes.
+            self.engine.set_max_message(u64::MAX);
+        }
+        let arrived = self.events(want, now);
+        self.engine.set_max_message(self.max_message as u64);
+        arrived
+    }
+
+    fn events(&mut self, want: Want, now: Instant) -> Result<Option<Arrived>, Violation> {
         while let Some(event) = self.engine.poll_event(now, &mut self.input, &mut self.out)? {
             match event {
+                Event::Piece { end, .. } if self.skips => {
+                    if end == End::Last {
+                        self.skips = false;
+                        let most = if want == Want::Part { u64::MAX } else { self.max_message as u64 };
+                        self.engine.set_max_message(most);
+                    }
+                }
                 Event::Piece { kind, data, end } => {
                     self.stats.bytes_in += data.len() as u64;
                     let whole = end == End::Last && self.assembly.is_empty();
-                    if whole && want != Want::Lent {
+                    if whole && matches!(want, Want::Message | Want::End | Want::Pong(_)) {
                         self.stats.messages_in += 1;
                         return message(kind, data.to_vec()).map(|m| Some(Arrived::Message(m)));
                     }
-                    if whole && !self.inflates {
+                    if whole && want == Want::Lent && !self.inflates {
                         self.stats.messages_in += 1;
                         return Ok(Some(Arrived::InInput(kind, data.len())));
                     }
-                    self.assembly.extend_from_slice(data);
+                    if self.assembly.is_empty() && data.len() > self.assembly.capacity() {
+                        self.assembly = spare();
+                    }
+                    self.assembly.extend(data);
+                    self.assembling = kind;
+                    if want == Want::Part {
+                        self.stats.messages_in += u64::from(end == End::Last);
+                        return Ok(Some(Arrived::Part(kind, end)));
+                    }
+                    if self.assembly.len() > self.max_message {
+                        return Err(self.engine.refuse_message(&mut self.out));
+                    }
                     if end == End::Last {
-                        self.stats.messages_in += 1;
-                        if want == Want::Lent {
-                            return Ok(Some(Arrived::Assembled(kind)));
-                        }
-                        return message(kind, std::mem::take(&mut self.assembly)).map(|m| Some(Arrived::Message(m)));
+                        return self.assembled(kind, want).map(Some);
                     }
                 }
                 Event::Ping(_) => {}
                 Event::Pong(payload) => {
-                    if want == Want::Pong(payload.try_into().unwrap_or_default()) && payload.len() == 8 {
+                    let Ok(payload) = <[u8; 8]>::try_from(payload) else { continue };
+                    self.answered(payload, now);
+                    if want == Want::Pong(payload) {
                         return Ok(Some(Arrived::Confirmed));
                     }
                 }
@@ -316,13 +521,90 @@ impl Core {
         Ok(None)
     }
 
-    /// Takes the memory back that a message lay in, which was lent.
-    pub(super) fn give_back(&mut self, input: RecvBuf, mut assembly: Vec<u8>) {
-        self.input = input;
-        assembly.clear();
-        if assembly.capacity() > KEPT {
-            assembly = Vec::new();
+    /// The assembly has become a message.
+    fn assembled(&mut self, kind: Kind, want: Want) -> Result<Arrived, Violation> {
+        self.stats.messages_in += 1;
+        match want {
+            Want::Lent => Ok(Arrived::Assembled(kind)),
+            Want::Part => Ok(Arrived::Part(kind, End::Last)),
+            Want::End | Want::Message | Want::Pong(_) => {
+                message(kind, std::mem::take(&mut self.assembly).into_vec()).map(Arrived::Message)
+            }
         }
+    }
+
+    /// How much of a message may be read straight into the assembly, if anything and if that is worth while.
+    pub(super) fn straight(&self, want: Want) -> Option<usize> {
+        let left = self.engine.payload_left().filter(|left| *left >= STRAIGHT as u64)?;
+        if want == Want::End || self.skips || !self.input.is_empty() || self.complete.is_some() {
+            return None;
+        }
+        // As much again as is there: who only announces a lot gets little.
+        let most = self.assembly.len().clamp(FIRST_STRAIGHT, LAST_STRAIGHT);
+        Some(usize::try_from(left).map_or(most, |left| left.min(most)))
+    }
+
+    /// So many bytes were read straight into the assembly.
+    pub(super) fn took_straight(&mut self, n: usize, want: Want, now: Instant) {
+        self.engine.received(now);
+        let Core { engine, assembly, out, .. } = self;
+        match engine.read_payload(assembly.space_exactly(n), out) {
+            Ok(Event::Piece { kind, end, .. }) => {
+                self.assembly.filled(n);
+                self.stats.bytes_in += n as u64;
+                self.assembling = kind;
+                self.complete = (end == End::Last).then_some(kind);
+                if self.assembly.len() > self.max_message && want != Want::Part {
+                    let violation = self.engine.refuse_message(&mut self.out);
+                    self.end(Ending::violation(violation));
+                }
+            }
+            Ok(_) => {}
+            Err(violation) => self.end(Ending::violation(violation)),
+        }
+    }
+
+    /// Nobody wants the rest of the message that has begun.
+    pub(super) fn skip(&mut self) {
+        self.assembly.clear();
+        self.skips = self.complete.take().is_none();
+    }
+
+    /// Ends the connection because of a message that its sender has given up in the middle.
+    pub(super) fn give_message_up(&mut self, now: Instant) {
+        if !self.within || !matches!(self.stage, Stage::Opening | Stage::Open) {
+            return;
+        }
+        self.within = false;
+        // Where no frame may begin the peer learns it from the end.
+        let _ = self.engine.close(Some(1011), "", now, &mut self.out);
+        self.end(Ending::broken(&closed("a message was given up in the middle")));
+    }
+
+    /// Whether nothing is under way in either direction, and nothing due: what comes next is most likely a message.
+    pub(super) fn is_plain(&self) -> bool {
+        let nothing = self.queue.is_empty() && self.assembly.is_empty() && !self.skips && self.complete.is_none();
+        let open = matches!(self.stage, Stage::Open) && self.finish == Finish::Open;
+        nothing && open && !self.writing && self.unsent() == 0 && self.engine.is_plain()
+    }
+
+    /// A short message that lies in `input` whole, as the last bytes that were taken from it.
+    #[inline]
+    pub(super) fn short(&mut self, input: &mut RecvBuf) -> Option<(Kind, usize)> {
+        if !matches!(self.stage, Stage::Open) || !self.queue.is_empty() || !self.assembly.is_empty() || self.skips {
+            return None;
+        }
+        let (kind, data) = self.engine.poll_short(input)?;
+        let len = data.len();
+        self.stats.messages_in += 1;
+        self.stats.bytes_in += len as u64;
+        Some((kind, len))
+    }
+
+    /// Takes the memory back that a message lay in, which was lent.
+    pub(super) fn give_back(&mut self, mut assembly: RecvBuf) {
+        assembly.clear();
+        recycle(&mut assembly);
         self.assembly = assembly;
     }
 
@@ -409,11 +691,19 @@ impl Waiting {
 }
 
 /// Makes a message of its bytes, which the engine has checked.
-fn message(kind: Kind, data: Vec<u8>) -> Result<Message, Violation> {
+pub(super) fn message(kind: Kind, data: Vec<u8>) -> Result<Message, Violation> {
     match kind {
         Kind::Binary => Ok(Message::Binary(data)),
         Kind::Text => String::from_utf8(data).map(Message::Text).map_err(|_| Violation::TextNotUtf8),
     }
+}
+
+fn closed(text: &str) -> Error {
+    Error::with(ErrorKind::Closed, text).in_phase(Phase::Send)
+}
+
+fn interrupted() -> Error {
+    closed("the connection on which the message was begun is gone")
 }
 
 /// The error of a send that the engine refuses.

@@ -2,15 +2,15 @@
 
 use super::{
     config::Config,
-    core::{Arrived, Stage, Want},
+    core::{Arrived, Sender, Stage, Waiting, Want, message},
     message::{Message, MessageRef},
     reopen::Reopen,
     sender::WsSender,
-    socket::{Sender, Socket},
+    socket::{Look, Socket},
 };
 use crate::{
     buf::RecvBuf,
-    drive::{Limits, Stream, block_on},
+    drive::{Limits, Passed, Room, Stream, Watch, block_on, wait_readable},
     error::{Error, ErrorKind, Phase, Result},
     net::Cx,
     proto::ws::{Agreed, Kind},
@@ -43,10 +43,22 @@ pub(super) struct Inbound {
 enum Lent {
     #[default]
     Nothing,
-    /// The buffers of the core, one of which holds a message.
-    Buffers(RecvBuf, Vec<u8>),
+    /// The assembly of the core.
+    Assembly(RecvBuf),
+    /// The input of the core, and with it the reading role.
+    Input(RecvBuf),
     /// A message that had waited.
     Message(Message),
+}
+
+/// What a quick wait comes to.
+enum Quick {
+    /// A message, which is the last so many bytes that were taken from the input, which is lent.
+    Message(Kind, usize),
+    /// The time is up.
+    TimedOut,
+    /// Something else has to be looked at in the other way.
+    Unclear,
 }
 
 /// What one round of waiting comes to.
@@ -66,8 +78,11 @@ impl Inbound {
         self.subprotocol.as_deref()
     }
 
-    pub(super) fn stream(&self) -> &Stream {
-        &self.stream
+    /// The descriptor to poll; none where the connection belongs to others too.
+    #[cfg(unix)]
+    pub(super) fn fd(&self) -> Option<std::os::fd::BorrowedFd<'_>> {
+        let carrier = self.stream.carrier();
+        if carrier.version() == http::Version::HTTP_2 { None } else { carrier.wire().fd() }
     }
 
     /// Has it opened again when it breaks, and runs the caller's code for the first opening.
@@ -83,29 +98,53 @@ impl Inbound {
         Ok(())
     }
 
-    /// Puts the buffers back from which the last message was lent.
+    /// Puts back from where the last message was lent.
     pub(super) fn give_back(&mut self) {
-        if let Lent::Buffers(input, assembly) = std::mem::take(&mut self.lent) {
-            self.socket.lock().give_back(input, assembly);
+        match std::mem::take(&mut self.lent) {
+            Lent::Nothing | Lent::Message(_) => {}
+            Lent::Assembly(assembly) => self.socket.lock().give_back(assembly),
+            Lent::Input(input) => {
+                let mut core = self.socket.lock();
+                core.input = input;
+                core.reading = false;
+                let readers = std::mem::take(&mut core.readers);
+                drop(core);
+                readers.wake();
+            }
         }
     }
 
     /// Waits for what is wanted; `None`: not in time.
     pub(super) fn wait(&mut self, want: Want, deadline: Deadline) -> Option<Result<Arrived>> {
-        if !matches!(self.lent, Lent::Nothing) {
-            self.give_back();
-        }
+        self.give_back();
         if let Some(arrived) = self.at_once(want) {
             return Some(Ok(arrived));
         }
+        if want == Want::Message {
+            let quick = self.quick(deadline);
+            let message = match (&quick, &self.lent) {
+                (Quick::Message(kind, len), Lent::Input(input)) => message(*kind, input.taken(*len).to_vec()).ok(),
+                _ => None,
+            };
+            self.give_back();
+            match (message, quick) {
+                (Some(message), _) => return Some(Ok(Arrived::Message(message))),
+                (None, Quick::TimedOut) => return None,
+                (None, Quick::Message(..) | Quick::Unclear) => {}
+            }
+        }
+        // Nobody has waited for the wire yet.
+        let mut look = Look::Later;
         loop {
-            match block_on(deadline, |cx| self.poll(want, cx)) {
+            match block_on(deadline, |cx| self.poll(want, &mut look, cx)) {
                 None => return None,
                 Some(Step::Reopened) => self.announce(),
                 Some(Step::Arrived(result)) => {
-                    if let (Ok(Arrived::Message(_) | Arrived::InInput(..) | Arrived::Assembled(_)), Some(reopen)) =
-                        (&result, &mut self.reopen)
-                    {
+                    let progress = matches!(
+                        result,
+                        Ok(Arrived::Message(_) | Arrived::InInput(..) | Arrived::Assembled(_) | Arrived::Part(..))
+                    );
+                    if let (true, Some(reopen)) = (progress, &mut self.reopen) {
                         reopen.progressed();
                     }
                     return Some(result);
@@ -114,29 +153,66 @@ impl Inbound {
         }
     }
 
+    /// Waits for bytes, if nothing but a short message is expected, and there are no limits but `deadline`: the most frequent wait of all.
+    ///
+    fn quick(&mut self, deadline: Deadline) -> Quick {
+        if self.reopen.is_some() || !self.limits.is_empty() {
+            return Quick::Unclear;
+        }
+        let (socket, stream) = (&self.socket, &self.stream);
+        let mut lent = std::mem::take(&mut self.lent);
+        let waited = wait_readable(&**stream.carrier().wire(), deadline, |waker| {
+            let mut core = socket.lock();
+            match &lent {
+                Lent::Input(input) if input.is_empty() && core.is_plain() => {}
+                Lent::Nothing if !core.reading && core.input.is_empty() && core.is_plain() => {
+                    core.reading = true;
+                    lent = Lent::Input(std::mem::take(&mut core.input));
+                }
+                _ => return false,
+            }
+            core.readers.leave(waker);
+            drop(core);
+            stream.watch_through(waker) == Watch::Armed
+        });
+        self.lent = lent;
+        let (Some(ready), Lent::Input(input)) = (waited, &mut self.lent) else { return Quick::Unclear };
+        let now = Instant::now();
+        if !ready {
+            return if deadline.has_passed(now) { Quick::TimedOut } else { Quick::Unclear };
+        }
+        let Passed::Bytes(_) = self.stream.read_through(Room::Buffer(input), now) else { return Quick::Unclear };
+        let mut core = self.socket.lock();
+        core.engine.received(now);
+        core.short(input).map_or(Quick::Unclear, |(kind, len)| Quick::Message(kind, len))
+    }
+
     /// What lies there whole, without the ceremony of a wait.
     fn at_once(&mut self, want: Want) -> Option<Arrived> {
         let mut core = self.socket.lock();
-        if core.reading || core.writing || core.has_work() || !matches!(core.stage, Stage::Open) || !core.has_buffered()
-        {
+        if core.reading || core.writing || !matches!(core.stage, Stage::Open) || !core.has_buffered() {
             return None;
         }
+        let unsent = core.unsent();
         let arrived = core.next(want, Instant::now())?;
-        let owes = core.has_work();
+        let owes = core.unsent() != unsent;
+        let writers =
+            if std::mem::take(&mut core.freed) { std::mem::take(&mut core.writers) } else { Waiting::default() };
         drop(core);
+        writers.wake();
         if owes {
             self.socket.pump();
         }
         Some(arrived)
     }
 
-    fn poll(&mut self, want: Want, cx: &mut Cx<'_>) -> Poll<Step> {
+    fn poll(&mut self, want: Want, look: &mut Look, cx: &mut Cx<'_>) -> Poll<Step> {
         if let Err(e) = self.limits.check(cx) {
             return Poll::Ready(Step::Arrived(Err(e.in_phase(Phase::Receive))));
         }
         loop {
             let Some(reopen) = self.reopen.as_mut().filter(|reopen| reopen.is_busy()) else {
-                let arrived = match self.socket.poll_arrived(want, cx) {
+                let arrived = match self.socket.poll_arrived(want, look, cx) {
                     Poll::Ready(arrived) => arrived,
                     Poll::Pending => return Poll::Pending,
                 };
@@ -206,7 +282,7 @@ impl Inbound {
 
     /// Whether bytes were received that nobody has looked at, here or below.
     pub(super) fn has_buffered(&self) -> bool {
-        let lent = matches!(&self.lent, Lent::Buffers(input, _) if !input.is_empty());
+        let lent = matches!(&self.lent, Lent::Input(input) if !input.is_empty());
         lent || self.socket.lock().has_buffered() || self.stream.has_buffered()
     }
 
@@ -221,34 +297,57 @@ impl Inbound {
     }
 
     /// Waits for a message, where it lies.
-    pub(super) fn message_ref(&mut self, deadline: Deadline) -> Result<Recv<MessageRef<'_>>> {
-        let arrived = match self.wait(Want::Lent, deadline) {
-            None => return Ok(Recv::TimedOut),
-            Some(arrived) => arrived?,
+    pub(super) fn message_ref(&mut self, timeout: Duration) -> Result<Recv<MessageRef<'_>>> {
+        // The next short message behind the one that was lent.
+        let next = match &mut self.lent {
+            Lent::Input(input) => self.socket.lock().short(input),
+            Lent::Assembly(_) | Lent::Message(_) | Lent::Nothing => None,
         };
-        let (kind, len) = match arrived {
-            Arrived::Message(message) => {
-                self.lent = Lent::Message(message);
-                return match &self.lent {
-                    Lent::Message(message) => Ok(Recv::Item(MessageRef::from(message))),
-                    Lent::Nothing | Lent::Buffers(..) => Ok(Recv::TimedOut),
-                };
+        let deadline = if next.is_none() { Deadline::after(timeout) } else { Deadline::NEVER };
+        let next = next.map_or_else(|| self.quick(deadline), |(kind, len)| Quick::Message(kind, len));
+        let (kind, len) = match next {
+            Quick::Message(kind, len) => (kind, Some(len)),
+            Quick::TimedOut => {
+                self.give_back();
+                return Ok(Recv::TimedOut);
             }
-            Arrived::InInput(kind, len) => (kind, Some(len)),
-            Arrived::Assembled(kind) => (kind, None),
-            Arrived::Confirmed | Arrived::Ended => return Ok(Recv::Ended),
+            Quick::Unclear => match self.wait(Want::Lent, deadline) {
+                None => return Ok(Recv::TimedOut),
+                Some(arrived) => match arrived? {
+                    Arrived::Message(message) => return Ok(Recv::Item(self.lend_message(message))),
+                    Arrived::InInput(kind, len) => {
+                        let mut core = self.socket.lock();
+                        core.reading = true;
+                        self.lent = Lent::Input(std::mem::take(&mut core.input));
+                        (kind, Some(len))
+                    }
+                    Arrived::Assembled(kind) => {
+                        self.lent = Lent::Assembly(std::mem::take(&mut self.socket.lock().assembly));
+                        (kind, None)
+                    }
+                    Arrived::Confirmed | Arrived::Ended | Arrived::Part(..) => return Ok(Recv::Ended),
+                },
+            },
         };
-        let mut core = self.socket.lock();
-        self.lent = Lent::Buffers(std::mem::take(&mut core.input), std::mem::take(&mut core.assembly));
-        drop(core);
-        let Lent::Buffers(input, assembly) = &self.lent else { return Ok(Recv::TimedOut) };
-        let data = len.map_or(assembly.as_slice(), |len| input.taken(len));
+        let data = match (&self.lent, len) {
+            (Lent::Input(input), Some(len)) => input.taken(len),
+            (Lent::Assembly(assembly), None) => assembly.peek(),
+            _ => return Ok(Recv::Ended),
+        };
         match kind {
             Kind::Binary => Ok(Recv::Item(MessageRef::Binary(data))),
             Kind::Text => match std::str::from_utf8(data) {
                 Ok(text) => Ok(Recv::Item(MessageRef::Text(text))),
                 Err(e) => Err(Error::with(ErrorKind::PeerViolation, "a text that is not UTF-8").with_source(e)),
             },
+        }
+    }
+
+    fn lend_message(&mut self, message: Message) -> MessageRef<'_> {
+        self.lent = Lent::Message(message);
+        match &self.lent {
+            Lent::Message(message) => MessageRef::from(message),
+            Lent::Assembly(_) | Lent::Input(_) | Lent::Nothing => MessageRef::Binary(&[]),
         }
     }
 

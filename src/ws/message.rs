@@ -165,6 +165,8 @@ pub struct WsStats {
     pub rtt: Option<Duration>,
     /// Answers to PINGs that were dropped for a newer one, because the peer took nothing.
     pub pongs_dropped: u64,
+    /// Messages in the outbox that the peer has not confirmed.
+    pub unconfirmed: usize,
     /// How often it was opened again.
     pub reconnects: u64,
 }

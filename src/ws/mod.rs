@@ -4,6 +4,8 @@
 //! |---|---|
 //! | `websocket`, `sender`, `receiver` | what a user holds: whole, or in two halves |
 //! | `inbound` | the receiving half, as both have it; what it lends |
+//! | `outbox` | messages that the peer may not have received |
+//! | `parts` | messages in parts, for those who do not want to hold them whole |
 //! | `reopen` | opening it again when it breaks |
 //! | `socket` | what the halves share: a lock, two roles, the steps of sending and receiving |
 //! | `core` | what is behind the lock |
@@ -16,6 +18,8 @@ mod config;
 mod core;
 mod inbound;
 mod message;
+mod outbox;
+mod parts;
 mod receiver;
 mod reopen;
 mod sender;
@@ -25,6 +29,7 @@ mod websocket;
 pub use crate::proto::Role;
 pub use config::Config;
 pub use message::{CloseCode, Closed, Message, MessageRef, Sent, WsStats};
+pub use parts::{MessageReader, MessageWriter};
 pub use receiver::WsReceiver;
 pub use reopen::Opened;
 pub(crate) use reopen::{OnOpen, Open, Opening, Reopen};

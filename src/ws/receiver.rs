@@ -2,7 +2,8 @@
 
 use super::{
     inbound::Inbound,
-    message::{Closed, Message},
+    message::{Closed, Message, MessageRef},
+    parts::MessageReader,
 };
 use crate::{error::Result, recv::Recv, time::Deadline};
 use std::time::{Duration, Instant};
@@ -45,6 +46,41 @@ impl WsReceiver {
     /// As [`recv`](Self::recv).
     pub fn try_recv(&mut self) -> Result<Recv<Message>> {
         self.inbound.message(Deadline::at(Instant::now()))
+    }
+
+    /// As [`recv_timeout`](Self::recv_timeout), lending the message from the receive buffer, as
+    /// [`WebSocket::recv_ref`](super::WebSocket::recv_ref).
+    ///
+    /// # Errors
+    ///
+    /// As [`recv`](Self::recv).
+    pub fn recv_ref(&mut self, timeout: Duration) -> Result<Recv<MessageRef<'_>>> {
+        self.inbound.message_ref(timeout)
+    }
+
+    /// Waits for the beginning of a message that is read in parts, as [`WebSocket::recv_parts`](super::WebSocket::recv_parts).
+    ///
+    /// # Errors
+    ///
+    /// As [`recv`](Self::recv).
+    pub fn recv_parts(&mut self, timeout: Duration) -> Result<Recv<MessageReader<'_>>> {
+        MessageReader::begin(&mut self.inbound, Deadline::after(timeout))
+    }
+
+    /// Returns the descriptor to poll, as [`WebSocket::fd`](super::WebSocket::fd).
+    #[cfg(unix)]
+    pub fn fd(&self) -> Option<std::os::fd::BorrowedFd<'_>> {
+        self.inbound.fd()
+    }
+
+    /// Returns whether bytes were received that no call has looked at, as [`WebSocket::has_buffered`](super::WebSocket::has_buffered).
+    pub fn has_buffered(&self) -> bool {
+        self.inbound.has_buffered()
+    }
+
+    /// Returns whether something accepted is unsent, as [`WebSocket::wants_write`](super::WebSocket::wants_write).
+    pub fn wants_write(&self) -> bool {
+        self.inbound.socket.wants_write()
     }
 
     /// Returns how it ended, once it has.

@@ -1,8 +1,10 @@
 //! The sending half.
 
 use super::{
-    message::{CloseCode, MessageRef, Sent, WsStats},
-    socket::{Sender, Socket},
+    core::{Outgoing, Sender},
+    message::{CloseCode, Message, MessageRef, Sent, WsStats},
+    parts::MessageWriter,
+    socket::Socket,
 };
 use crate::{
     drive::Limits,
@@ -52,10 +54,7 @@ impl WsSender {
         let timeout = self.socket.send_timeout;
         match self.send_timeout(message, timeout)? {
             Sent::Accepted => Ok(()),
-            Sent::TimedOut => {
-                let text = format!("the peer left no room for a message within {timeout:?}");
-                Err(Error::with(ErrorKind::TimedOut, text).in_phase(Phase::Send))
-            }
+            Sent::TimedOut => Err(no_room(timeout)),
         }
     }
 
@@ -65,7 +64,7 @@ impl WsSender {
     ///
     /// As there.
     pub fn send_timeout<'a>(&self, message: impl Into<MessageRef<'a>>, timeout: Duration) -> Result<Sent> {
-        self.socket.send(message.into(), self.sender, Deadline::after(timeout), &mut self.limits.clone())
+        self.socket.send(Outgoing::Whole(message.into()), self.sender, timeout, &self.limits)
     }
 
     /// Sends if there is room, without blocking, as [`WebSocket::try_send`](super::WebSocket::try_send).
@@ -74,7 +73,55 @@ impl WsSender {
     ///
     /// As there.
     pub fn try_send<'a>(&self, message: impl Into<MessageRef<'a>>) -> Result<Sent> {
-        self.socket.try_send(message.into(), self.sender)
+        self.socket.try_send(Outgoing::Whole(message.into()), self.sender)
+    }
+
+    /// Accepts a message to be sent with others, as [`WebSocket::send_buffered`](super::WebSocket::send_buffered).
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn send_buffered<'a>(&self, message: impl Into<MessageRef<'a>>) -> Result<()> {
+        let timeout = self.socket.send_timeout;
+        match self.socket.buffer(message.into(), self.sender, timeout, &self.limits)? {
+            Sent::Accepted => Ok(()),
+            Sent::TimedOut => Err(no_room(timeout)),
+        }
+    }
+
+    /// Waits until everything accepted so far is in the hands of the operating system, as [`WebSocket::flush`](super::WebSocket::flush).
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn flush(&self) -> Result<()> {
+        let timeout = self.socket.send_timeout;
+        match self.socket.flush(timeout, &self.limits)? {
+            Sent::Accepted => Ok(()),
+            Sent::TimedOut => Err(no_room(timeout)),
+        }
+    }
+
+    /// Returns whether something accepted is unsent, as [`WebSocket::wants_write`](super::WebSocket::wants_write).
+    pub fn wants_write(&self) -> bool {
+        self.socket.wants_write()
+    }
+
+    /// Begins a message that is sent in parts, as [`WebSocket::send_parts`](super::WebSocket::send_parts).
+    pub fn send_parts(&self) -> MessageWriter<'_> {
+        MessageWriter::new(self)
+    }
+
+    pub(super) fn send_outgoing(&self, what: Outgoing<'_>) -> Result<Sent> {
+        self.socket.send(what, self.sender, self.socket.send_timeout, &self.limits)
+    }
+
+    pub(super) fn give_message_up(&self) {
+        self.socket.give_message_up();
+    }
+
+    pub(super) fn timeout(&self) -> Duration {
+        self.socket.send_timeout
     }
 
     /// Sends a PING; the receiving half, while it waits, sees the answer, and `stats().rtt` shows it.
@@ -84,6 +131,12 @@ impl WsSender {
     /// If the connection is closing or closed, or the peer left no room for so long as a send may wait.
     pub fn ping(&self) -> Result<()> {
         self.socket.ping(Deadline::NEVER, &mut self.limits.clone()).map(|_| ())
+    }
+
+    /// Returns the messages that the peer has not confirmed, oldest first, if there is an outbox (`Builder::outbox` of the client):
+    /// behind the end of a connection, what may not have arrived.
+    pub fn unconfirmed(&self) -> Vec<Message> {
+        self.socket.unconfirmed()
     }
 
     /// Sends Close and waits for theirs, at most 3 s. A receiver that waits sees the end at once; what else the peer sends is
@@ -101,4 +154,10 @@ impl WsSender {
     pub fn stats(&self) -> WsStats {
         self.socket.lock().stats()
     }
+}
+
+#[cold]
+pub(super) fn no_room(timeout: Duration) -> Error {
+    let text = format!("the peer left no room for a message within {timeout:?}");
+    Error::with(ErrorKind::TimedOut, text).in_phase(Phase::Send)
 }

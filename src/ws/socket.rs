@@ -5,17 +5,15 @@
 
 use super::{
     config::Config,
-    core::{Arrived, Core, Ending, Finish, Linger, ROOM, Stage, Want, refused},
-    message::{CloseCode, Closed, MessageRef, Sent},
+    core::{Arrived, Core, Ending, Finish, Linger, Outgoing, ROOM, Sender, Stage, Want, refused},
+    message::{CloseCode, Closed, Message, MessageRef, Sent},
+    outbox::Outbox,
 };
 use crate::{
-    drive::{Fault, Limits, SentPart, Stream, block_on},
+    drive::{Fault, Limits, Passed, Room, SentPart, Stream, Watch, block_on, recycle, spare},
     error::{Error, ErrorKind, Phase, Result},
-    net::Cx,
-    proto::{
-        End, Role,
-        ws::{Agreed, Kind},
-    },
+    net::{Cx, Interest},
+    proto::{End, Role, ws::Agreed},
     time::Deadline,
 };
 use std::{
@@ -30,13 +28,27 @@ const CLOSE_WAIT: Duration = Duration::from_secs(4);
 /// How long an end is held back while the wire does not take our Close. On a socket it takes it at once.
 const LINGER: Duration = Duration::from_millis(250);
 
-/// Who sends.
+/// How much is gathered by sends that are buffered, before it is sent: few calls to the system, and little memory still.
+const BUFFER: usize = 256 * 1024;
+
+/// Whether there is reason to believe that something can be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Sender {
-    /// Anybody: waits while the socket is being opened.
-    Anybody,
-    /// `on_open`: goes first.
-    Opener,
+pub(super) enum Look {
+    /// Nothing can have come yet: the wire is waited for first.
+    Later,
+    /// The wire was waited for.
+    Now,
+}
+
+/// How far a message has got without waiting.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum AtOnce {
+    /// It is accepted, and not all of it has gone.
+    Accepted,
+    /// The wire has taken it.
+    Gone,
+    /// Something is in its way.
+    Nothing,
 }
 
 /// One socket as its halves share it.
@@ -73,6 +85,8 @@ impl Socket {
 
     /// Gives what is framed to the stream, as far as it takes it. Ready once nothing is left.
     pub(super) fn poll_pump(&self, cx: &mut Cx<'_>) -> Poll<Result<(), Fault>> {
+        // Once the wire has taken a part it is full: the buffers below see to the rest.
+        let mut full = false;
         loop {
             let mut core = self.lock();
             if core.writing {
@@ -83,12 +97,20 @@ impl Socket {
                 return Poll::Ready(Ok(()));
             }
             let (out, mut at) = (std::mem::take(&mut core.out), std::mem::take(&mut core.at));
-            let end = if core.finish == Finish::Wanted { End::Last } else { End::More };
             let (stream, generation) = (core.stream.clone(), core.generation);
+            let finish = core.finish;
             core.writing = true;
             drop(core);
 
-            let sent = stream.poll_send(&out[at..], end, cx);
+            let rest = &out[at..];
+            let past = if full { 0 } else { stream.write_through(rest, cx.now) };
+            full = past > 0 && past < rest.len();
+            let part = &rest[..rest.len().min(ROOM)];
+            let end = if finish == Finish::Wanted && part.len() == rest.len() { End::Last } else { End::More };
+            let sent = match past {
+                0 => stream.poll_send(part, end, cx),
+                n => Poll::Ready(Ok(SentPart::Some(n))),
+            };
 
             let mut core = self.lock();
             core.writing = false;
@@ -106,7 +128,7 @@ impl Socket {
                 }
                 Poll::Ready(Ok(SentPart::Some(n))) => {
                     at += n;
-                    if at == out.len() && end == End::Last {
+                    if past == 0 && n == part.len() && end == End::Last {
                         core.finish = Finish::Done;
                     }
                     core.put_back(out, at);
@@ -142,38 +164,21 @@ impl Socket {
         stream.poll_flushed(cx).map(|r| r.map_err(|fault| fault.to_error().in_phase(Phase::Send)))
     }
 
-    /// Accepts a message once there is room.
-    fn poll_accept(&self, message: MessageRef<'_>, sender: Sender, cx: &mut Cx<'_>) -> Poll<Result<()>> {
+    /// Accepts a message once less than `room` is unsent.
+    fn poll_accept(&self, what: Outgoing<'_>, sender: Sender, room: usize, cx: &mut Cx<'_>) -> Poll<Result<()>> {
         let mut tried = None;
         loop {
             let mut core = self.lock();
-            match (&core.stage, sender) {
-                (Stage::Open, _) | (Stage::Opening, Sender::Opener) => {}
-                (Stage::Opening | Stage::Broken(_), Sender::Anybody) => {
+            match core.may_send(what, sender) {
+                Ok(true) => {}
+                Ok(false) => {
                     core.writers.leave(cx.waker);
                     return Poll::Pending;
                 }
-                (Stage::Closing | Stage::Ended(_), _) | (Stage::Broken(_), Sender::Opener) => {
-                    let e = Error::with(ErrorKind::Closed, "the connection is closing or closed");
-                    return Poll::Ready(Err(e.in_phase(Phase::Send)));
-                }
+                Err(e) => return Poll::Ready(Err(e)),
             }
-            if core.finish == Finish::Done && !core.reopens {
-                let e = Error::with(ErrorKind::Closed, "the peer takes no more");
-                return Poll::Ready(Err(e.in_phase(Phase::Send)));
-            }
-            if core.unsent() < ROOM && core.finish == Finish::Open {
-                let (kind, data) = match message {
-                    MessageRef::Text(text) => (Kind::Text, text.as_bytes()),
-                    MessageRef::Binary(bytes) => (Kind::Binary, bytes),
-                };
-                let Core { engine, out, .. } = &mut *core;
-                if let Err(misuse) = engine.send(kind, data, out) {
-                    return Poll::Ready(Err(refused(misuse)));
-                }
-                core.stats.messages_out += 1;
-                core.stats.bytes_out += data.len() as u64;
-                return Poll::Ready(Ok(()));
+            if core.unsent() < room && core.finish == Finish::Open {
+                return Poll::Ready(core.frame(what, sender));
             }
             if core.finish == Finish::Done {
                 // The connection is lost, and whoever receives will open it again.
@@ -195,21 +200,54 @@ impl Socket {
         }
     }
 
-    /// Sends a message: accepted until `deadline` or not at all; then waits until it has gone, at most until `deadline`.
-    pub(super) fn send(
-        &self,
-        message: MessageRef<'_>,
-        sender: Sender,
-        deadline: Deadline,
-        limits: &mut Limits,
-    ) -> Result<Sent> {
-        let mut accepted = false;
-        let sent = block_on(deadline, |cx| {
+    /// Accepts a message and gives it to the wire, if nothing is in the way of either.
+    fn at_once(&self, what: Outgoing<'_>, sender: Sender) -> Result<AtOnce> {
+        let mut core = self.lock();
+        if core.writing || core.unsent() > 0 || !core.takes_at_once(what) {
+            return Ok(AtOnce::Nothing);
+        }
+        let now = Instant::now();
+        match what {
+            Outgoing::Whole(message) if core.frame_short(message) => {}
+            _ => core.frame(what, sender)?,
+        }
+        let (out, stream, generation) = (std::mem::take(&mut core.out), core.stream.clone(), core.generation);
+        core.writing = true;
+        drop(core);
+
+        let taken = stream.write_through(&out, now);
+
+        let mut core = self.lock();
+        core.writing = false;
+        let wakers = std::mem::take(&mut core.writers);
+        if core.generation != generation {
+            // What it was for is over.
+            drop(core);
+            wakers.wake();
+            return Ok(AtOnce::Gone);
+        }
+        core.put_back(out, taken);
+        let gone = !core.has_work();
+        drop(core);
+        wakers.wake();
+        Ok(if gone { AtOnce::Gone } else { AtOnce::Accepted })
+    }
+
+    /// Sends: accepted within `timeout` or not at all; then waits until it has gone, at most as long.
+    pub(super) fn send(&self, what: Outgoing<'_>, sender: Sender, timeout: Duration, limits: &Limits) -> Result<Sent> {
+        limits.check_at_once().map_err(|e| e.in_phase(Phase::Send))?;
+        let mut accepted = match self.at_once(what, sender)? {
+            AtOnce::Gone => return Ok(Sent::Accepted),
+            AtOnce::Accepted => true,
+            AtOnce::Nothing => false,
+        };
+        let mut limits = limits.clone();
+        let sent = block_on(Deadline::after(timeout), |cx| {
             if let Err(e) = limits.check(cx) {
                 return Poll::Ready(Err(e.in_phase(Phase::Send)));
             }
             if !accepted {
-                match self.poll_accept(message, sender, cx) {
+                match self.poll_accept(what, sender, ROOM, cx) {
                     Poll::Ready(Ok(())) => accepted = true,
                     other => return other,
                 }
@@ -219,14 +257,79 @@ impl Socket {
         match sent {
             Some(Ok(())) => Ok(Sent::Accepted),
             Some(Err(e)) => Err(e),
-            None if accepted => Ok(Sent::Accepted),
+            None if accepted => {
+                self.hand_over();
+                Ok(Sent::Accepted)
+            }
             None => Ok(Sent::TimedOut),
         }
     }
 
+    /// Whether something accepted is unsent.
+    pub(super) fn wants_write(&self) -> bool {
+        let core = self.lock();
+        core.has_work() || !core.stream.carrier().is_flushed()
+    }
+
+    /// Accepts a message to be sent with others: when there are enough of them, with a flush, or by whoever receives.
+    pub(super) fn buffer(
+        &self,
+        message: MessageRef<'_>,
+        sender: Sender,
+        timeout: Duration,
+        limits: &Limits,
+    ) -> Result<Sent> {
+        let what = Outgoing::Whole(message);
+        let mut core = self.lock();
+        if core.unsent() < BUFFER && core.frame_short(message) {
+            return Ok(Sent::Accepted);
+        }
+        if core.unsent() < BUFFER && core.takes_at_once(what) {
+            return core.frame(what, sender).map(|()| Sent::Accepted);
+        }
+        drop(core);
+        let mut limits = limits.clone();
+        let accepted = block_on(Deadline::after(timeout), |cx| {
+            if let Err(e) = limits.check(cx) {
+                return Poll::Ready(Err(e.in_phase(Phase::Send)));
+            }
+            self.poll_accept(what, sender, ROOM, cx)
+        });
+        match accepted {
+            Some(result) => result.map(|()| Sent::Accepted),
+            None => Ok(Sent::TimedOut),
+        }
+    }
+
+    /// Waits until everything accepted is in the hands of the operating system.
+    pub(super) fn flush(&self, timeout: Duration, limits: &Limits) -> Result<Sent> {
+        let mut limits = limits.clone();
+        let flushed = block_on(Deadline::after(timeout), |cx| {
+            if let Err(e) = limits.check(cx) {
+                return Poll::Ready(Err(e.in_phase(Phase::Send)));
+            }
+            self.poll_flushed(cx)
+        });
+        match flushed {
+            Some(result) => result.map(|()| Sent::Accepted),
+            None => {
+                self.hand_over();
+                Ok(Sent::TimedOut)
+            }
+        }
+    }
+
     /// Sends a message if there is room.
-    pub(super) fn try_send(&self, message: MessageRef<'_>, sender: Sender) -> Result<Sent> {
-        let accepted = block_on(Deadline::at(Instant::now()), |cx| match self.poll_accept(message, sender, cx) {
+    pub(super) fn try_send(&self, what: Outgoing<'_>, sender: Sender) -> Result<Sent> {
+        match self.at_once(what, sender)? {
+            AtOnce::Gone => return Ok(Sent::Accepted),
+            AtOnce::Accepted => {
+                self.pump();
+                return Ok(Sent::Accepted);
+            }
+            AtOnce::Nothing => {}
+        }
+        let accepted = block_on(Deadline::at(Instant::now()), |cx| match self.poll_accept(what, sender, ROOM, cx) {
             Poll::Ready(Ok(())) => {
                 // What is not taken now goes out with whatever is called next.
                 let _ = self.poll_pump(cx);
@@ -234,9 +337,20 @@ impl Socket {
             }
             other => other,
         });
+        self.hand_over();
         match accepted {
             Some(result) => result.map(|()| Sent::Accepted),
             None => Ok(Sent::TimedOut),
+        }
+    }
+
+    /// Has whoever waits to receive send what is left, since nobody else does.
+    fn hand_over(&self) {
+        let mut core = self.lock();
+        if core.has_work() || !core.stream.carrier().is_flushed() {
+            let readers = std::mem::take(&mut core.readers);
+            drop(core);
+            readers.wake();
         }
     }
 
@@ -279,10 +393,11 @@ impl Socket {
             let _ = self.poll_pump(cx);
             Poll::Ready(())
         });
+        self.hand_over();
     }
 
     /// The next thing a call wants. What is there comes before the stream; what is to go out goes out meanwhile.
-    pub(super) fn poll_arrived(&self, want: Want, cx: &mut Cx<'_>) -> Poll<Result<Arrived>> {
+    pub(super) fn poll_arrived(&self, want: Want, look: &mut Look, cx: &mut Cx<'_>) -> Poll<Result<Arrived>> {
         let mut looked = false;
         loop {
             let mut core = self.lock();
@@ -291,6 +406,12 @@ impl Socket {
                 return Poll::Pending;
             }
             let arrived = core.next(want, cx.now);
+            if std::mem::take(&mut core.freed) {
+                let writers = std::mem::take(&mut core.writers);
+                drop(core);
+                writers.wake_others(cx.waker);
+                core = self.lock();
+            }
             if core.has_work() {
                 drop(core);
                 // A stream that fails says so when it is read.
@@ -326,7 +447,7 @@ impl Socket {
                 // The PONG is behind more than is kept: only the time limit of the call ends this.
                 return Poll::Pending;
             }
-            match self.fill(core, cx) {
+            match self.fill(core, want, look, cx) {
                 Poll::Ready(()) => continue,
                 Poll::Pending => core = self.lock(),
             }
@@ -372,39 +493,111 @@ impl Socket {
     }
 
     /// Takes what arrived on the stream; ready if that changed anything.
-    fn fill(&self, mut core: MutexGuard<'_, Core>, cx: &mut Cx<'_>) -> Poll<()> {
-        let mut input = std::mem::take(&mut core.input);
+    fn fill<'a>(&'a self, mut core: MutexGuard<'a, Core>, want: Want, look: &mut Look, cx: &mut Cx<'_>) -> Poll<()> {
         let stream = core.stream.clone();
         core.reading = true;
+        let straight = core.straight(want);
+        let mut passed = Passed::Nothing;
+        // In the middle of a message it is worth looking.
+        let mut now = *look == Look::Now || straight.is_some();
+        loop {
+            if now {
+                (core, passed) = self.read(core, &stream, straight, want, cx.now);
+            }
+            if passed != Passed::Nothing {
+                break;
+            }
+            match stream.watch_through(cx.waker) {
+                Watch::Armed => {
+                    cx.wait_wire(stream.carrier().wire(), Interest::Read);
+                    break;
+                }
+                Watch::Barred => passed = Passed::Barred,
+                Watch::Bulk if now => {
+                    // Another thread has read meanwhile.
+                    passed = Passed::Barred;
+                }
+                Watch::Bulk => now = true,
+            }
+        }
+        let result = match passed {
+            Passed::Bytes(_) => Poll::Ready(()),
+            Passed::Nothing => {
+                recycle(&mut core.input);
+                Poll::Pending
+            }
+            Passed::Barred => {
+                let result;
+                (core, result) = self.fill_from_buffers(core, &stream, cx);
+                result
+            }
+        };
+        *look = if result.is_ready() { Look::Later } else { Look::Now };
+        core.reading = false;
+        let readers = std::mem::take(&mut core.readers);
+        drop(core);
+        readers.wake_others(cx.waker);
+        result
+    }
+
+    /// Reads from the wire itself: straight into the message, or into the input.
+    fn read<'a>(
+        &'a self,
+        mut core: MutexGuard<'a, Core>,
+        stream: &Stream,
+        straight: Option<usize>,
+        want: Want,
+        now: Instant,
+    ) -> (MutexGuard<'a, Core>, Passed) {
+        let Some(room) = straight else {
+            let mut input = std::mem::take(&mut core.input);
+            drop(core);
+            let passed = stream.read_through(Room::Buffer(&mut input), now);
+            let mut core = self.lock();
+            core.input = input;
+            if let Passed::Bytes(_) = passed {
+                core.engine.received(now);
+            }
+            return (core, passed);
+        };
+        let mut assembly = std::mem::take(&mut core.assembly);
+        drop(core);
+        if assembly.is_empty() && assembly.capacity() < room {
+            assembly = spare();
+        }
+        let passed = stream.read_through(Room::Slice(assembly.space_exactly(room)), now);
+        let mut core = self.lock();
+        core.assembly = assembly;
+        if let Passed::Bytes(n) = passed {
+            core.took_straight(n, want, now);
+        }
+        (core, passed)
+    }
+
+    /// The same, as the stream hands it out: over TLS and HTTP/2, and at the end.
+    fn fill_from_buffers<'a>(
+        &'a self,
+        mut core: MutexGuard<'a, Core>,
+        stream: &Stream,
+        cx: &mut Cx<'_>,
+    ) -> (MutexGuard<'a, Core>, Poll<()>) {
+        let mut input = std::mem::take(&mut core.input);
         drop(core);
 
         let filled = stream.poll_fill(&mut input, cx);
 
         let mut core = self.lock();
         core.input = input;
-        core.reading = false;
-        let readers = std::mem::take(&mut core.readers);
-        let result = match filled {
+        match filled {
             Poll::Pending => {
                 core.input.shrink(false);
-                Poll::Pending
+                return (core, Poll::Pending);
             }
-            Poll::Ready(Ok(0)) => {
-                core.end_of_input();
-                Poll::Ready(())
-            }
-            Poll::Ready(Ok(_)) => {
-                core.engine.received(cx.now);
-                Poll::Ready(())
-            }
-            Poll::Ready(Err(fault)) => {
-                core.end(Ending::broken(&fault.to_error()));
-                Poll::Ready(())
-            }
-        };
-        drop(core);
-        readers.wake_others(cx.waker);
-        result
+            Poll::Ready(Ok(0)) => core.end_of_input(),
+            Poll::Ready(Ok(_)) => core.engine.received(cx.now),
+            Poll::Ready(Err(fault)) => core.end(Ending::broken(&fault.to_error())),
+        }
+        (core, Poll::Ready(()))
     }
 
     /// Sends Close and waits for theirs; whatever else comes is discarded.
@@ -425,11 +618,12 @@ impl Socket {
         drop(core);
         readers.wake();
         writers.wake();
+        let mut look = Look::Later;
         let ended = block_on(Deadline::after(CLOSE_WAIT), |cx| {
             if let Err(e) = limits.check(cx) {
                 return Poll::Ready(Err(e));
             }
-            self.poll_arrived(Want::End, cx)
+            self.poll_arrived(Want::End, &mut look, cx)
         });
         match ended {
             Some(Ok(_)) => Ok(()),
@@ -438,6 +632,28 @@ impl Socket {
                 Err(Error::with(ErrorKind::TimedOut, "no close frame came in answer to ours").in_phase(Phase::Close))
             }
         }
+    }
+
+    /// A message that is sent in parts will not be finished.
+    pub(super) fn give_message_up(&self) {
+        let mut core = self.lock();
+        core.give_message_up(Instant::now());
+        self.note_end(&core);
+        let (readers, writers) = core.everyone();
+        drop(core);
+        readers.wake();
+        writers.wake();
+        self.pump();
+    }
+
+    /// From now on messages are kept until they are confirmed.
+    pub(super) fn keep_messages(&self, limit: usize) {
+        self.lock().outbox = Some(Outbox::new(limit));
+    }
+
+    /// The messages that are not confirmed.
+    pub(super) fn unconfirmed(&self) -> Vec<Message> {
+        self.lock().outbox.iter().flat_map(Outbox::messages).cloned().collect()
     }
 
     /// Nobody receives any more, so nobody opens it again.
@@ -469,6 +685,7 @@ impl Socket {
         let mut core = self.lock();
         if matches!(core.stage, Stage::Opening) {
             core.stage = Stage::Open;
+            core.send_again(Instant::now());
         }
         let (readers, writers) = core.everyone();
         drop(core);

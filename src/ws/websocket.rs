@@ -2,12 +2,14 @@
 
 use super::{
     config::Config,
+    core::Sender,
     inbound::Inbound,
     message::{CloseCode, Closed, Message, MessageRef, Sent, WsStats},
+    parts::{MessageReader, MessageWriter},
     receiver::WsReceiver,
     reopen::Reopen,
     sender::WsSender,
-    socket::{Sender, Socket},
+    socket::Socket,
 };
 use crate::{
     drive::{Limits, Stream, raw},
@@ -84,6 +86,12 @@ impl WebSocket {
         WebSocket { inbound: Inbound::new(socket, stream, agreed, config, limits), sender }
     }
 
+    /// Keeps so many bytes of messages until they are confirmed.
+    pub(crate) fn keep_messages(self, limit: usize) -> Self {
+        self.inbound.socket.keep_messages(limit);
+        self
+    }
+
     /// Runs the caller's code for the first opening, and has it opened again when it breaks.
     pub(crate) fn reopen_by(mut self, reopen: Reopen) -> Result<Self> {
         self.inbound.reopen_by(reopen)?;
@@ -119,6 +127,45 @@ impl WebSocket {
     /// As [`send`](Self::send), but for the timeout.
     pub fn try_send<'a>(&mut self, message: impl Into<MessageRef<'a>>) -> Result<Sent> {
         self.sender.try_send(message)
+    }
+
+    /// Accepts a message to be sent together with others: when 256 KiB of them are unsent, with [`flush`](Self::flush) or any send that
+    /// is not buffered, or when a call waits to receive. Calls to the system are saved where many small messages are sent at once.
+    ///
+    /// Blocks only under back-pressure, at most [`Config::send_timeout`].
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Self::send).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use bowline::{net::pair, ws::{Config, Role, WebSocket}};
+    /// # fn main() -> bowline::Result<()> {
+    /// # let (near, far) = pair(1024);
+    /// # let mut socket = WebSocket::over(near, Role::Client, Config::default())?;
+    /// # let mut peer = WebSocket::over(far, Role::Server, Config::default())?;
+    /// for n in 0..10 {
+    ///     socket.send_buffered(&format!("tick {n}"))?;
+    /// }
+    /// socket.flush()?;
+    /// # assert_eq!(peer.recv()?.as_ref().and_then(|m| m.as_text()), Some("tick 0"));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn send_buffered<'a>(&mut self, message: impl Into<MessageRef<'a>>) -> Result<()> {
+        self.sender.send_buffered(message)
+    }
+
+    /// Waits until everything accepted so far is in the hands of the operating system, at most [`Config::send_timeout`].
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::TimedOut`](crate::ErrorKind::TimedOut) if the peer left no room in time: nothing is lost, later calls go on; whatever
+    /// broke the connection.
+    pub fn flush(&mut self) -> Result<()> {
+        self.sender.flush()
     }
 
     /// Waits for a message; `None`: the peer closed.
@@ -161,7 +208,44 @@ impl WebSocket {
     ///
     /// As [`recv`](Self::recv).
     pub fn recv_ref(&mut self, timeout: Duration) -> Result<Recv<MessageRef<'_>>> {
-        self.inbound.message_ref(Deadline::after(timeout))
+        self.inbound.message_ref(timeout)
+    }
+
+    /// Waits for the beginning of a message, to be read in parts as it arrives and never held whole.
+    ///
+    /// # Errors
+    ///
+    /// As [`recv`](Self::recv).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bowline::{Recv, net::pair, ws::{Config, Role, WebSocket}};
+    /// use std::{io, time::Duration};
+    ///
+    /// # fn main() -> bowline::Result<()> {
+    /// let (near, far) = pair(1 << 20);
+    /// let mut client = WebSocket::over(near, Role::Client, Config::default())?;
+    /// let mut server = WebSocket::over(far, Role::Server, Config::default().max_message(1024))?;
+    /// let mut message = client.send_parts();
+    /// for _ in 0..100 {
+    ///     message.send(&[7; 1000])?;
+    /// }
+    /// message.finish()?;
+    ///
+    /// if let Recv::Item(mut reader) = server.recv_parts(Duration::from_secs(1))? {
+    ///     assert_eq!(io::copy(&mut reader, &mut io::sink())?, 100_000);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn recv_parts(&mut self, timeout: Duration) -> Result<Recv<MessageReader<'_>>> {
+        MessageReader::begin(&mut self.inbound, Deadline::after(timeout))
+    }
+
+    /// Begins a message that is sent in parts, each of them on its way before the next one is known.
+    pub fn send_parts(&mut self) -> MessageWriter<'_> {
+        self.sender.send_parts()
     }
 
     /// Sends a PING; its answer, which a receiving call sees, shows in `stats().rtt`.
@@ -183,6 +267,11 @@ impl WebSocket {
     /// As [`recv`](Self::recv); [`ErrorKind::Closed`](crate::ErrorKind::Closed) if the peer closed.
     pub fn confirm(&mut self, timeout: Duration) -> Result<Option<Duration>> {
         self.inbound.confirm(timeout)
+    }
+
+    /// Returns the messages that the peer has not confirmed, oldest first, if there is an outbox (`Builder::outbox` of the client).
+    pub fn unconfirmed(&self) -> Vec<Message> {
+        self.sender.unconfirmed()
     }
 
     /// Sends Close and waits for theirs, at most 3 s; queued messages are discarded.
@@ -222,8 +311,7 @@ impl WebSocket {
     /// [`wants_write`](Self::wants_write).
     #[cfg(unix)]
     pub fn fd(&self) -> Option<std::os::fd::BorrowedFd<'_>> {
-        let carrier = self.inbound.stream().carrier();
-        if carrier.version() == http::Version::HTTP_2 { None } else { carrier.wire().fd() }
+        self.inbound.fd()
     }
 
     /// Returns whether bytes were received that no call has looked at: do not poll the descriptor before [`try_recv`](Self::try_recv).
@@ -233,8 +321,7 @@ impl WebSocket {
 
     /// Returns whether something accepted is unsent: any call that receives or sends goes on with it once the descriptor is writable.
     pub fn wants_write(&self) -> bool {
-        let unsent = self.inbound.socket.lock().has_work();
-        unsent || !self.inbound.stream().carrier().is_flushed()
+        self.inbound.socket.wants_write()
     }
 }
 

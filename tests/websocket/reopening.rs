@@ -125,3 +125,86 @@ fn what_does_not_break_it() {
     assert_eq!(socket.recv().unwrap(), None);
     assert_eq!(peer.connections(), 1);
 }
+
+#[test]
+fn what_was_not_confirmed_is_sent_again() {
+    let (seen, told) = mpsc::channel();
+    let seen = Mutex::new(seen);
+    let peer = peer(move |n, mut conn| {
+        let head = raw::switching(&mut conn, "");
+        conn.say(head);
+        let seen = seen.lock().unwrap();
+        let mut texts = 0;
+        while let Some((first, payload)) = raw::next(&mut conn) {
+            match first & 0x0f {
+                // The first connection confirms "one" only, and breaks behind "three".
+                9 if n > 0 || texts == 2 => conn.say(raw::frame(0x8a, &payload)),
+                1 => {
+                    texts += 1;
+                    seen.send((n, String::from_utf8(payload).unwrap())).unwrap();
+                    if n == 0 && texts == 4 {
+                        return;
+                    }
+                }
+                8 => {
+                    conn.say(raw::frame(0x88, &payload));
+                    return conn.rest();
+                }
+                _ => {}
+            }
+        }
+    });
+    let socket = client()
+        .websocket(peer.url("/"))
+        .reconnect(quick())
+        .outbox(1000)
+        .on_open(|sender, _| sender.send("subscribe"))
+        .connect()
+        .unwrap();
+    let (sender, mut receiver) = socket.split();
+    let receiving = thread::spawn(move || receiver.recv());
+    let next = || told.recv_timeout(Duration::from_secs(10)).unwrap();
+    let pair = |n, text: &str| (n, text.to_owned());
+    assert_eq!(next(), pair(0, "subscribe"));
+    sender.send("one").unwrap();
+    assert_eq!(next(), pair(0, "one"));
+    while sender.stats().unconfirmed > 0 {
+        thread::yield_now();
+    }
+    for text in ["two", "three"] {
+        sender.send(text).unwrap();
+        assert_eq!(next(), pair(0, text));
+    }
+    assert_eq!(next(), pair(1, "subscribe"));
+    assert_eq!(next(), pair(1, "two"));
+    assert_eq!(next(), pair(1, "three"));
+    sender.send("four").unwrap();
+    assert_eq!(next(), pair(1, "four"));
+    while sender.stats().unconfirmed > 0 {
+        thread::yield_now();
+    }
+    assert!(sender.unconfirmed().is_empty());
+    sender.close(CloseCode::NORMAL, "").unwrap();
+    assert_eq!(receiving.join().unwrap().unwrap(), None);
+}
+
+#[test]
+fn an_outbox_that_is_full_holds_sends_up() {
+    let (over, gate) = raw::until_dropped();
+    let peer = raw::open(move |conn| {
+        let _ = gate.lock().unwrap().recv();
+        raw::echo(conn);
+    });
+    let socket = client().websocket(peer.url("/")).reconnect(quick()).outbox(10).connect().unwrap();
+    let (sender, mut receiver) = socket.split();
+    sender.send("twelve bytes").unwrap();
+    assert_eq!(sender.send_timeout("no room", ms(50)).unwrap(), bowline::ws::Sent::TimedOut);
+    assert_eq!(sender.stats().unconfirmed, 1);
+    let waiting = sender.clone();
+    let waiting = thread::spawn(move || waiting.send("room"));
+    drop(over);
+    for text in ["twelve bytes", "room"] {
+        assert_eq!(receiver.recv().unwrap(), Some(Message::Text(text.into())));
+    }
+    waiting.join().unwrap().unwrap();
+}

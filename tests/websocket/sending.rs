@@ -190,3 +190,51 @@ fn a_token_ends_every_wait() {
     assert_eq!(sending.join().unwrap(), ErrorKind::Cancelled);
     drop(over);
 }
+
+#[test]
+fn buffered_messages_go_out_together() {
+    let (mut client, mut server) = sockets(1 << 20, Config::default());
+    for n in 0..1000 {
+        client.send_buffered(&format!("{n}")).unwrap();
+    }
+    assert!(client.wants_write());
+    assert_eq!(prompt(|| server.try_recv()).unwrap(), Recv::TimedOut);
+    client.flush().unwrap();
+    assert!(!client.wants_write());
+    for n in 0..1000 {
+        assert_eq!(server.recv().unwrap(), Some(Message::Text(format!("{n}"))));
+    }
+    // A send that is not buffered takes them along, in order; so does a wait.
+    client.send_buffered("a").unwrap();
+    client.send("b").unwrap();
+    client.send_buffered("c").unwrap();
+    assert_eq!(client.recv_timeout(ms(1)).unwrap(), Recv::TimedOut);
+    for text in ["a", "b", "c"] {
+        assert_eq!(prompt(|| server.recv()).unwrap(), Some(Message::Text(text.into())));
+    }
+}
+
+#[test]
+fn what_is_buffered_is_bounded() {
+    let (mut client, mut server) = sockets(1024, Config::default().send_timeout(ms(100)));
+    let message = vec![1u8; 10_000];
+    let mut accepted = 0;
+    let e = loop {
+        match client.send_buffered(&message) {
+            Ok(()) => accepted += 1,
+            Err(e) => break e,
+        }
+        assert!(accepted < 200, "no limit");
+    };
+    assert_eq!(e.kind(), ErrorKind::TimedOut);
+    assert_eq!(timed(ms(100), || client.flush()).unwrap_err().kind(), ErrorKind::TimedOut);
+    let reader = thread::spawn(move || {
+        for _ in 0..accepted {
+            assert_eq!(server.recv().unwrap(), Some(Message::Binary(vec![1; 10_000])));
+        }
+    });
+    while client.wants_write() {
+        assert_eq!(client.recv_timeout(ms(1)).unwrap(), Recv::TimedOut);
+    }
+    reader.join().unwrap();
+}

@@ -118,6 +118,17 @@ impl Connection {
         }
     }
 
+    /// Sets the largest message accepted from now on; what has begun to arrive was judged before.
+    #[inline]
+    pub fn set_max_message(&mut self, bytes: u64) {
+        self.max_message = bytes;
+    }
+
+    /// Ends the connection because of a message that its receiver does not want to keep: it is larger than the limit.
+    pub fn refuse_message(&mut self, out: &mut Vec<u8>) -> Violation {
+        self.fail(Violation::MessageTooLong { limit: self.max_message }, out)
+    }
+
     /// Says that bytes came, also those read past the engine: any byte is a sign of life.
     #[inline]
     pub fn received(&mut self, now: Instant) {
@@ -138,6 +149,11 @@ impl Connection {
                 Err(self.fail(Violation::EndWithoutClose, out))
             }
         }
+    }
+
+    /// Returns whether the next byte begins a message or is a control frame, and nothing is due at any time.
+    pub fn is_plain(&self) -> bool {
+        matches!(self.incoming, Incoming::Between) && self.clock.deadline().is_none()
     }
 
     /// Returns when to call [`handle_deadline`](Self::handle_deadline). Ask only after `poll_event` gave `None`.

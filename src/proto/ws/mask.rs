@@ -31,6 +31,25 @@ impl Mask {
         self.turn(data.len());
     }
 
+    /// Copies a payload from its beginning to the beginning of `to`, masked.
+    #[inline]
+    pub(super) fn copy(self, payload: &[u8], to: &mut [u8]) {
+        let key = self.doubled();
+        let words = payload.chunks_exact(8);
+        let rest = words.remainder();
+        let mut to = to.chunks_exact_mut(8);
+        for (word, to) in words.zip(&mut to) {
+            let mut bytes = [0; 8];
+            bytes.copy_from_slice(word);
+            to.copy_from_slice(&(u64::from_le_bytes(bytes) ^ key).to_le_bytes());
+        }
+        let mut key = key;
+        for (byte, to) in rest.iter().zip(to.flatten()) {
+            *to = byte ^ key as u8;
+            key >>= 8;
+        }
+    }
+
     /// Appends `data`, the next bytes of the payload, to `out` and masks it on the way.
     #[inline]
     pub(super) fn append(&mut self, data: &[u8], out: &mut Vec<u8>) {
@@ -200,6 +219,17 @@ mod tests {
                 mask.append(&data[cut..len], &mut out);
                 assert_eq!(out[1..], expected, "{len} bytes cut at {cut}");
             }
+        }
+    }
+
+    #[test]
+    fn copying_is_masking() {
+        let data: Vec<u8> = (0..64).map(|n| n * 3).collect();
+        for len in 0..=data.len() {
+            let (mut expected, mut to) = (data[..len].to_vec(), [0; 64]);
+            Mask::new([1, 2, 4, 255]).apply(&mut expected);
+            Mask::new([1, 2, 4, 255]).copy(&data[..len], &mut to);
+            assert_eq!(to[..len], expected, "{len} bytes");
         }
     }
 

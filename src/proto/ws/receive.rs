@@ -65,6 +65,58 @@ impl Connection {
         }
     }
 
+    /// Takes the next event if it is a short message, whole, and nothing special about it; `None` says nothing: ask
+    /// [`poll_event`](Self::poll_event). It is the same, faster.
+    #[inline]
+    pub fn poll_short<'b>(&mut self, input: &'b mut RecvBuf) -> Option<(Kind, &'b [u8])> {
+        let short = self.short(input.peek())?;
+        if short.kind == Kind::Text {
+            // What is wrong with it has to be told by the other way.
+            let mut text = [0; CONTROL_MAX];
+            let text = &mut text[..short.len];
+            text.copy_from_slice(&input.peek()[short.header..short.header + short.len]);
+            if let Some(mut mask) = short.mask {
+                mask.apply(text);
+            }
+            check_text(text).ok()?;
+        }
+        let data = &mut input.take(short.header + short.len)[short.header..];
+        if let Some(mut mask) = short.mask {
+            mask.apply(data);
+        }
+        Some((short.kind, data))
+    }
+
+    /// Returns how many bytes from the wire are payload that may be read past the input, for
+    /// [`read_payload`](Self::read_payload). Ask only after `poll_event` gave `None`.
+    pub fn payload_left(&self) -> Option<u64> {
+        match &self.incoming {
+            Incoming::Payload(payload, message) if message.form == Form::Plain && !self.is_discarding() => {
+                Some(payload.left).filter(|left| *left > 0)
+            }
+            _ => None,
+        }
+    }
+
+    /// Takes payload that was read past the input, at most [`payload_left`](Self::payload_left): a piece of the message, unmasked
+    /// where it lies.
+    ///
+    /// # Errors
+    ///
+    /// As [`poll_event`](Self::poll_event), if it is text and not UTF-8.
+    ///
+    /// # Panics
+    ///
+    /// Panics if less was expected.
+    pub fn read_payload<'b>(&mut self, data: &'b mut [u8], out: &mut Vec<u8>) -> Result<Event<'b>, Violation> {
+        let left = self.payload_left().unwrap_or(0);
+        assert!(data.len() as u64 <= left, "read {} of {left} bytes", data.len());
+        let Incoming::Payload(payload, message) = self.incoming else {
+            unreachable!("some payload was expected");
+        };
+        self.plain(payload, message, data, out)
+    }
+
     /// Recognises the most frequent case: a short message, whole, and nothing special about it.
     #[inline]
     fn short(&self, input: &[u8]) -> Option<Short> {
@@ -260,7 +312,7 @@ impl Connection {
 
         // One byte more than is allowed shows that the limit is passed.
         let limit = self.max_message;
-        let room = usize::try_from((limit - message.size).saturating_add(1)).unwrap_or(usize::MAX);
+        let room = usize::try_from(limit.saturating_sub(message.size).saturating_add(1)).unwrap_or(usize::MAX);
         let space = input.space(INFLATED);
         let most = space.len().min(room);
         let len = inflater.run(&mut space[..most]).map_err(|_| Violation::DeflateInvalid)?;

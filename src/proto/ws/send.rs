@@ -27,6 +27,19 @@ impl Connection {
         self.send_slowly(kind, data, out)
     }
 
+    /// Sends a message if it is short and nothing is special about it; else says no, and nothing has happened: use
+    /// [`send`](Self::send). It is the same, faster.
+    #[inline]
+    pub fn send_short(&mut self, kind: Kind, data: &[u8], out: &mut Vec<u8>) -> bool {
+        let short = data.len() <= frame::FAST && data.len() <= self.fragment_at;
+        if !short || self.deflater.is_some() || self.outgoing != Outgoing::Between {
+            return false;
+        }
+        let mask = self.next_mask();
+        frame::put_short(FIN | opcode(kind) as u8, data, mask, out);
+        true
+    }
+
     /// Sends a message that is compressed or does not fit one frame, or finds out why it cannot be sent.
     fn send_slowly(&mut self, kind: Kind, data: &[u8], out: &mut Vec<u8>) -> Result<(), Misuse> {
         match self.outgoing {

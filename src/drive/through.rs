@@ -1,0 +1,196 @@
+//! Past the buffers: what the owner of a whole connection reads and writes on the wire itself, while nothing else is on its way.
+//!
+//! A tunnel has one owner, who frames and understands its bytes; copying them into the buffers of the connection and out again would
+//! cost more than everything else. The roles are those of the connection: it looks to others as if a thread was reading or writing.
+
+use super::{
+    carrier::Exchanges,
+    core::{Core, Eof},
+    fault::Cause,
+    receive::{BULK, LITTLE, receive_into, receive_little},
+    shared::Shared,
+    slot::Wakes,
+};
+use crate::{buf::RecvBuf, net::Waker};
+use std::{cell::RefCell, io, sync::MutexGuard, time::Instant};
+
+/// The most memory of one buffer that a thread keeps for its next bulk load.
+const KEPT: usize = 4 * 1024 * 1024;
+
+/// From how many bytes on a buffer is worth keeping.
+const WORTH: usize = 64 * 1024;
+
+thread_local! {
+    /// Large buffers that this thread has no use for now.
+    static SPARE: RefCell<Vec<RecvBuf>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Where bytes are to be put.
+#[derive(Debug)]
+pub(crate) enum Room<'a> {
+    /// Behind what is there; the room is made as it is needed.
+    Buffer(&'a mut RecvBuf),
+    /// Here and nowhere else.
+    Slice(&'a mut [u8]),
+}
+
+/// What became of a read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Passed {
+    /// There is no way past the buffers now: something is in them, or the end is.
+    Barred,
+    /// So many bytes, at least one, are where they should be.
+    Bytes(usize),
+    /// Nothing is there.
+    Nothing,
+}
+
+/// Whether the wire is worth waiting for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Watch {
+    /// It may be waited for: whoever else reads it, or ends the connection, wakes the waker.
+    Armed,
+    /// There is no way past the buffers now.
+    Barred,
+    /// The last read filled its buffer: there is more.
+    Bulk,
+}
+
+impl<P: Exchanges> Shared<P> {
+    /// Whether nothing is between the owner of this exchange and the wire.
+    fn is_open(core: &mut Core<P>, id: u32) -> bool {
+        core.duplex.is_clear() && core.broken.is_none() && core.over.is_none() && core.proto.is_clear(id)
+    }
+
+    /// Gives `bytes` to the wire; returns how many it took. Zero also if there is no way past the buffers, or the wire is broken.
+    pub(super) fn write_past(&self, id: u32, bytes: &[u8], now: Instant) -> usize {
+        let mut core = self.lock();
+        if bytes.is_empty() || !Self::is_open(&mut core, id) {
+            return 0;
+        }
+        core.duplex.begin_past(bytes.len());
+        drop(core);
+        let taken = self.outside(|wire| wire.try_write(bytes)).unwrap_or(0).min(bytes.len());
+        let mut core = self.lock();
+        core.duplex.end_past(bytes.len(), taken);
+        core.last_out = now;
+        if core.duplex.has_work() || core.over.is_some() {
+            // Something came up meanwhile.
+            drop(core);
+            self.with(now, |_, _| ());
+        }
+        taken
+    }
+
+    /// Whether bytes can be taken from the wire itself.
+    fn is_readable(core: &mut Core<P>, id: u32) -> bool {
+        let idle = !core.receiving && !core.owed && core.eof == Eof::Open && core.input.is_empty();
+        idle && Self::is_open(core, id)
+    }
+
+    /// Leaves a waker before the wire is waited for.
+    pub(super) fn watch_past(&self, id: u32, waker: &Waker) -> Watch {
+        let mut core = self.lock();
+        if !Self::is_readable(&mut core, id) {
+            return Watch::Barred;
+        }
+        // What came before the tunnel lay in it.
+        core.input.shrink(true);
+        if core.bulk {
+            return Watch::Bulk;
+        }
+        if let Some(slot) = core.proto.slot(id) {
+            slot.wait_to_read(waker);
+        }
+        Watch::Armed
+    }
+
+    /// Takes bytes from the wire.
+    pub(super) fn read_past(&self, id: u32, room: Room<'_>, now: Instant) -> Passed {
+        let mut core = self.lock();
+        if !Self::is_readable(&mut core, id) {
+            return Passed::Barred;
+        }
+        let bulk = core.bulk;
+        core.receiving = true;
+        drop(core);
+        // Who reads the rest of a message into its memory knows how long it is.
+        let into_buffer = matches!(room, Room::Buffer(_));
+        let (result, full) = self.outside(|wire| match room {
+            Room::Slice(slice) => (wire.try_read(slice), false),
+            Room::Buffer(buf) if !bulk && buf.is_empty() && buf.capacity() < LITTLE => receive_little(wire, buf),
+            Room::Buffer(buf) if !bulk => receive_into(wire, buf, LITTLE),
+            Room::Buffer(buf) => {
+                if buf.is_empty() && buf.capacity() < BULK {
+                    *buf = spare();
+                }
+                receive_into(wire, buf, BULK)
+            }
+        });
+        let mut core = self.lock();
+        core.receiving = false;
+        core.bulk = full && into_buffer;
+        let cause = match result {
+            Ok(0) => {
+                core.eof = Eof::Seen { clean: true };
+                None
+            }
+            Ok(n) => {
+                core.bytes_in += n as u64;
+                core.last_in = now;
+                if core.owed || core.over.is_some() {
+                    self.settle(core, now, None);
+                }
+                return Passed::Bytes(n);
+            }
+            Err(e) if matches!(e.kind(), io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock) => {
+                if !core.owed && core.over.is_none() {
+                    return Passed::Nothing;
+                }
+                None
+            }
+            Err(e) => Some(Cause::io("receiving", &e)),
+        };
+        self.settle(core, now, cause);
+        Passed::Barred
+    }
+
+    /// Does what has become necessary meanwhile; what there is to be told then is told by the buffers.
+    fn settle(&self, core: MutexGuard<'_, Core<P>>, now: Instant, cause: Option<Cause>) {
+        drop(core);
+        self.with(now, |core, wakes: &mut Wakes| {
+            core.ingest(now, wakes);
+            if let Some(cause) = cause {
+                core.end(cause, wakes);
+            }
+        });
+    }
+}
+
+/// Returns an empty buffer, with memory if this thread has some to spare.
+pub(crate) fn spare() -> RecvBuf {
+    SPARE.try_with(|spare| spare.try_borrow_mut().ok()?.pop()).ok().flatten().unwrap_or_default()
+}
+
+/// Takes the memory of a buffer in which nothing is, if it is much: this thread uses it for its next bulk load.
+pub(crate) fn recycle(buf: &mut RecvBuf) {
+    if !buf.is_empty() || buf.capacity() < LITTLE {
+        return;
+    }
+    if buf.capacity() < WORTH {
+        *buf = RecvBuf::new();
+        return;
+    }
+    let buf = std::mem::take(buf);
+    let _ = SPARE.try_with(|spare| {
+        if let (Ok(mut spare), true) = (spare.try_borrow_mut(), buf.capacity() <= KEPT) {
+            if spare.len() < 2 {
+                spare.push(buf);
+            } else if let Some(smallest) = spare.iter_mut().min_by_key(|kept| kept.capacity()) {
+                if smallest.capacity() < buf.capacity() {
+                    *smallest = buf;
+                }
+            }
+        }
+    });
+}
