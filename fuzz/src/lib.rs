@@ -2,6 +2,7 @@
 pub mod h1;
 pub mod h2;
 pub mod server;
+pub mod ws;
 
 /// What happens next on a connection that is fuzzed below its frames.
 #[derive(Debug)]
