@@ -148,7 +148,8 @@ fn what_was_not_confirmed_is_sent_again() {
                 }
                 8 => {
                     conn.say(raw::frame(0x88, &payload));
-                    return conn.rest();
+                    conn.rest();
+                    return;
                 }
                 _ => {}
             }

@@ -232,9 +232,10 @@ fn what_is_buffered_is_bounded() {
         for _ in 0..accepted {
             assert_eq!(server.recv().unwrap(), Some(Message::Binary(vec![1; 10_000])));
         }
+        server
     });
     while client.wants_write() {
         assert_eq!(client.recv_timeout(ms(1)).unwrap(), Recv::TimedOut);
     }
-    reader.join().unwrap();
+    drop(reader.join().unwrap());
 }

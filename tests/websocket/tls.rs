@@ -1,10 +1,17 @@
 //! Over TLS: ALPN decides between a stream and a connection of its own.
 
+use crate::support::{ms, timed};
 use bowline::{
     Client, Exchange, Protocol, Recv, Server, Tls,
     ws::{CloseCode, Message},
 };
-use std::time::Duration;
+use std::{
+    io::{Read, Write},
+    net::{TcpListener, TcpStream},
+    sync::mpsc::{self, RecvTimeoutError},
+    thread,
+    time::Duration,
+};
 
 #[path = "../../src/net/tls/certs.rs"]
 mod certs;
@@ -44,4 +51,63 @@ fn over_tls_by_either_version() {
         assert!(socket.recv().unwrap().unwrap().as_bytes() == large);
         socket.close(CloseCode::NORMAL, "").unwrap();
     }
+}
+
+#[test]
+fn a_time_limit_holds_while_a_record_drips_and_stalls() {
+    let authority = Authority::new("websocket test");
+    let identity = authority.issue(&["127.0.0.1"]);
+    let server = Server::bind("127.0.0.1:0").unwrap();
+    let server = server
+        .tls_pem(identity.chain.as_bytes(), identity.key.as_bytes())
+        .spawn(|exchange: Exchange| {
+            let mut socket = exchange.websocket(&[])?;
+            while let Some(message) = socket.recv()? {
+                socket.send(&message)?;
+            }
+            Ok(())
+        })
+        .unwrap();
+    let address = server.ws_url("/").trim_start_matches("wss://").trim_end_matches('/').to_owned();
+    // Between them somebody who passes everything on at once, until he is told to be slow.
+    let between = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("wss://{}/", between.local_addr().unwrap());
+    let (slow, told) = mpsc::channel::<mpsc::Receiver<()>>();
+    let relay = thread::spawn(move || {
+        let (near, _) = between.accept().unwrap();
+        let far = TcpStream::connect(address).unwrap();
+        let (mut from, mut to) = (near.try_clone().unwrap(), far.try_clone().unwrap());
+        thread::spawn(move || std::io::copy(&mut from, &mut to));
+        let (mut far, mut near, mut buf) = (far, near, [0; 16 * 1024]);
+        while let Ok(n @ 1..) = far.read(&mut buf) {
+            let mut rest = &buf[..n];
+            if let Ok(gate) = told.try_recv() {
+                for _ in 0..14 {
+                    near.write_all(&rest[..1]).unwrap();
+                    rest = &rest[1..];
+                    assert_eq!(gate.recv_timeout(ms(50)), Err(RecvTimeoutError::Timeout));
+                }
+                let _ = gate.recv();
+            }
+            if near.write_all(rest).is_err() {
+                break;
+            }
+        }
+    });
+    let tls = Tls::new().add_root_pem(authority.pem().as_bytes()).only_added_roots();
+    let client = Client::builder().proxy(None).tls(tls).build().unwrap();
+    let mut socket = client.websocket(url).protocol(Protocol::Http1).connect().unwrap();
+    let large = vec![8u8; 10_000];
+    socket.send(&large).unwrap();
+    assert!(socket.recv().unwrap().unwrap().as_bytes() == large);
+    let (over, gate) = mpsc::channel();
+    slow.send(gate).unwrap();
+    socket.send(&large).unwrap();
+    for _ in 0..4 {
+        assert_eq!(timed(ms(300), || socket.recv_timeout(ms(300))).unwrap(), Recv::TimedOut);
+    }
+    drop(over);
+    assert!(socket.recv().unwrap().unwrap().as_bytes() == large);
+    socket.close(CloseCode::NORMAL, "").unwrap();
+    relay.join().unwrap();
 }
