@@ -52,6 +52,8 @@ pub(crate) struct H2 {
     idle: Option<Instant>,
     /// Server: when the peer has to have said its preface and SETTINGS.
     greeting: Option<Instant>,
+    /// Server: when the header block, or the frame, has to be complete that has begun.
+    block: Option<Instant>,
     /// Server: the peer has said all it ever will.
     heard_all: bool,
 }
@@ -115,6 +117,7 @@ impl H2 {
             patience: Patience::default(),
             idle: None,
             greeting: None,
+            block: None,
             heard_all: false,
         }
     }
@@ -256,6 +259,14 @@ impl Protocol for H2 {
                 self.stop_sending(stream, out);
             }
         }
+        if self.role == Role::Server {
+            self.block = match self.block {
+                // Of DATA only the header of the frame can be there in part.
+                _ if !self.engine.is_in_block() && input.is_empty() => None,
+                None => now.checked_add(self.patience.head),
+                begun => begun,
+            };
+        }
         Ok(())
     }
 
@@ -315,7 +326,7 @@ impl Protocol for H2 {
     fn deadline(&self) -> Option<Instant> {
         let idle = self.idle.and_then(|since| since.checked_add(self.patience.idle));
         let greeting = self.greeting.filter(|_| !self.engine.is_confirmed());
-        [self.engine.deadline(), idle, greeting].into_iter().flatten().min()
+        [self.engine.deadline(), idle, greeting, self.block].into_iter().flatten().min()
     }
 
     fn handle_deadline(&mut self, now: Instant, out: &mut Vec<u8>) -> Result<(), Cause> {
@@ -323,7 +334,8 @@ impl Protocol for H2 {
             self.engine.close(out);
             return Err(self.patience.too_idle());
         }
-        if self.greeting.is_some_and(|at| at <= now && !self.engine.is_confirmed()) {
+        let greeting = self.greeting.is_some_and(|at| at <= now && !self.engine.is_confirmed());
+        if greeting || self.block.is_some_and(|at| at <= now) {
             self.engine.close(out);
             return Err(self.patience.too_slow());
         }

@@ -305,3 +305,42 @@ fn slow_clients_get_everything_without_a_thread() {
         assert_eq!(raw.send(post(1) + "b").answer().text(), "b");
     }
 }
+
+/// A drop of a head now and then, until the server has had enough.
+fn drips(server: &ServerHandle, begin: &[u8], more: &[u8], limit: Duration) -> Vec<u8> {
+    let mut raw = raw(server);
+    raw.send(begin);
+    let began = Instant::now();
+    // What the server says at the beginning is no end.
+    let said = if begin.starts_with(b"PRI") { raw.take(9) } else { Vec::new() };
+    while began.elapsed() < crate::raw::LONG {
+        if !raw.try_send(more) {
+            break;
+        }
+        if let Some(rest) = raw.rest_within(Duration::from_millis(20)) {
+            assert!(began.elapsed() >= limit, "never early: {:?}", began.elapsed());
+            return [said, rest].concat();
+        }
+    }
+    assert!(began.elapsed() >= limit && began.elapsed() < crate::raw::LONG, "{:?}", began.elapsed());
+    Vec::new()
+}
+
+#[test]
+fn the_head_of_an_http2_request_has_its_time_too() {
+    const HEAD: Duration = Duration::from_millis(300);
+    let timeouts = ServerTimeouts::default().header(HEAD);
+    let server = bind().timeouts(timeouts).spawn(upper).unwrap();
+    let mut begin = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
+    // SETTINGS, its acknowledgement, a request whose body does not come, and another whose head does not end.
+    begin.extend(b"\0\0\0\x04\0\0\0\0\0\0\0\0\x04\x01\0\0\0\0");
+    begin.extend(b"\0\0\x06\x01\x04\0\0\0\x01\x83\x86\x84\x41\x01x");
+    begin.extend(b"\0\0\0\x01\0\0\0\0\x03");
+    // Nothing more, a CONTINUATION in part, and in single bytes.
+    for (rest, more) in [(&b""[..], &b""[..]), (b"\0\0\x80\x09\0\0\0\0\x03", b""), (b"\0\0\x80\x09\0\0\0\0\x03", b"a")]
+    {
+        let said = drips(&server, &[&begin, rest].concat(), more, HEAD);
+        let goaway = said.windows(9).any(|header| header[..4] == [0, 0, header[2], 7] && header[5..] == [0; 4]);
+        assert!(goaway || !more.is_empty(), "{}", said.escape_ascii());
+    }
+}

@@ -138,6 +138,21 @@ impl Raw {
         std::mem::take(&mut self.unread)
     }
 
+    /// Everything up to the end, if that comes within so long of the last byte.
+    pub fn rest_within(&mut self, d: Duration) -> Option<Vec<u8>> {
+        self.socket.set_read_timeout(Some(d)).unwrap();
+        let mut buf = [0; 1024];
+        let ended = loop {
+            match self.socket.read(&mut buf) {
+                Ok(0) => break true,
+                Ok(n) => self.unread.extend_from_slice(&buf[..n]),
+                Err(e) => break e.kind() == std::io::ErrorKind::ConnectionReset,
+            }
+        };
+        self.socket.set_read_timeout(Some(LONG)).unwrap();
+        ended.then(|| std::mem::take(&mut self.unread))
+    }
+
     /// The first bytes, if any come before the end.
     pub fn rest_of_head(&mut self) -> Vec<u8> {
         while self.unread.len() < 12 && self.fill() {}

