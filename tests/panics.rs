@@ -126,6 +126,8 @@ fn a_wire_that_panics_on_the_writing_thread() {
     let waits = ask(&client, &peer, Method::POST);
     let mut link = peer.h2();
     link.request();
+    // Once our SETTINGS are acknowledged the thread that waits has nothing to write.
+    while !link.next().is_ack() {}
     wires.writes.store(true, Ordering::SeqCst);
     let writes = ask(&client, &peer, Method::POST);
     let (panicked, answers) = ended([waits, writes]);
