@@ -104,6 +104,9 @@ impl Offer {
             if status != StatusCode::SWITCHING_PROTOCOLS {
                 return Err(Refusal::Status(status));
             }
+            if response.version() != Version::HTTP_11 {
+                return Err(Refusal::HttpVersion);
+            }
             check_upgrade(headers)?;
             let accept = one(headers, &header::SEC_WEBSOCKET_ACCEPT).ok_or(Refusal::AcceptMissing)?;
             if accept != accept_value(self.key.as_bytes()) {
@@ -260,6 +263,8 @@ fn value(text: &str) -> HeaderValue {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
     // both roles
+    /// A version of HTTP that cannot carry WebSocket (RFC 6455, sections 4.1 and 4.2.1).
+    HttpVersion,
     /// Connection does not name `upgrade` (RFC 6455, sections 4.1 and 4.2.1).
     ConnectionMissing,
     /// Upgrade does not name `websocket` (RFC 6455, sections 4.1 and 4.2.1).
@@ -280,8 +285,6 @@ pub enum Refusal {
     // server
     /// Content, which a handshake over HTTP/1 has none of: it could be taken for frames.
     ContentUnexpected,
-    /// A version of HTTP that cannot carry WebSocket (RFC 6455, section 4.2.1).
-    HttpVersion,
     /// No Sec-WebSocket-Key, more than one, or not 16 bytes in base64 (RFC 6455, section 4.2.1).
     KeyInvalid,
     /// A method other than GET, or CONNECT over HTTP/2 (RFC 6455, section 4.2.1; RFC 8441, section 4).

@@ -179,6 +179,9 @@ fn responses_that_do_not_agree() {
         assert_eq!(offer.check(&response(101, &lines)), Err(*refusal), "{name} {values:?}");
         assert!(!refusal.to_string().is_empty());
     }
+    let mut old = response(101, &GOOD);
+    *old.version_mut() = Version::HTTP_10;
+    assert_eq!(offer.check(&old), Err(Refusal::HttpVersion));
     for status in [200, 401, 302, 503] {
         let refusal = Refusal::Status(StatusCode::from_u16(status).expect("a status"));
         assert_eq!(offer.check(&response(status, &GOOD)), Err(refusal));
