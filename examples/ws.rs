@@ -1,9 +1,11 @@
 //! Talks to a WebSocket: `ws wss://example.org/chat`, or returns what comes: `ws --echo URL`.
 //!
 //! Lines of standard input are sent as texts; what arrives is printed, binary messages as their length. At the end of the input it
-//! closes, once the peer has everything and has nothing more to say. It ends with 0 if both sides closed. The options are in
+//! closes, once the peer has nothing more to say. It ends with 0 if both sides closed. The options are in
 //! `support/ws_args.rs`.
 
+#[path = "support/settle.rs"]
+mod settle;
 #[path = "support/words.rs"]
 mod words;
 #[path = "support/ws_args.rs"]
@@ -11,25 +13,19 @@ mod ws_args;
 
 use bowline::{
     Client, Error, Protocol, Recv, Result,
-    ws::{CloseCode, Closed, Config, MessageRef, WebSocket, WsSender},
+    ws::{CloseCode, Closed, Config, MessageRef, WebSocket},
 };
+use settle::settle;
 use std::{
     io::{self, BufRead, Write},
     process::ExitCode,
     thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 use ws_args::{WS_USAGE, Ws};
 
 /// How long a wait is where no limit was asked for.
 const LONG: Duration = Duration::from_secs(365 * 24 * 3600);
-
-/// At the end of the input the peer has this long to receive everything, and as long again to say something to it,
-const PATIENCE: Duration = Duration::from_secs(4);
-/// but not longer than this after its last word.
-const QUIET: Duration = Duration::from_millis(300);
-/// How often is looked for that.
-const LOOK: Duration = Duration::from_millis(20);
 
 fn main() -> ExitCode {
     let options = match Ws::parse(std::env::args().skip(1)) {
@@ -100,9 +96,13 @@ fn echo(mut socket: WebSocket, timeout: Duration) -> Result<ExitCode> {
 fn talk(socket: WebSocket, timeout: Duration) -> Result<ExitCode> {
     let (sender, mut receiver) = socket.split();
     let lines = thread::spawn(move || {
-        let sent = io::stdin().lock().lines().try_for_each(|line| sender.send(&line?));
+        let mut last = None;
+        let sent = io::stdin().lock().lines().try_for_each(|line| {
+            last = Some(sender.stats().bytes_in);
+            sender.send(&line?)
+        });
         if sent.is_ok() {
-            settle(&sender)?;
+            settle(&sender, last, timeout / 2);
         }
         let closed = sender.close(CloseCode::NORMAL, "");
         sent.and(closed)
@@ -120,25 +120,6 @@ fn talk(socket: WebSocket, timeout: Duration) -> Result<ExitCode> {
     // It is we who close: the end came before their answer.
     lines.join().map_err(|_| Error::other("the thread of the lines panicked"))??;
     Ok(ExitCode::SUCCESS)
-}
-
-/// Waits until the peer has everything, and for what it has to say to that.
-fn settle(sender: &WsSender) -> Result<()> {
-    sender.ping()?;
-    let asked = Instant::now();
-    while sender.stats().rtt.is_none() && asked.elapsed() < PATIENCE {
-        thread::sleep(LOOK);
-    }
-    let answered = Instant::now();
-    let (mut messages, mut heard) = (sender.stats().messages_in, answered);
-    while heard.elapsed() < QUIET && answered.elapsed() < PATIENCE {
-        thread::sleep(LOOK);
-        let now = sender.stats().messages_in;
-        if now != messages {
-            (messages, heard) = (now, Instant::now());
-        }
-    }
-    Ok(())
 }
 
 fn print(message: MessageRef<'_>) -> Result<()> {
