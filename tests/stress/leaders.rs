@@ -124,7 +124,7 @@ fn a_reader_sends_what_the_writer_could_not() {
             let salt = u64::from(round);
             let request = client.post(place.url()).header("content-length", EIGHT.to_string());
             let (waits, waiting) = mpsc::channel();
-            let url = place.url().to_owned();
+            let (saw, seen) = mpsc::channel();
             let asking = task(move || {
                 let (mut writer, pending) = request.duplex().unwrap();
                 let writing = task(move || {
@@ -137,8 +137,9 @@ fn a_reader_sends_what_the_writer_could_not() {
                 let mut response = pending.wait().unwrap();
                 let mut five = [0; 5];
                 response.body().read_exact(&mut five).unwrap();
-                assert_eq!(&five, b"early", "{url}");
+                assert_eq!(&five, b"early");
                 writing.assert_waiting();
+                saw.send(()).unwrap();
                 let mut rest = String::new();
                 response.body().read_to_string(&mut rest).unwrap();
                 writing.join();
@@ -148,6 +149,7 @@ fn a_reader_sends_what_the_writer_could_not() {
             far.bytes_until(b"\r\n\r\n");
             until_stuck(&client);
             far.say(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nearly\r\n");
+            seen.recv_timeout(PATIENCE).unwrap();
             let mut pattern = Pattern::new(salt, EIGHT);
             while pattern.at < EIGHT {
                 let n = (EIGHT - pattern.at).min(10_000) as usize;
