@@ -529,6 +529,39 @@ fn a_body_of_the_wrong_length_is_the_callers_mistake() {
 }
 
 #[test]
+fn a_length_among_the_headers_is_that_of_the_body() {
+    let peer = peer(|_, mut conn| {
+        while let Some(request) = conn.request() {
+            conn.answer(&format!("{:?} {}", request.header("content-length"), request.body.len()));
+        }
+    });
+    let client = client();
+    let put = |length: &str| client.put(peer.url("/")).header("content-length", length);
+    let reader = || Body::from_reader(Pattern::new(5));
+    for request in
+        [put("5").body("hello"), put("5").body(reader()), put("5").body(Body::from_fn(|| Ok(Pattern::new(5))))]
+    {
+        assert_eq!(request.send().unwrap().text().unwrap(), "Some(\"5\") 5");
+    }
+    assert_eq!(put("0").send().unwrap().text().unwrap(), "Some(\"0\") 0");
+    for request in [
+        put("6").body("hello"),
+        put("5"),
+        put("x").body("hello"),
+        put("+5").body("hello"),
+        put("").body(reader()),
+        put("5").header("content-length", "5").body("hello").header("content-length", "6"),
+    ] {
+        let error = request.send().unwrap_err();
+        assert_eq!((error.kind(), error.processed()), (ErrorKind::InvalidInput, Processed::No), "{error}");
+    }
+    assert_eq!(peer.connections(), 1);
+    // One that gives less is found out.
+    let error = put("6").body(reader()).send().unwrap_err();
+    assert_eq!((error.kind(), error.phase()), (ErrorKind::InvalidInput, Phase::Send), "{error}");
+}
+
+#[test]
 fn an_error_of_the_body_is_the_error_of_the_request() {
     struct Fails(bool);
     impl Read for Fails {

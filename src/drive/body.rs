@@ -138,9 +138,15 @@ impl Body {
         Self::of(Kind::Source(source), len)
     }
 
-    /// Declares the length of a reader, so that Content-Length is sent. Sending fails if the reader gives less or more.
+    /// Declares the length of a reader, so that Content-Length is sent; that header among those of a request does the same. Sending
+    /// fails if the reader gives less or more.
     pub fn with_len(mut self, len: u64) -> Self {
-        if matches!(self.kind, Kind::Reader(_) | Kind::Fn { .. }) {
+        let fixed = match self.kind {
+            Kind::Reader(_) | Kind::Fn { .. } => false,
+            Kind::Source(_) => self.len.is_some(),
+            Kind::Empty | Kind::Bytes { .. } | Kind::File { .. } => true,
+        };
+        if !fixed {
             self.len = Some(len);
         }
         self

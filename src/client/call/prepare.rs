@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     drive::Upload,
-    error::Result,
+    error::{Error, Result},
     fields::Fields,
     net::Route,
     proto::h1::{Length, OriginalFields},
@@ -18,6 +18,9 @@ impl Call {
     /// Puts an attempt together.
     pub(super) fn begin(&mut self, now: Instant) -> Result<()> {
         self.attempts += 1;
+        if self.attempts == 1 && self.history.is_empty() && !self.external {
+            self.hold_to_length()?;
+        }
         let mut body = match self.body.replay() {
             Some(body) => body,
             None => std::mem::take(&mut self.body),
@@ -45,6 +48,28 @@ impl Call {
             self.attempt.upload = Some(Upload::new(body));
         }
         self.adjust_head()
+    }
+
+    /// Takes the length that the program declared by a header for that of the body.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` if the body has another one.
+    fn hold_to_length(&mut self) -> Result<()> {
+        let mut values = self.request.headers().get_all(header::CONTENT_LENGTH).iter();
+        let Some(value) = values.next() else { return Ok(()) };
+        let digits = value.to_str().ok().filter(|text| text.bytes().all(|b| b.is_ascii_digit()));
+        let (Some(declared), None) = (digits.and_then(|text| text.parse().ok()), values.next()) else {
+            return Err(Error::invalid("the header Content-Length is not one number"));
+        };
+        match self.body.content_length() {
+            Some(len) if len == declared => {}
+            Some(len) => {
+                return Err(Error::invalid(format!("Content-Length is {declared} and the body has {len} bytes")));
+            }
+            None => self.body = std::mem::take(&mut self.body).with_len(declared),
+        }
+        Ok(())
     }
 
     /// Adds what the body and the way to the peer call for.
