@@ -101,6 +101,7 @@ impl Fields {
     }
 
     /// Takes every field of a name out, ignoring case.
+    #[cfg(any(test, feature = "gzip", feature = "unstable-proto"))]
     pub fn remove(&mut self, name: &str) {
         let Fields { bytes, ranges } = self;
         ranges.retain(|r| !bytes[r.name as usize..r.value as usize].eq_ignore_ascii_case(name.as_bytes()));
