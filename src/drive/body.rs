@@ -226,6 +226,11 @@ impl Body {
         Ok(whole)
     }
 
+    /// Whether it is read from a file, which takes no wait.
+    pub(crate) fn is_file(&self) -> bool {
+        matches!(self.kind, Kind::File { .. })
+    }
+
     /// The bytes that are left, if they are in memory: they are sent without a copy.
     pub(crate) fn rest(&self) -> Option<&[u8]> {
         match &self.kind {

@@ -7,7 +7,7 @@ use crate::{
     proto::{End, h1::Length},
     time::Deadline,
 };
-use std::{task::Poll, time::Instant};
+use std::{io::Read, task::Poll, time::Instant};
 
 /// How much of a body is read at a time: some frames' worth, so that reading and sending alternate in large steps.
 const PIECE: usize = 64 * 1024;
@@ -21,9 +21,10 @@ pub(super) const TURN: usize = 256 * 1024;
 pub(crate) struct Upload {
     body: Body,
     length: Length,
-    /// What was read and is not framed yet: `piece[at..]`.
+    /// What was read and is not framed yet: `piece[at..filled]`. It is as long as it has to be, and cleared once.
     piece: Vec<u8>,
     at: usize,
+    filled: usize,
     /// Bytes read so far.
     read: u64,
     stage: Stage,
@@ -59,7 +60,7 @@ impl Upload {
             None => Length::Unknown,
         };
         let stage = if length == Length::Empty { Stage::Done } else { Stage::Reading };
-        Upload { body, length, piece: Vec::new(), at: 0, read: 0, stage, moved: None }
+        Upload { body, length, piece: Vec::new(), at: 0, filled: 0, read: 0, stage, moved: None }
     }
 
     /// How the body is delimited.
@@ -67,8 +68,26 @@ impl Upload {
         self.length
     }
 
+    /// Reads the first piece of a file, which takes no wait, so that it goes out with the head.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be read, or is not as long as declared.
+    pub(crate) fn prepare(&mut self) -> Result<(), Error> {
+        if self.stage != Stage::Reading || !self.body.is_file() {
+            return Ok(());
+        }
+        self.make_room();
+        let n = self.body.read(&mut self.piece)?;
+        self.filled(n)
+    }
+
     /// The bytes that can go out in one write with the head, and whether they are all.
     pub(crate) fn first(&self) -> (&[u8], End) {
+        if self.at < self.filled {
+            let end = if self.stage == Stage::Last { End::Last } else { End::More };
+            return (&self.piece[self.at..self.filled], end);
+        }
         let end = |bytes: &[u8]| if self.length == Length::Known(bytes.len() as u64) { End::Last } else { End::More };
         match (self.stage, self.body.rest()) {
             (Stage::Reading, Some(rest)) => (rest, end(rest)),
@@ -78,6 +97,13 @@ impl Upload {
 
     /// So many of [`first`](Self::first) went out.
     pub(crate) fn took_first(&mut self, n: usize) {
+        if self.at < self.filled {
+            self.at += n;
+            if self.at == self.filled && self.stage == Stage::Last {
+                self.stage = Stage::Done;
+            }
+            return;
+        }
         self.body.advance(n);
         self.read += n as u64;
         if self.length == Length::Known(self.read) {
@@ -92,7 +118,7 @@ impl Upload {
 
     /// Whether there is something to frame for which there was no room.
     pub(crate) fn wants_room(&self) -> bool {
-        self.at < self.piece.len() || self.stage == Stage::Last || self.body.rest().is_some_and(|rest| !rest.is_empty())
+        self.at < self.filled || self.stage == Stage::Last || self.body.rest().is_some_and(|rest| !rest.is_empty())
     }
 
     /// When something of it was framed last, or this was asked first.
@@ -125,20 +151,20 @@ impl Upload {
                 }
                 continue;
             }
-            if self.at == self.piece.len() && self.stage == Stage::Reading {
+            if self.at == self.filled && self.stage == Stage::Reading {
                 match self.poll_read(cx) {
                     Poll::Pending => return Poll::Pending,
                     Poll::Ready(result) => result.map_err(Stopped::Body)?,
                 }
             }
             let end = if self.stage == Stage::Last { End::Last } else { End::More };
-            match stream.poll_send(&self.piece[self.at..], end, cx) {
+            match stream.poll_send(&self.piece[self.at..self.filled], end, cx) {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(Ok(Sent::Some(n))) => {
                     self.at += n;
                     framed += n;
                     self.moved = Some(cx.now);
-                    if self.at == self.piece.len() && self.stage == Stage::Last {
+                    if self.at == self.filled && self.stage == Stage::Last {
                         self.stage = Stage::Done;
                     }
                 }
@@ -150,30 +176,43 @@ impl Upload {
     }
 
     fn poll_read(&mut self, cx: &mut Cx<'_>) -> Poll<Result<(), Error>> {
-        self.piece.resize(PIECE, 0);
-        let result = self.body.poll_fill(&mut self.piece, cx);
-        let n = match result {
+        self.make_room();
+        let n = match self.body.poll_fill(&mut self.piece, cx) {
             Poll::Ready(Ok(n)) => n,
-            Poll::Pending => {
-                (self.at, _) = (0, self.piece.clear());
-                return Poll::Pending;
-            }
+            Poll::Pending => return Poll::Pending,
             Poll::Ready(Err(e)) => return Poll::Ready(Err(e)),
         };
         // The time a caller's reader took is not the peer's: everything that follows in this step counts from here.
         cx.now = Instant::now();
         self.moved = Some(cx.now);
-        (self.at, _) = (0, self.piece.truncate(n));
+        Poll::Ready(self.filled(n))
+    }
+
+    /// Makes the piece as long as what may be left, and one byte, with which too long a body is found out.
+    fn make_room(&mut self) {
+        let left = match self.length {
+            Length::Known(len) => usize::try_from(len.saturating_sub(self.read)).unwrap_or(PIECE).saturating_add(1),
+            _ => PIECE,
+        };
+        let room = left.min(PIECE);
+        if self.piece.len() < room {
+            self.piece.resize(room, 0);
+        }
+    }
+
+    /// So many bytes were read.
+    fn filled(&mut self, n: usize) -> Result<(), Error> {
+        (self.at, self.filled) = (0, n);
         self.read += n as u64;
         match self.length {
             Length::Known(len) if self.read > len || n == 0 && self.read < len => {
                 let text = format!("the body gave {} bytes and {len} were declared", self.read);
-                return Poll::Ready(Err(Error::with(ErrorKind::InvalidInput, text).in_phase(Phase::Send)));
+                return Err(Error::with(ErrorKind::InvalidInput, text).in_phase(Phase::Send));
             }
             Length::Known(len) if self.read == len => self.stage = Stage::Last,
             _ if n == 0 => self.stage = Stage::Last,
             _ => {}
         }
-        Poll::Ready(Ok(()))
+        Ok(())
     }
 }

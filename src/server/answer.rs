@@ -80,6 +80,7 @@ impl Answer {
     ) -> Result<Self> {
         let body = if plan.has_body { body } else { Body::empty() };
         let mut upload = Upload::new(body);
+        upload.prepare()?;
         let (first, end) = upload.first();
         let taken =
             stream.respond(head, plan.length, first, end).map_err(|fault| fault.to_error().in_phase(Phase::Send))?;
