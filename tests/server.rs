@@ -16,6 +16,8 @@ mod files;
 mod h2;
 #[path = "server/limits.rs"]
 mod limits;
+#[path = "server/load.rs"]
+mod load;
 #[path = "server/ours.rs"]
 mod ours;
 #[path = "server/record.rs"]

@@ -11,6 +11,11 @@ clients() {
   curl_client "http://127.0.0.1:$clear" "https://127.0.0.1:$tls"
   nghttp_client "http://127.0.0.1:$clear" "https://127.0.0.1:$tls"
   node_client "http://127.0.0.1:$clear" "https://127.0.0.1:$tls"
+  wrk_client "http://127.0.0.1:$clear" "https://127.0.0.1:$tls"
+  httpx_client "http://127.0.0.1:$clear" "https://127.0.0.1:$tls"
+  large_client "http://127.0.0.1:$clear" "https://127.0.0.1:$tls"
+  check "shutdown under load, h1" ends_under_load serve-load-h1 --h1 -c 8
+  check "shutdown under load, h2" ends_under_load serve-load-h2 -c 4 -m 8
   check "serve ends by SIGTERM" ends_by TERM serve-term
   check "serve ends by SIGINT" ends_by INT serve-int
 }
@@ -28,6 +33,93 @@ ends_by() {
   kill -"$1" $pid
   timeout 10 tail --pid=$pid -f /dev/null
   wait $pid
+}
+
+# ends_under_load NAME FLAG...: whether a server that is asked to end while h2load runs cuts no answer and lets nobody in.
+ends_under_load() {
+  local name=$1 port pid load
+  shift
+  have h2load || return 0
+  port=$(ports 1)
+  "$serve" --listen "127.0.0.1:$port" >"$work/$name.log" 2>&1 &
+  pid=$!
+  until grep -q listening "$work/$name.log"; do kill -0 $pid; sleep 0.05; done
+  timeout 60 h2load -t 1 -D 4 "$@" "http://127.0.0.1:$port/bytes/20000" >"$work/h2load.log" 2>&1 &
+  load=$!
+  until [ "$(ss -Htn state established "sport = :$port" | wc -l)" -gt 0 ]; do kill -0 $load; sleep 0.05; done
+  sleep 1
+  kill -TERM $pid
+  wait $pid
+  ! (: <"/dev/tcp/127.0.0.1/$port") 2>/dev/null
+  wait $load || true
+  # All that were answered were answered to the end: so many times 20000 bytes.
+  awk '/^requests:/ { done = $6; bad = $10 + $12 + $14 }
+    /^traffic:/ { n = split($0, part, /[()]/); data = part[n - 1] }
+    END { print done, bad, data; exit !(done > 100 && bad == 0 && data == done * 20000) }' "$work/h2load.log" || { cat "$work/h2load.log"; return 1; }
+}
+
+# So many requests as it makes in two seconds, none of which fails.
+wrk_client() {
+  have wrk || { skipped wrk "wrk is not installed"; return 0; }
+  check "wrk clear" wrk_runs "$1/bytes/1000"
+  check "wrk tls" wrk_runs "$2/bytes/1000"
+}
+
+wrk_runs() {
+  wrk -t 1 -c 16 -d 2 "$1" >"$work/wrk.log"
+  cat "$work/wrk.log"
+  ! grep -qE 'Non-2xx|Socket errors' "$work/wrk.log"
+}
+
+httpx_client() {
+  python3 -c 'import httpx, h2' 2>/dev/null || { skipped httpx "httpx is not installed"; return 0; }
+  local url
+  for url in "$1" "$2"; do
+    check "httpx ${url%%:*}" timeout 60 python3 "$here/client.py" "$url" "$work/root/big" "$work/ca.pem"
+  done
+}
+
+# A gigabyte each way, when asked for; the server must not keep it.
+large_client() {
+  [ -n "${BOWLINE_LARGE:-}" ] || return 0
+  have curl || { skipped "1 GiB" "curl is not installed"; return 0; }
+  local name flags url
+  while read -r name url flags; do
+    # shellcheck disable=SC2206
+    local client=(curl -sS --fail --max-time 600 --cacert "$work/ca.pem" $flags)
+    check "1 GiB down, $name" counted 1073741824 "${client[@]}" "$url/bytes/1073741824"
+    check "1 GiB up and back, $name" echoed "${client[@]}" -T - "$url/echo"
+  done <<LIST
+h1-clear $1 --http1.1
+h1-tls $2 --http1.1
+h2-clear $1 --http2-prior-knowledge
+h2-tls $2 --http2
+LIST
+  check "1 GiB is not kept" small_servers
+}
+
+# counted N COMMAND...: whether it prints so many bytes.
+counted() {
+  local n=$1 got
+  shift
+  got=$("$@" | wc -c)
+  [ "$got" = "$n" ] || { echo "$got bytes"; return 1; }
+}
+
+# echoed COMMAND...: whether a gigabyte comes back as it was.
+echoed() {
+  local sent got
+  sent=$(yes 'a line of what is sent' | head -c 1073741824 | sha256sum)
+  got=$(yes 'a line of what is sent' | head -c 1073741824 | "$@" | sha256sum)
+  [ "$sent" = "$got" ]
+}
+
+# At most 64 MiB at any time.
+small_servers() {
+  local pid
+  for pid in $(pgrep -P $$ -x serve); do
+    awk '/^VmHWM/ { print; exit $2 > 65536 }' "/proc/$pid/status" || return 1
+  done
 }
 
 fetch_client() {

@@ -3,7 +3,7 @@
 # install: apt as root, pip anywhere; says what could not be had.
 install() {
   local missing=() pair
-  for pair in nginx:nginx-light nghttpd:nghttp2-server nghttp:nghttp2-client h2o:h2o caddy:caddy curl:curl node:nodejs; do
+  for pair in nginx:nginx-light nghttpd:nghttp2-server nghttp:nghttp2-client h2o:h2o caddy:caddy curl:curl node:nodejs wrk:wrk; do
     have "${pair%%:*}" || missing+=("${pair##*:}")
   done
   if [ ${#missing[@]} -gt 0 ]; then
@@ -13,8 +13,8 @@ install() {
       printf 'SKIPPED: these packages could not be installed: %s\n' "${missing[*]}"
     fi
   fi
-  python3 -c 'import hypercorn' 2>/dev/null || pip_hypercorn ||
-    printf 'SKIPPED: hypercorn could not be installed\n'
+  python3 -c 'import hypercorn, httpx, h2' 2>/dev/null || pip_packages ||
+    printf 'SKIPPED: hypercorn and httpx could not be installed\n'
 }
 
 # One at a time, so that one that is missing does not take the others with it.
@@ -29,8 +29,8 @@ apt_packages() {
 }
 
 # Into the script's own directory: no system asks back about it.
-pip_hypercorn() {
-  timeout 120 python3 -m pip install --quiet --disable-pip-version-check --target "$work/python" hypercorn h2 2>/dev/null || return 1
+pip_packages() {
+  timeout 120 python3 -m pip install --quiet --disable-pip-version-check --target "$work/python" hypercorn httpx h2 2>/dev/null || return 1
   export PYTHONPATH="$work/python${PYTHONPATH:+:$PYTHONPATH}"
-  python3 -c 'import hypercorn' 2>/dev/null
+  python3 -c 'import hypercorn, httpx' 2>/dev/null
 }
