@@ -165,7 +165,7 @@ impl Encoder {
         let known = static_table::Name::find(field.name);
         if let (Some(known), false) = (known, field.sensitive) {
             // What is sent every time ends here.
-            if let Some(index) = known.with_value(field.value).or_else(|| self.as_before(known, field.value)) {
+            if let Some(index) = self.as_before(known, field.value).or_else(|| known.with_value(field.value)) {
                 return indexed(index, out);
             }
         }
