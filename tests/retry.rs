@@ -364,6 +364,24 @@ fn a_408_that_closes_a_reused_connection() {
     assert_eq!(peer.connections(), 1);
 }
 
+#[test]
+fn after_a_408_nobody_knows_what_the_peer_did() {
+    /// The peer, and at the second time where nobody listens.
+    struct Once(Mutex<Vec<SocketAddr>>);
+    impl Resolve for Once {
+        fn resolve(&self, _: &str, _: u16, _: Deadline) -> io::Result<Vec<SocketAddr>> {
+            Ok(vec![self.0.lock().unwrap().pop().unwrap()])
+        }
+    }
+    let (peer, _) = fails(|conn| conn.say("HTTP/1.1 408 Late\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"));
+    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let client = builder().resolver(Once(Mutex::new(vec![closed, peer.addr()]))).build().unwrap();
+    assert_eq!(client.get("http://name.test/").send().unwrap().text().unwrap(), "first");
+    let error = client.put("http://name.test/").body("once or twice").send().unwrap_err();
+    assert_eq!((error.kind(), error.attempts()), (ErrorKind::Connect, 2));
+    assert_eq!((error.processed(), error.is_retryable()), (Processed::Maybe, true));
+}
+
 // ------------------------------------------------------------------------------------------------ the deadline, hooks
 
 #[test]

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     drive::{Answer, CANCEL, Missing, Stopped},
-    error::{Error, ErrorKind, Phase},
+    error::{Error, ErrorKind, Phase, Processed},
     net::Cx,
     proto::ResponseHead,
     time::Deadline,
@@ -171,6 +171,8 @@ impl Call {
         }
         let late = status == StatusCode::REQUEST_TIMEOUT && closes(&response);
         if late && reused && self.may_repeat() && self.is_idempotent() {
+            // The peer says that it waited in vain, not that it did nothing.
+            self.processed = Processed::Maybe;
             self.flight.go_on();
             self.repeat(Again::Fresh, Duration::ZERO, now);
             return Poll::Ready(Ok(None));
