@@ -111,8 +111,8 @@ impl Call {
                     addresses: connected.addresses,
                     took: connected.took.resolve,
                 });
-                let took = cx.now.saturating_duration_since(since);
-                self.inner.trace(|| Trace::Connected { connection: connected.lease.conn.info(), took });
+                self.inner
+                    .trace(|| Trace::Connected { connection: connected.lease.conn.info(), took: since.elapsed() });
                 self.state = State::Opening { place: Place::Pooled(connected.lease), since: cx.now, queued: None };
                 Poll::Ready(Ok(None))
             }
