@@ -11,7 +11,9 @@ mod p06_feed;
 mod p07_game;
 #[cfg(feature = "unstable-proto")]
 mod p09_fuzz;
+mod p10_daemon;
 mod p11_hooks;
 mod p12_embedder;
+mod p13_uploader;
 mod p14_relay;
 mod world;

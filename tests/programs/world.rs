@@ -30,6 +30,8 @@ const HOSTS: &[&str] = &[
     "ok.test",
     "feed.test",
     "inside.test",
+    "jobs.test",
+    "files.test",
 ];
 
 /// What `/p7.tar` and its like begin with, so that no two are equal.
@@ -92,6 +94,11 @@ fn answer(exchange: Exchange) -> Result<()> {
             "/moved/repo.git/git-upload-pack" => upload_pack(exchange),
             _ => exchange.reply(404, "no such repository"),
         },
+        ("jobs.test", path) => {
+            let done = format!("job {} is done", path.trim_start_matches('/'));
+            exchange.reply(200, done)
+        }
+        ("files.test", "/small") => store(exchange),
         ("s3.test", "/bucket") => busy(exchange),
         ("s3.test", "/health") => exchange.reply(204, ()),
         ("api.game.test", "/scores") => exchange.reply(200, "1 2 3"),
@@ -130,6 +137,13 @@ fn upload_pack(exchange: Exchange) -> Result<()> {
     let n = io::copy(&mut body, &mut io::sink())?;
     write!(writer, "{n} bytes")?;
     writer.finish()
+}
+
+/// Says how much came, and from whom.
+fn store(mut exchange: Exchange) -> Result<()> {
+    let n = io::copy(exchange.body(), &mut io::sink())?;
+    let answer = format!("{n} bytes from {}", exchange.header("user-agent").unwrap_or_default());
+    exchange.reply(200, answer)
 }
 
 /// Has no time for the first two requests, and wants them signed.
