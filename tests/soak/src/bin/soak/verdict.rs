@@ -1,0 +1,79 @@
+//! What is wrong in the end.
+
+use bowline_soak::process::Usage;
+use std::{
+    thread::sleep,
+    time::{Duration, Instant},
+};
+
+pub struct Verdict {
+    before: Usage,
+    samples: Vec<Usage>,
+    complaints: Vec<String>,
+}
+
+impl Verdict {
+    pub fn new(before: Usage) -> Self {
+        Verdict { before, samples: Vec::new(), complaints: Vec::new() }
+    }
+
+    pub fn sample(&mut self, usage: Usage) {
+        self.samples.push(usage);
+    }
+
+    pub fn complaints(&mut self, complaints: Vec<String>) {
+        self.complaints.extend(complaints);
+    }
+
+    pub fn check(&mut self, what: &str, is: u64, expected: u64) {
+        if is != expected {
+            self.complaints.push(format!("{what}: {is}, not {expected}"));
+        }
+    }
+
+    /// Once nothing is left of the client, the process is as it was; threads need a moment to end.
+    pub fn in_the_end(&mut self, now: impl Fn() -> Usage) {
+        let as_before = |u: &Usage| u.descriptors <= self.before.descriptors && u.threads <= self.before.threads;
+        let until = Instant::now() + Duration::from_secs(5);
+        let mut usage = now();
+        while !as_before(&usage) && Instant::now() < until {
+            sleep(Duration::from_millis(10));
+            usage = now();
+        }
+        let before = self.before;
+        self.check("descriptors without a client", usage.descriptors as u64, before.descriptors as u64);
+        self.check("threads without a client", usage.threads as u64, before.threads as u64);
+        self.check("sockets in CLOSE_WAIT without a client", usage.close_wait as u64, 0);
+    }
+
+    /// Shows the verdict; returns whether all is well.
+    pub fn show(mut self) -> bool {
+        self.memory();
+        for complaint in self.complaints.iter().take(50) {
+            println!("FAILED: {complaint}");
+        }
+        if self.complaints.is_empty() {
+            println!("ok");
+        }
+        self.complaints.is_empty()
+    }
+
+    /// Memory in the last fifth is that of the second; before, it grows as it should.
+    fn memory(&mut self) {
+        let fifth = self.samples.len() / 5;
+        if fifth < 4 {
+            return;
+        }
+        let median = |samples: &[Usage]| {
+            let mut resident: Vec<_> = samples.iter().map(|usage| usage.resident).collect();
+            resident.sort_unstable();
+            resident[resident.len() / 2]
+        };
+        let (early, late) = (median(&self.samples[fifth..2 * fifth]), median(&self.samples[4 * fifth..]));
+        let descriptors = self.samples.iter().map(|usage| usage.descriptors).max().unwrap_or(0);
+        println!("memory {early} KiB early, {late} KiB late; at most {descriptors} descriptors");
+        if late > early + early / 8 + 2048 {
+            self.complaints.push(format!("memory has grown from {early} to {late} KiB"));
+        }
+    }
+}
