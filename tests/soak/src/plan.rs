@@ -52,6 +52,6 @@ fn length(random: &mut Random) -> usize {
 
 /// Bytes that no two requests have in common.
 fn filler(seed: u64, len: usize) -> Vec<u8> {
-    let pattern = [seed.to_be_bytes(), Random(seed).next().to_be_bytes()].concat();
+    let pattern = [seed.to_be_bytes(), Random(seed).number().to_be_bytes()].concat();
     pattern.into_iter().cycle().take(len).collect()
 }

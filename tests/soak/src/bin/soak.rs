@@ -132,5 +132,5 @@ fn run(options: &Options) -> Result<bool, Box<dyn Error>> {
     drop(client);
     verdict.in_the_end(|| Usage::now().unwrap_or_default());
     verdict.complaints(peer.report()?);
-    Ok(verdict.show())
+    Ok(verdict.show(options.requests))
 }

@@ -275,7 +275,8 @@ impl Connection<'_> {
         let field = |name: &[u8]| fields.iter().find(|(n, _)| n == name).map(|(_, v)| &v[..]);
         let path = String::from_utf8_lossy(field(b":path").unwrap_or_default()).into_owned();
         let Some(id) = path.strip_prefix('/').and_then(|path| path.parse().ok()) else {
-            return Ok(self.peer.book.complain(format!("not a request: {path}")));
+            self.peer.book.complain(format!("not a request: {path}"));
+            return Ok(());
         };
         let plan = Plan::of(id);
         if Some(plan.method.as_bytes()) != field(b":method") || plan.has_key != field(b"idempotency-key").is_some() {

@@ -97,7 +97,7 @@ impl Peer {
         while let Some(line) = lines.next().transpose()? {
             match line.parse() {
                 Ok(id) => writeln!(socket, "{}", self.book.word(id))?,
-                Err(_) => write!(socket, "{}.\n", self.book.report())?,
+                Err(_) => writeln!(socket, "{}.", self.book.report())?,
             }
         }
         Ok(())

@@ -97,7 +97,7 @@ impl Work {
             if many == 1 {
                 let (request, underway) = self.request(first, &mut random);
                 let outcome = read(request.send(), &underway.plan, &mut random);
-                self.count(&underway, &outcome);
+                self.count(&outcome);
                 if !matches!(outcome, Outcome::Right) {
                     judge(underway, outcome)?;
                 }
@@ -110,7 +110,7 @@ impl Work {
             }
             for (underway, answer) in batch {
                 let outcome = read(answer, &underway.plan, &mut random);
-                self.count(&underway, &outcome);
+                self.count(&outcome);
                 if !matches!(outcome, Outcome::Right) {
                     judge(underway, outcome)?;
                 }
@@ -159,7 +159,7 @@ impl Work {
         }
     }
 
-    fn count(&self, underway: &Underway, outcome: &Outcome) {
+    fn count(&self, outcome: &Outcome) {
         self.done.fetch_add(1, Ordering::Relaxed);
         let what = match outcome {
             Outcome::Right => return,
@@ -167,7 +167,6 @@ impl Work {
             Outcome::Busy => "408".to_owned(),
             Outcome::Head(e) | Outcome::Body(e) => format!("{:?}", e.kind()),
         };
-        let _ = underway;
         self.failed.fetch_add(1, Ordering::Relaxed);
         *self.outcomes.lock().expect("nobody panics with it").entry(what).or_default() += 1;
     }
@@ -200,10 +199,9 @@ impl Work {
             wrong.push("said to be unprocessed, and was not".into());
         }
         let seen_all = history.len() == error.attempts() as usize;
-        if !passing && seen_all && history.iter().all(|seen| seen.fate == Fate::Refused) {
-            if error.processed() != Processed::No {
-                wrong.push("refused, and not said to be unprocessed".into());
-            }
+        let refused = seen_all && history.iter().all(|seen| seen.fate == Fate::Refused);
+        if !passing && refused && error.processed() != Processed::No {
+            wrong.push("refused, and not said to be unprocessed".into());
         }
         let lost = match last {
             _ if passing || in_body || error.attempts() > 1 || history.len() > 1 => false,
