@@ -24,7 +24,8 @@ pub enum Said {
 /// Returns an engine whose settings are chosen by an octet.
 pub fn engine(role: Role, how: u8) -> Connection {
     let deflate = (how & 1 != 0).then(|| {
-        let bits = |b: u8| Direction { window: WindowBits::new(9 + b % 7).unwrap_or(WindowBits::MAX), ..Direction::default() };
+        let bits =
+            |b: u8| Direction { window: WindowBits::new(9 + b % 7).unwrap_or(WindowBits::MAX), ..Direction::default() };
         Params { client: bits(how >> 1), server: bits(how >> 4) }
     });
     let mut config = Config::new(u64::from(how)).max_message(MAX_MESSAGE);
