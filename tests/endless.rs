@@ -181,9 +181,9 @@ fn a_writer_learns_of_the_answer() {
 #[test]
 fn a_writer_keeps_the_total() {
     each(None, |connection, _, version| {
-        let (mut writer, _pending) = connection.post("/").timeout(ms(200)).duplex().unwrap();
         let piece = vec![b'x'; 10_000];
         let error = timed(ms(200), || {
+            let (mut writer, _pending) = connection.post("/").timeout(ms(200)).duplex().unwrap();
             loop {
                 if let Err(e) = writer.write_all(&piece) {
                     break bowline::Error::from(e);
