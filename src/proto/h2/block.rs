@@ -3,7 +3,7 @@
 use super::{
     Connection, End, ErrorCode, Event, Flood, Malformed, Role, Violation, compose,
     frame::{self, Header},
-    head::{Collector, Form},
+    head::{Collector, Form, cost},
     receive::{Progress, Reading},
     stream::{Arrival, Asked, RecvHalf, SendHalf},
 };
@@ -118,7 +118,11 @@ impl Connection {
             Some(Form::Response) => self.response(now, stream, end, block, out),
             Some(Form::Trailers) => self.trailers(now, stream, end, block, out),
             None => {
-                self.decoder.decode(block, |_| {}).map_err(Violation::Compression)?;
+                let mut size = 0usize;
+                self.decoder
+                    .decode(block, |field| size = size.saturating_add(cost(&field)))
+                    .map_err(Violation::Compression)?;
+                self.count_list(size, now)?;
                 if self.streams.live(stream).is_some() {
                     return self.violate(now, stream, Violation::FrameAfterEnd { stream }, out);
                 }
@@ -131,6 +135,7 @@ impl Connection {
     /// Decodes a block that is wanted.
     fn collect<T>(
         &mut self,
+        now: Instant,
         form: Form,
         block: &[u8],
         take: impl FnOnce(Collector<'_>) -> Result<T, Malformed>,
@@ -138,10 +143,22 @@ impl Connection {
         let limit = self.config.header_list as usize;
         let mut collector = Collector::new(form, limit, block.len(), &mut self.scratch);
         self.decoder.decode(block, |field| collector.field(field)).map_err(Violation::Compression)?;
-        if collector.is_too_large() {
-            return Ok(Decoded::TooLarge);
+        let size = collector.size();
+        if size <= limit {
+            return Ok(take(collector).map_or_else(Decoded::Malformed, Decoded::Fine));
         }
-        Ok(take(collector).map_or_else(Decoded::Malformed, Decoded::Fine))
+        self.count_list(size, now)?;
+        Ok(Decoded::TooLarge)
+    }
+
+    /// Counts a header list if it is above the limit: a byte of a block can name an entry of the table that is as large as that,
+    /// so what is decoded is what it costs (RFC 7541, section 7.3).
+    fn count_list(&mut self, size: usize, now: Instant) -> Result<(), Violation> {
+        let limit = (self.config.header_list as usize).max(1);
+        if size <= limit {
+            return Ok(());
+        }
+        self.guard.count_as(Flood::HeaderList, u32::try_from(size / limit).unwrap_or(u32::MAX), now)
     }
 
     fn request(
@@ -153,7 +170,7 @@ impl Connection {
         out: &mut Vec<u8>,
     ) -> Result<Progress, Violation> {
         let extended = self.config.extended_connect;
-        let decoded = self.collect(Form::Request, block, |collector| collector.request(extended))?;
+        let decoded = self.collect(now, Form::Request, block, |collector| collector.request(extended))?;
         if self.active >= self.config.max_streams {
             // REFUSED_STREAM: the client may try again (RFC 9113, section 8.7).
             let limit = self.config.max_streams;
@@ -213,7 +230,7 @@ impl Connection {
         block: &[u8],
         out: &mut Vec<u8>,
     ) -> Result<Progress, Violation> {
-        let (head, length) = match self.collect(Form::Response, block, |collector| collector.response())? {
+        let (head, length) = match self.collect(now, Form::Response, block, |collector| collector.response())? {
             Decoded::Fine(fine) => fine,
             Decoded::Malformed(rule) => return self.violate(now, stream, Violation::Malformed { stream, rule }, out),
             Decoded::TooLarge => return self.too_large(now, stream, out),
@@ -265,7 +282,7 @@ impl Connection {
         block: &[u8],
         out: &mut Vec<u8>,
     ) -> Result<Progress, Violation> {
-        let decoded = self.collect(Form::Trailers, block, |collector| collector.trailers())?;
+        let decoded = self.collect(now, Form::Trailers, block, |collector| collector.trailers())?;
         let Some(live) = self.streams.live(stream) else { return Ok(Progress::Moved) };
         if let Err(violation) = live.recv.on(Arrival::Headers(end), stream) {
             return self.violate(now, stream, violation, out);

@@ -39,7 +39,10 @@ impl Connection {
     pub(super) fn rst_stream(&mut self, now: Instant, header: Header, payload: &[u8]) -> Result<Progress, Violation> {
         self.check_not_idle(&header)?;
         let (stream, code) = (header.stream, ErrorCode(frame::u32_at(payload, 0)));
-        let Some(live) = self.streams.live(stream) else { return Ok(Progress::Moved) };
+        let Some(live) = self.streams.live(stream) else {
+            self.guard.count(Flood::Ignored, now)?;
+            return Ok(Progress::Moved);
+        };
         let answered = self.role == Role::Client && live.recv == RecvHalf::Ended && live.send != SendHalf::Ended;
         self.finish(stream);
         self.remember_reset(stream);
@@ -121,13 +124,17 @@ impl Connection {
             self.reply(out, |out| frame::ping(frame::ACK, payload, out));
             return Ok(Progress::Moved);
         }
-        let Some(rtt) = self.liveness.answer(payload, now) else { return Ok(Progress::Moved) };
+        let Some(rtt) = self.liveness.answer(payload, now) else {
+            self.guard.count(Flood::Ignored, now)?;
+            return Ok(Progress::Moved);
+        };
         self.held = 0;
         Ok(self.give(Event::PingAcked { payload, rtt }))
     }
 
     /// GOAWAY (RFC 9113, section 6.8).
-    pub(super) fn go_away(&mut self, header: Header, payload: &[u8]) -> Result<Progress, Violation> {
+    pub(super) fn go_away(&mut self, now: Instant, header: Header, payload: &[u8]) -> Result<Progress, Violation> {
+        self.guard.count(Flood::GoAway, now)?;
         let (last_id, code) = (frame::u31(payload, 0), ErrorCode(frame::u32_at(payload, 4)));
         if let Some(before) = self.goaway_in.filter(|before| last_id > *before) {
             return Err(Violation::GoAwayRaised { last: last_id, before });

@@ -19,6 +19,12 @@ const fn limit(flood: Flood) -> Limit {
         Flood::Continuation => Limit { burst: 0, per_second: 0 },
         // Some servers end every flush with one.
         Flood::EmptyData => Limit { burst: 100, per_second: 10 },
+        // Two say all there is to say; some peers repeat the last one with every request that they refuse.
+        Flood::GoAway => Limit { burst: 100, per_second: 10 },
+        // In sizes of the largest list that is taken: a browser whose cookies have grown too many asks for a hundred things.
+        Flood::HeaderList => Limit { burst: 200, per_second: 20 },
+        // Types nobody knows are sent to see that they are ignored (RFC 9113, section 5.5), now and then.
+        Flood::Ignored => Limit { burst: 1000, per_second: 100 },
         // gRPC measures the bandwidth with a PING for each round trip.
         Flood::Ping => Limit { burst: 1000, per_second: 100 },
         // Browsers of the RFC 7540 age send a dozen at the start and one for each request.
@@ -40,10 +46,13 @@ struct Level {
     paid: u64,
 }
 
+/// How many kinds are counted by time.
+const KINDS: usize = 9;
+
 /// The levels of a connection.
 #[derive(Debug)]
 pub(super) struct Guard {
-    levels: [Level; 6],
+    levels: [Level; KINDS],
     /// Frames of use: heads and data, either way.
     pub(super) useful: u64,
     /// Streams that came to their regular end.
@@ -52,7 +61,7 @@ pub(super) struct Guard {
 
 impl Guard {
     pub(super) fn new(now: Instant) -> Self {
-        Guard { levels: [Level { level: 0, since: now, paid: 0 }; 6], useful: 0, completed: 0 }
+        Guard { levels: [Level { level: 0, since: now, paid: 0 }; KINDS], useful: 0, completed: 0 }
     }
 
     /// Counts one.
@@ -61,6 +70,15 @@ impl Guard {
     ///
     /// [`Violation::Flood`] if it is one too many.
     pub(super) fn count(&mut self, flood: Flood, now: Instant) -> Result<(), Violation> {
+        self.count_as(flood, 1, now)
+    }
+
+    /// Counts one that costs as much as so many. A single one is taken, whatever it costs, where there is room for one.
+    ///
+    /// # Errors
+    ///
+    /// [`Violation::Flood`] if there is no room for any.
+    pub(super) fn count_as(&mut self, flood: Flood, n: u32, now: Instant) -> Result<(), Violation> {
         let (place, paid) = match flood {
             Flood::Continuation => return Ok(()),
             Flood::EmptyData => (0, self.useful),
@@ -69,22 +87,22 @@ impl Guard {
             Flood::Reset => (3, self.completed),
             Flood::Settings => (4, 0),
             Flood::WindowUpdate => (5, self.useful),
+            Flood::GoAway => (6, 0),
+            Flood::HeaderList => (7, 0),
+            Flood::Ignored => (8, self.useful),
         };
         let Limit { burst, per_second } = limit(flood);
         let level = &mut self.levels[place];
         if level.level >= burst {
             let seconds = now.saturating_duration_since(level.since).as_secs();
             let sunk = seconds.saturating_mul(per_second.into()).saturating_add(paid - level.paid);
-            if sunk == 0 {
+            let left = u32::try_from(u64::from(level.level).saturating_sub(sunk)).unwrap_or(0);
+            if left >= burst {
                 return Err(Violation::Flood(flood));
             }
-            *level = Level {
-                level: u32::try_from(u64::from(level.level).saturating_sub(sunk)).unwrap_or(0),
-                since: now,
-                paid,
-            };
+            *level = Level { level: left, since: now, paid };
         }
-        level.level += 1;
+        level.level = level.level.saturating_add(n);
         Ok(())
     }
 }
@@ -98,7 +116,7 @@ mod tests {
     fn each_kind_at_its_limit() {
         use Flood::*;
         let start = Instant::now();
-        for flood in [EmptyData, Ping, Priority, Reset, Settings, WindowUpdate] {
+        for flood in [EmptyData, GoAway, HeaderList, Ignored, Ping, Priority, Reset, Settings, WindowUpdate] {
             let mut guard = Guard::new(start);
             let Limit { burst, per_second } = limit(flood);
             for n in 0..burst {
@@ -111,9 +129,27 @@ mod tests {
             }
             assert_eq!(guard.count(flood, later), Err(Violation::Flood(flood)));
             (guard.useful, guard.completed) = (1, 1);
-            let pays = flood != Settings;
+            let pays = !matches!(flood, GoAway | HeaderList | Settings);
             assert_eq!(guard.count(flood, later).is_ok(), pays, "{flood:?} after something useful");
             assert_eq!(guard.count(flood, later), Err(Violation::Flood(flood)));
+        }
+    }
+
+    /// One that is large takes the place of many, but only for those that follow.
+    #[test]
+    fn what_costs_more_counts_as_more() {
+        let start = Instant::now();
+        let Limit { burst, per_second } = limit(Flood::HeaderList);
+        let mut guard = Guard::new(start);
+        assert_eq!(guard.count_as(Flood::HeaderList, u32::MAX, start), Ok(()));
+        let minute = start + Duration::from_secs(60);
+        assert_eq!(guard.count(Flood::HeaderList, minute), Err(Violation::Flood(Flood::HeaderList)));
+
+        let mut guard = Guard::new(start);
+        assert_eq!(guard.count_as(Flood::HeaderList, burst - 1 + 3 * per_second, start), Ok(()));
+        for (seconds, fits) in [(0, false), (1, false), (2, false), (3, true)] {
+            let later = start + Duration::from_secs(seconds);
+            assert_eq!(guard.count(Flood::HeaderList, later).is_ok(), fits, "after {seconds} s");
         }
     }
 }

@@ -6,6 +6,11 @@ use http::{Method, StatusCode, Uri, Version, uri};
 /// What a field costs in a header list beside its name and value (RFC 9113, section 6.5.2).
 pub(super) const FIELD_OVERHEAD: usize = 32;
 
+/// Returns what a field counts in a header list.
+pub(super) fn cost(field: &Field<'_>) -> usize {
+    field.name.len() + field.value.len() + FIELD_OVERHEAD
+}
+
 /// What a header block is read as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Form {
@@ -86,7 +91,7 @@ impl<'s> Collector<'s> {
 
     /// Takes one field.
     pub(super) fn field(&mut self, field: Field<'_>) {
-        self.size = self.size.saturating_add(field.name.len() + field.value.len() + FIELD_OVERHEAD);
+        self.size = self.size.saturating_add(cost(&field));
         if self.size > self.limit || self.rule.is_some() {
             return;
         }
@@ -94,9 +99,9 @@ impl<'s> Collector<'s> {
         self.rule = taken.err();
     }
 
-    /// Returns whether the list is above the limit.
-    pub(super) fn is_too_large(&self) -> bool {
-        self.size > self.limit
+    /// Returns how large the list is.
+    pub(super) fn size(&self) -> usize {
+        self.size
     }
 
     fn pseudo(&mut self, field: Field<'_>) -> Result<(), Malformed> {

@@ -191,6 +191,7 @@ impl Connection {
         }
         if let Kind::Unknown(_) = header.kind {
             // Types that are not known are ignored (RFC 9113, section 5.5).
+            self.guard.count(Flood::Ignored, now)?;
             input.take(HEADER);
             self.heard += 1;
             self.reading = Reading::Skip(header.length);
@@ -213,7 +214,7 @@ impl Connection {
             Kind::Settings => self.settings(now, header, payload, out)?,
             Kind::Ping => self.pinged(now, header, payload, out)?,
             // Its debug data is lent to the caller, who takes the frame.
-            Kind::GoAway => return self.go_away(header, payload),
+            Kind::GoAway => return self.go_away(now, header, payload),
             Kind::WindowUpdate => self.window_update(now, header, payload, out)?,
             Kind::Data | Kind::PushPromise | Kind::Unknown(_) => Progress::Moved,
         };

@@ -280,6 +280,13 @@ pub enum Flood {
     Continuation,
     /// DATA frames without data and without END_STREAM.
     EmptyData,
+    /// GOAWAY frames.
+    GoAway,
+    /// Header lists above our limit, each counted by how far.
+    HeaderList,
+    /// Frames of types that are not known, and such as concern nothing: answers to PINGs that were not sent, RST_STREAM for
+    /// streams that are over.
+    Ignored,
     /// PING frames.
     Ping,
     /// PRIORITY frames.
@@ -456,6 +463,9 @@ impl fmt::Display for Flood {
         f.write_str(match self {
             Self::Continuation => "CONTINUATION frames",
             Self::EmptyData => "DATA frames without data",
+            Self::GoAway => "GOAWAY frames",
+            Self::HeaderList => "header lists that are too large",
+            Self::Ignored => "frames that concern nothing",
             Self::Ping => "PING frames",
             Self::Priority => "PRIORITY frames",
             Self::Reset => "reset streams",

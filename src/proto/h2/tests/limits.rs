@@ -128,8 +128,13 @@ fn informational_responses() {
 #[test]
 fn floods() {
     #[rustfmt::skip]
-    let table: [(Flood, u32, Vec<u8>); 5] = [
+    let table: [(Flood, u32, Vec<u8>); 9] = [
         (Flood::EmptyData, 100, data(1, 0, b"")),
+        (Flood::GoAway, 100, goaway(0, ErrorCode::NO_ERROR, "")),
+        (Flood::Ignored, 1000, frame(Kind::Ping, frame::ACK, 0, &[0; 8])),
+        (Flood::Ignored, 1000, frame(Kind::Unknown(0x2a), 0, 0, b"grease")),
+        // The first one resets the stream.
+        (Flood::Ignored, 1001, rst(1, ErrorCode::CANCEL)),
         (Flood::Ping, 1000, frame(Kind::Ping, 0, 0, &[0; 8])),
         (Flood::Priority, 1000, frame(Kind::Priority, 0, 1, &[0; 5])),
         // The stage's own SETTINGS is the first.
@@ -157,6 +162,40 @@ fn floods() {
     bench.feed(&get(1, 0)).unwrap();
     let padded = frame(Kind::Data, PADDED, 1, &[9; 10]);
     assert_eq!(bench.feed(&padded.repeat(200)), Err(Violation::Flood(Flood::EmptyData)));
+}
+
+/// A block whose every byte names an entry of four thousand is answered once, wherever it comes (RFC 7541, section 7.3).
+#[test]
+fn a_bomb_of_header_compression() {
+    let entry = [&literals(&GET)[..], &[0x40, 1, b'a', 0x7f, 0xa1, 0x1e], &[b'b'; 4000]].concat();
+    let bomb = [0xbe; 10_000];
+    let config = Config { header_list: 16 << 10, ..Config::new(Server) };
+    let block = |stream, flags, block: &[u8]| frame(Kind::Headers, flags | END_HEADERS, stream, block);
+    let rows: [(&str, u8, [u32; 2]); 3] = [
+        ("requests", END_STREAM, [3, 5]),
+        ("trailers", END_STREAM, [1, 3]),
+        ("requests that are not taken any more", END_STREAM, [5, 7]),
+    ];
+    for (name, flags, [first, second]) in rows {
+        let mut bench = Bench::greeted(Server, config.clone(), &[]);
+        bench.feed(&block(1, 0, &entry)).unwrap();
+        if first == 5 {
+            bench.engine.close(&mut bench.out);
+        }
+        bench.said();
+        bench.feed(&block(first, flags, &bomb)).unwrap_or_else(|v| panic!("{name}, the first: {v}"));
+        let violation = Violation::Flood(Flood::HeaderList);
+        assert_eq!(bench.feed(&block(second, flags, &bomb)), Err(violation.clone()), "{name}");
+        let code = ErrorCode::ENHANCE_YOUR_CALM;
+        assert!(bench.said().windows(4).any(|four| four == code.0.to_be_bytes()), "{name}");
+    }
+    // What is a little too large may come as often as streams may be reset.
+    let mut bench = Bench::greeted(Server, config, &[]);
+    for n in 0..200 {
+        let list = list_of(&GET, (16 << 10) + 1);
+        bench.feed(&in_frames(2 * n + 1, END_STREAM, &list)).unwrap_or_else(|v| panic!("number {n}: {v}"));
+    }
+    assert!(matches!(bench.feed(&in_frames(401, END_STREAM, &list_of(&GET, 20_000))), Err(Violation::Flood(_))));
 }
 
 /// Streams that are opened and reset at once (CVE-2023-44487), by the peer or by what it does.
