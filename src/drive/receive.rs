@@ -24,6 +24,10 @@ pub(super) const BULK: usize = 256 * 1024;
 /// How long the answer of a PING may take that was read when somebody happened to look, to count as a round trip.
 const UNATTENDED: Duration = Duration::from_secs(1);
 
+/// How many times, a [`LITTLE`] each, the keeper of a server's connections receives in one turn: what it does for one of them all
+/// others wait for, and a few bytes can make much work.
+const KEEPER_RECEIVES: u32 = 4;
+
 /// How many times one turn receives before it looks who is done: under bulk load the reader must not forget its own deadline.
 pub(super) const RECEIVES: u32 = 8;
 
@@ -36,21 +40,23 @@ impl<P: Protocol> Shared<P> {
         wakes: &mut Wakes,
     ) -> (MutexGuard<'a, Core<P>>, bool) {
         let mut arrived = false;
-        for _ in 0..RECEIVES {
+        let kept = core.keeper.is_some() && core.turn.is_empty();
+        for _ in 0..if kept { KEEPER_RECEIVES } else { RECEIVES } {
             let wanted = core.proto.wants_read() || core.peeking || core.broken.is_some();
             if core.receiving || core.over.is_some() || core.eof != Eof::Open || !wanted {
                 break;
             }
             let (sealed, was_broken) = (core.duplex.tls.is_some(), core.broken.is_some());
             let mut buf = std::mem::take(if sealed { &mut core.raw } else { &mut core.input });
-            let room = if core.bulk { BULK } else { LITTLE };
+            let room = if core.bulk && !kept { BULK } else { LITTLE };
+            let most = if kept { LITTLE } else { usize::MAX };
             core.receiving = true;
             // A server has many connections, most of which say little at a time.
             let sparing = core.keeper.is_some() && !core.bulk && buf.is_empty() && buf.capacity() < LITTLE;
             drop(core);
             let (result, full) = match sparing {
                 true => self.outside(|wire| receive_little(wire, &mut buf)),
-                false => self.outside(|wire| receive_into(wire, &mut buf, room)),
+                false => self.outside(|wire| receive_into(wire, &mut buf, room, most)),
             };
             core = self.lock();
             core.receiving = false;
@@ -117,10 +123,11 @@ thread_local! {
     static SCRATCH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Receives into `buf`, with so much room at least; returns also whether all the room was used.
-pub(super) fn receive_into(wire: &dyn Wire, buf: &mut RecvBuf, room: usize) -> (io::Result<usize>, bool) {
+/// Receives into `buf`, with so much room at least and at most; returns also whether all the room was used.
+pub(super) fn receive_into(wire: &dyn Wire, buf: &mut RecvBuf, room: usize, most: usize) -> (io::Result<usize>, bool) {
     let space = buf.space(room);
-    let room = space.len();
+    let room = space.len().min(most);
+    let space = &mut space[..room];
     let result = wire.try_read(space);
     let full = matches!(result, Ok(n) if n == room);
     if let Ok(n) = result {
@@ -142,5 +149,5 @@ pub(super) fn receive_little(wire: &dyn Wire, buf: &mut RecvBuf) -> (io::Result<
         Some((result, full))
     });
     // While the thread ends there is no such room, and a wire of the caller's may read another one.
-    received.ok().flatten().unwrap_or_else(|| receive_into(wire, buf, LITTLE))
+    received.ok().flatten().unwrap_or_else(|| receive_into(wire, buf, LITTLE, usize::MAX))
 }

@@ -119,12 +119,12 @@ impl<P: Exchanges> Shared<P> {
         let (result, full) = self.outside(|wire| match room {
             Room::Slice(slice) => (wire.try_read(slice), false),
             Room::Buffer(buf) if !bulk && buf.is_empty() && buf.capacity() < LITTLE => receive_little(wire, buf),
-            Room::Buffer(buf) if !bulk => receive_into(wire, buf, LITTLE),
+            Room::Buffer(buf) if !bulk => receive_into(wire, buf, LITTLE, usize::MAX),
             Room::Buffer(buf) => {
                 if buf.is_empty() && buf.capacity() < BULK {
                     *buf = spare();
                 }
-                receive_into(wire, buf, BULK)
+                receive_into(wire, buf, BULK, usize::MAX)
             }
         });
         let mut core = self.lock();
