@@ -40,6 +40,15 @@ pub(crate) trait Waits {
     fn begin(&self, shared: &[Arc<dyn Lead>]);
     /// It has what it waited for.
     fn end(&self);
+    /// It has been at a long piece of work for a while, without a wait, and goes on with it.
+    fn turn(&self);
+}
+
+/// Says that this thread goes on with a long piece of work: others may be in line for a thread.
+pub(super) fn tell_turn() {
+    if let Ok(Some(waits)) = TOLD.try_with(|told| told.try_borrow().ok()?.clone()) {
+        waits.turn();
+    }
 }
 
 /// From now on `waits` is told when this thread waits.

@@ -7,7 +7,7 @@ use super::{
     pace::Pace,
     stream::Stream,
     upload::TURN,
-    wait::{block_on, step_once},
+    wait::{block_on, step_once, tell_turn},
 };
 use crate::{
     error::{Error, ErrorKind, Phase, Processed, Result},
@@ -119,6 +119,7 @@ impl BodyWriter {
     fn take(&mut self, bytes: &[u8], until: Deadline) -> Result<usize> {
         if self.unseen >= TURN {
             self.unseen = 0;
+            tell_turn();
             // The peer may have answered; and others may wait for what nobody else reads.
             step_once(|cx| {
                 self.stream.watch(cx);

@@ -100,6 +100,11 @@ impl<'a> Cx<'a> {
         }
     }
 
+    /// Returns until when, at the latest, the steps of this round so far wait.
+    pub(crate) fn until(&self) -> Deadline {
+        self.wants.until
+    }
+
     /// Polls again at `deadline` at the latest.
     pub(crate) fn wait_until(&mut self, deadline: Deadline) {
         self.wants.until = self.wants.until.earlier(deadline);

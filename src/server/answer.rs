@@ -88,7 +88,8 @@ impl Answer {
         Ok(Answer { stream: stream.clone(), upload, stall: settings.timeouts.write, pace: settings.pace() })
     }
 
-    /// Sends the rest; one whose client stands still for a moment is sent [`later`], if there is a hub for that.
+    /// Sends the rest; one whose client stands still for a moment is sent [`later`], if there is a hub for that, and so is a long one
+    /// for which others would have to wait.
     ///
     /// # Errors
     ///
@@ -100,7 +101,11 @@ impl Answer {
         let sent = block_on(Deadline::NEVER, |cx| match (self.poll(cx), hub) {
             (Poll::Ready(result), _) => Poll::Ready(Some(result)),
             (Poll::Pending, None) => Poll::Pending,
-            (Poll::Pending, Some(_)) => {
+            (Poll::Pending, Some(hub)) => {
+                // A turn is over and there is room for more: those in line come first.
+                if cx.until().has_passed(cx.now) && hub.workers.are_busy() {
+                    return Poll::Ready(None);
+                }
                 let moves_on = Deadline::from(self.upload.moved(cx.now).checked_add(MOMENT));
                 cx.wait_until(moves_on);
                 if moves_on.has_passed(cx.now) { Poll::Ready(None) } else { Poll::Pending }

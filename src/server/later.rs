@@ -89,7 +89,11 @@ impl Rest {
             let mut state = lock(&self.state);
             match *state {
                 State::Woken => *state = State::Moving,
-                // There is room for more.
+                // There is room for more: after those in line.
+                State::Moving if wants.until.has_passed(now) && self.hub.workers.are_busy() => {
+                    drop(state);
+                    return self.hub.workers.submit_always(Box::new(Step { rest: self.clone(), answer }));
+                }
                 State::Moving if wants.until.has_passed(now) => {}
                 State::Moving => {
                     *state = State::Parked { answer, until: wants.until };

@@ -136,6 +136,11 @@ impl Workers {
         (state.jobs.len(), state.threads, state.waiting)
     }
 
+    /// Returns whether jobs wait for a thread.
+    pub(super) fn are_busy(&self) -> bool {
+        !self.pool.lock().jobs.is_empty()
+    }
+
     /// Has a job done, or refused if too many wait.
     pub(super) fn submit(&self, job: Box<dyn Job>) {
         let mut state = self.pool.lock();
@@ -262,6 +267,21 @@ impl Waits for Waiting {
     fn end(&self) {
         self.0.lock().waiting -= 1;
     }
+
+    fn turn(&self) {
+        let mut state = self.0.lock();
+        if state.jobs.is_empty() {
+            return;
+        }
+        // For those that are in line it is as if this thread waited: one of them gets another thread.
+        state.waiting += 1;
+        let grows = state.grow(&self.0);
+        state.waiting -= 1;
+        drop(state);
+        if grows {
+            self.0.spawn();
+        }
+    }
 }
 
 #[cfg(test)]
@@ -336,6 +356,28 @@ mod tests {
         drop(waits);
         waker.wake();
         meet.wait();
+        workers.close();
+    }
+
+    #[test]
+    fn who_goes_on_for_long_makes_room_for_another() {
+        let workers = Workers::new(1, 10, 1);
+        let (began, running) = mpsc::channel();
+        let (go, gone) = mpsc::channel::<()>();
+        let pool = workers.pool.clone();
+        workers.submit(call(move || {
+            began.send(()).unwrap();
+            let _ = gone.recv();
+            Waiting(pool).turn();
+            let _ = gone.recv();
+        }));
+        running.recv().unwrap();
+        let (done, dones) = mpsc::channel();
+        workers.submit(call(move || done.send(()).unwrap()));
+        assert_eq!(workers.counts(), (1, 1, 0), "it is in line");
+        go.send(()).unwrap();
+        dones.recv().unwrap();
+        drop(go);
         workers.close();
     }
 }
