@@ -9,9 +9,9 @@ use bowline::{Exchange, Server, ServerHandle};
 use std::{
     fs,
     io::{Read, Write},
-    net::TcpStream,
+    net::{Shutdown, TcpStream},
     path::PathBuf,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 fn serve(root: Option<PathBuf>) -> ServerHandle {
@@ -82,4 +82,19 @@ fn files_below_the_root_and_no_others() {
         assert!(matches!(status, 400 | 403 | 404) && !body.contains("secret"), "{path}: {status} {body}");
     }
     fs::remove_dir_all(root).unwrap();
+}
+
+/// A client may end its direction once it has asked (RFC 9112, section 9.6), and waits for its answer.
+#[test]
+fn a_client_that_has_said_all_gets_a_slow_answer() {
+    let server = serve(None);
+    let mut socket = TcpStream::connect(server.local_addr()).unwrap();
+    socket.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    let began = Instant::now();
+    socket.write_all(b"GET /slow/300 HTTP/1.1\r\nHost: h:1\r\n\r\n").unwrap();
+    socket.shutdown(Shutdown::Write).unwrap();
+    let mut answer = String::new();
+    socket.read_to_string(&mut answer).unwrap();
+    assert!(began.elapsed() >= Duration::from_millis(300), "never early: {:?}", began.elapsed());
+    assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("\r\n\r\n300 ms later\n"), "{answer}");
 }

@@ -12,7 +12,7 @@
 use super::filler::Filler;
 use bowline::{
     Body, Exchange, Result,
-    http::{Response, header},
+    http::{Response, Version, header},
     server_path,
 };
 use std::{
@@ -33,6 +33,9 @@ A WebSocket on any path has its messages returned.
 
 /// What a slow answer looks at while it sleeps: whether anybody still wants it.
 const NAP: Duration = Duration::from_millis(20);
+
+/// How long a client is waited for that has ended its direction and may have left.
+const FAREWELL: Duration = Duration::from_secs(60);
 
 /// Answers one exchange.
 pub fn answer(exchange: Exchange, root: Option<&Path>) -> Result<()> {
@@ -107,9 +110,14 @@ fn echo_messages(exchange: Exchange) -> Result<()> {
 
 fn slow(exchange: Exchange, time: Duration) -> Result<()> {
     let began = Instant::now();
+    let mut gone = None;
     while let Some(left) = time.checked_sub(began.elapsed()).filter(|left| !left.is_zero()) {
+        // On HTTP/1 that may be a client that has said all and still reads.
         if exchange.is_cancelled() {
-            return Ok(());
+            let since = *gone.get_or_insert_with(Instant::now);
+            if exchange.version() == Version::HTTP_2 || since.elapsed() >= FAREWELL {
+                return Ok(());
+            }
         }
         thread::sleep(left.min(NAP));
     }

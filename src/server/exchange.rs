@@ -149,7 +149,8 @@ impl Exchange {
 
     /// Looks whether the peer has gone or reset the stream.
     ///
-    /// A client that has ended its direction counts as gone, though it gets the answer if it still reads.
+    /// A client that has ended its direction counts as gone, because most that do have closed the connection. One that still reads
+    /// gets its answer all the same: whoever does not want to leave that one without, answers it.
     pub fn is_cancelled(&self) -> bool {
         self.stream.as_ref().is_some_and(Stream::has_gone)
     }
