@@ -114,6 +114,8 @@ pub(crate) trait Exchanges: Protocol {
     fn is_over_for_new(&self) -> bool;
     /// Whether no exchange is open.
     fn is_idle(&self) -> bool;
+    /// Server: since when the peer could have asked for something and has not, or not to its end.
+    fn awaits_since(&self) -> Option<Instant>;
     /// Whether nothing more of any body comes until somebody takes what is there.
     fn is_clogged(&self) -> bool {
         false
@@ -289,6 +291,8 @@ pub(crate) trait Carrier: Send + Sync {
     fn finish(&self, cause: Cause);
     /// Server: takes a step in ending the connection, if it is over.
     fn closing(&self, now: Instant) -> Closing;
+    /// Server: since when nothing is done on it and nothing is unsent: it can be closed without harm.
+    fn idle_since(&self) -> Option<Instant>;
     /// Server: looks whether the peer has given up the exchange.
     fn has_gone(&self, id: u32, now: Instant) -> bool;
     /// Server: whether nothing more of any body comes until somebody takes what is there.

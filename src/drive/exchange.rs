@@ -195,6 +195,12 @@ impl<P: Exchanges> Carrier for Shared<P> {
         self.lock().proto.slot(id).is_some_and(|slot| slot.has_more())
     }
 
+    fn idle_since(&self) -> Option<Instant> {
+        let core = self.lock();
+        let rests = core.over.is_none() && core.turn.is_empty() && core.duplex.unsent() == 0;
+        core.proto.awaits_since().filter(|_| rests)
+    }
+
     fn has_gone(&self, id: u32, now: Instant) -> bool {
         Shared::has_gone(self, id, now)
     }

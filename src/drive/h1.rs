@@ -351,6 +351,13 @@ impl Exchanges for H1 {
         self.slot.is_none()
     }
 
+    fn awaits_since(&self) -> Option<Instant> {
+        match self.waiting {
+            Waiting::Begin(since) | Waiting::Head(since) => Some(since),
+            Waiting::Nothing => None,
+        }
+    }
+
     fn has_room(&self) -> bool {
         self.is_free()
     }

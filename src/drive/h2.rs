@@ -463,6 +463,10 @@ impl Exchanges for H2 {
         self.engine.open_streams() == 0
     }
 
+    fn awaits_since(&self) -> Option<Instant> {
+        self.idle
+    }
+
     fn is_clogged(&self) -> bool {
         self.engine.is_clogged()
     }

@@ -74,6 +74,11 @@ impl Greeting {
         })
     }
 
+    /// Returns when the connection was made.
+    pub(super) fn began(&self) -> Instant {
+        self.began
+    }
+
     /// Returns when the client has to have said more.
     pub(super) fn deadline(&self, settings: &Settings) -> Deadline {
         let limits = &settings.timeouts;

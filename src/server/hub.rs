@@ -5,6 +5,7 @@ use super::{
     greet::Greeting,
     journal::{Journal, ServerStats},
     later::Waiting,
+    places::Places,
     seat::Seat,
     settings::Settings,
     workers::Workers,
@@ -115,8 +116,9 @@ impl Hub {
 
     /// Accepts and watches until the server is shut down; returns how many exchanges were left then.
     pub(super) fn run(self: &Arc<Self>, listener: Listener) -> usize {
-        let mut front =
-            Front { hub: self, listener: Some(Arc::new(listener)), watched: None, paused: None, next_id: LISTENER + 1 };
+        let listener = Some(Arc::new(listener));
+        let (places, next_id) = (Places::default(), LISTENER + 1);
+        let mut front = Front { hub: self, listener, watched: None, paused: None, places, next_id };
         let left = front.run();
         front.close_listener();
         self.workers.close();
@@ -168,6 +170,8 @@ struct Front<'a> {
     watched: Option<Interest>,
     /// The system had no descriptor left: until when nothing is accepted.
     paused: Option<Instant>,
+    /// Who makes room for those that wait.
+    places: Places,
     next_id: u64,
 }
 
@@ -207,15 +211,20 @@ impl Front<'_> {
                 std::thread::sleep(Listener::PAUSE);
             }
             let now = Instant::now();
+            let mut waits = false;
             for (token, ready) in events.drain(..) {
                 if token == LISTENER {
-                    self.accept(now);
-                } else {
-                    let seat = hub.seats().all.get(&token).cloned();
-                    if let Some(seat) = seat {
-                        seat.on_ready(ready, now);
-                    }
+                    waits = true;
+                    continue;
                 }
+                let seat = hub.seats().all.get(&token).cloned();
+                if let Some(seat) = seat {
+                    seat.on_ready(ready, now);
+                }
+            }
+            // After the others: one that has just asked for something is not idle.
+            if waits {
+                self.accept(now);
             }
             if now >= next_tick {
                 next_tick = now + tick;
@@ -231,17 +240,19 @@ impl Front<'_> {
     }
 
     /// Returns how long there is nothing to do but what is reported.
-    fn until(&self, count: usize, next_tick: Instant) -> Deadline {
+    fn until(&mut self, count: usize, next_tick: Instant) -> Deadline {
         let tick = if count > 0 { Deadline::at(next_tick) } else { Deadline::NEVER };
         let drained = self.hub.draining.get().map_or(Deadline::NEVER, |draining| draining.until);
-        tick.earlier(drained).earlier(Deadline::from(self.paused))
+        // Without a connection there is room for all.
+        let again = self.places.again(Instant::now()).filter(|_| count > 0);
+        tick.earlier(drained).earlier(Deadline::from(self.paused)).earlier(Deadline::from(again))
     }
 
-    /// Watches the listener while there is room for another connection.
+    /// Watches the listener while there is, or can be, room for another connection.
     fn watch_listener(&mut self, count: usize, now: Instant) {
         let Some(listener) = &self.listener else { return };
         self.paused = self.paused.filter(|until| *until > now);
-        let full = count >= self.hub.settings.max_connections;
+        let full = count >= self.hub.settings.max_connections && self.places.again(now).is_some();
         let wanted = (!full && self.paused.is_none()).then_some(Interest::Read);
         if wanted != self.watched {
             let wire: Arc<dyn Wire> = listener.clone();
@@ -262,10 +273,16 @@ impl Front<'_> {
 
     fn accept(&mut self, now: Instant) {
         let Some(listener) = self.listener.clone() else { return };
-        let room = self.hub.settings.max_connections.saturating_sub(self.hub.seats().all.len());
-        for _ in 0..room.min(ACCEPTS) {
+        for _ in 0..ACCEPTS {
+            let idle = match self.is_full() {
+                true => match self.places.find(|| self.hub.seats().all.values().cloned().collect(), now) {
+                    None => break,
+                    idle => idle,
+                },
+                false => None,
+            };
             match listener.accept() {
-                Ok(Some(accepted)) => self.seat(accepted.into_wire(), now),
+                Ok(Some(accepted)) => self.seat(accepted.into_wire(), idle, now),
                 Ok(None) => break,
                 // Whatever else it is, the listener is all a server has: it is tried again.
                 Err(_) => {
@@ -276,7 +293,12 @@ impl Front<'_> {
         }
     }
 
-    fn seat(&mut self, wire: Arc<dyn Wire>, now: Instant) {
+    fn is_full(&self) -> bool {
+        self.hub.seats().all.len() >= self.hub.settings.max_connections
+    }
+
+    /// Gives a new connection its place; if it needs that of an idle one, it gets it.
+    fn seat(&mut self, wire: Arc<dyn Wire>, idle: Option<Arc<Seat>>, now: Instant) {
         self.hub.journal.accepted.fetch_add(1, Ordering::Relaxed);
         if !self.hub.is_welcome(wire.peer_addr().map(|peer| peer.ip())) {
             self.hub.journal.turned_away.fetch_add(1, Ordering::Relaxed);
@@ -284,6 +306,10 @@ impl Front<'_> {
         }
         // Settings that cannot be used were found out before the server began.
         let Ok(greeting) = Greeting::new(wire.clone(), &self.hub.settings, now) else { return wire.shutdown() };
+        if let Some(idle) = idle {
+            self.hub.journal.evicted.fetch_add(1, Ordering::Relaxed);
+            idle.evict();
+        }
         let seat = Seat::new(self.next_id, wire, greeting, self.hub.clone());
         self.next_id += 1;
         self.hub.add(seat.clone());

@@ -78,6 +78,8 @@ pub struct ServerStats {
     pub accepted: u64,
     /// Connections that were closed at once, because their client had too many.
     pub turned_away: u64,
+    /// Idle connections that were closed because others needed their places.
+    pub evicted: u64,
     /// Exchanges that are not over.
     pub active: usize,
     /// Exchanges whose answer was complete.
@@ -165,6 +167,7 @@ impl Entry {
 pub(super) struct Journal {
     pub(super) accepted: AtomicU64,
     pub(super) turned_away: AtomicU64,
+    pub(super) evicted: AtomicU64,
     pub(super) panics: AtomicU64,
     complete: AtomicU64,
     given_up: AtomicU64,
@@ -242,6 +245,7 @@ impl Journal {
         ServerStats {
             accepted: self.accepted.load(Relaxed),
             turned_away: self.turned_away.load(Relaxed),
+            evicted: self.evicted.load(Relaxed),
             complete: self.complete.load(Relaxed),
             given_up: self.given_up.load(Relaxed),
             left: self.left.load(Relaxed),

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `settings` | what a server was told |
 //! | `hub` | what its threads share; accepting; the poller |
+//! | `places` | which connection makes room for another |
 //! | `seat` | one connection from its first byte to its last |
 //! | `greet` | from a wire to a connection: TLS, and which protocol is spoken |
 //! | `workers`, `turns` | the threads that run handlers, and whose turn it is when they are scarce |
@@ -28,6 +29,7 @@ mod greet;
 mod hub;
 mod journal;
 mod later;
+mod places;
 mod request_body;
 mod seat;
 mod serve;
@@ -86,8 +88,8 @@ impl<F: Fn(Exchange) -> Result<()> + Send + Sync + 'static> Handler for F {
 ///
 /// | limit | default | why |
 /// |---|---|---|
-/// | [`max_connections`](Self::max_connections) | 1024 | more wait in the kernel's queue; most systems allow a process that many descriptors |
-/// | [`max_per_peer`](Self::max_per_peer) | none | behind one address can be a whole company, or a proxy |
+/// | [`max_connections`](Self::max_connections) | 1024 | most systems allow a process that many descriptors; idle ones make room for more |
+/// | [`max_per_peer`](Self::max_per_peer) | none | behind one address can be a whole company, or a proxy; who only holds connections loses them to others |
 /// | [`max_body`](Self::max_body) | 8 MiB | enough for what APIs take, and small enough to be in memory |
 /// | [`max_header_bytes`](Self::max_header_bytes) | 16 KiB | as Node.js and IIS; Apache has 8 KiB for a line, Tomcat 8 KiB for all |
 /// | [`max_streams`](Self::max_streams) | 128 | as nginx and h2o |
@@ -198,13 +200,20 @@ impl Server {
         self
     }
 
-    /// Limits the connections at once; more wait in the kernel's queue.
+    /// Limits the connections at once.
+    ///
+    /// When one more comes, that which has been idle for longest is closed for it, if it has been so for a second: it has not asked for
+    /// anything since its last answer, or has not come to the end of its handshake or its first request. If there is none, the new
+    /// one waits in the kernel's queue.
     pub fn max_connections(mut self, n: usize) -> Self {
         self.settings.max_connections = n.max(1);
         self
     }
 
-    /// Limits the connections of one address at once; more are closed at once.
+    /// Limits the connections of one address at once; more are closed at once. There is no limit by default.
+    ///
+    /// Connections that are held and not used cannot keep others out for long ([`max_connections`](Self::max_connections)); this is against
+    /// clients that keep theirs busy. A server that everybody can reach, without a proxy in front, does well with 100: browsers open 6.
     pub fn max_per_peer(mut self, n: usize) -> Self {
         self.settings.max_per_peer = n.max(1);
         self

@@ -138,6 +138,27 @@ impl Seat {
         }
     }
 
+    /// Returns since when nothing is done for the client, if that is so: it has not said yet what it wants, asked for nothing since its
+    /// last answer, or has been told that the connection is over.
+    pub(super) fn idle_since(&self) -> Option<Instant> {
+        let carrier = match &*lock(&self.state) {
+            State::Greeting(greeting) => return Some(greeting.began()),
+            State::Ending(ending) if ending.flushed => return ending.until.checked_sub(LINGER),
+            State::Open(carrier) => carrier.clone(),
+            State::Handshaking | State::Ending(_) | State::Gone => return None,
+        };
+        carrier.idle_since()
+    }
+
+    /// Ends an idle connection, because another one needs its place.
+    pub(super) fn evict(&self) {
+        if let Some(carrier) = self.carrier() {
+            let text = "the server has too many connections, and this one was idle for longest";
+            carrier.finish(Cause::new(ErrorKind::Closed, CloseReason::Idle, text));
+        }
+        self.leave();
+    }
+
     /// The poller saw that the wire is ready.
     pub(super) fn on_ready(self: &Arc<Self>, ready: Ready, now: Instant) {
         if let Some(carrier) = self.carrier() {
