@@ -1,12 +1,12 @@
 //! How many connections are kept, what the table and the hooks say of them, and that letting go of them harms nobody.
 
+#[path = "support/h2client.rs"]
+mod h2client;
 #[path = "support/h2peer.rs"]
 mod h2peer;
 
-use bowline::{
-    Cancel, Client, ClientBuilder, ConnectionState, ErrorKind, Hook, Pending, Protocol, Response, Result, Trace,
-    http::Method,
-};
+use bowline::{Cancel, Client, ConnectionState, ErrorKind, Hook, Pending, Trace, http::Method};
+use h2client::{builder, get, idle, ms};
 use h2peer::*;
 use std::{
     sync::{
@@ -16,28 +16,6 @@ use std::{
     thread,
     time::Duration,
 };
-
-fn ms(n: u64) -> Duration {
-    Duration::from_millis(n)
-}
-
-fn builder() -> ClientBuilder {
-    Client::builder().protocol(Protocol::Http2).proxy(None)
-}
-
-fn get(client: &Client, peer: &Peer) -> Task<Result<Response>> {
-    let request = client.get(peer.url("/"));
-    task(|| request.send())
-}
-
-fn idle(client: &Client, peer: &Peer) -> Link {
-    let asked = get(client, peer);
-    let mut link = peer.h2();
-    let head = link.request();
-    link.answer(head.stream, 200, b"");
-    asked.join().unwrap();
-    link
-}
 
 fn states(client: &Client) -> Vec<ConnectionState> {
     client.connections().into_iter().map(|row| row.state).collect()

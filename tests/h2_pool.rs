@@ -1,12 +1,15 @@
 //! Sharing, limiting and letting go of HTTP/2 connections, against a peer that is written by hand.
 
+#[path = "support/h2client.rs"]
+mod h2client;
 #[path = "support/h2peer.rs"]
 mod h2peer;
 
 use bowline::{
-    Batch, Cancel, Client, ClientBuilder, CloseReason, ConnectionInfo, ConnectionState, ErrorKind, Hook, Pending,
-    Phase, Processed, Protocol, Response, Result, Timeouts, Trace,
+    Batch, Cancel, Client, CloseReason, ConnectionState, ErrorKind, Hook, Pending, Phase, Processed, Response, Result,
+    Timeouts, Trace,
 };
+use h2client::{builder, get, idle, idle_with, ms, only};
 use h2peer::*;
 use std::{
     collections::BTreeMap,
@@ -14,46 +17,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-fn ms(n: u64) -> Duration {
-    Duration::from_millis(n)
-}
-
-fn builder() -> ClientBuilder {
-    Client::builder().protocol(Protocol::Http2).proxy(None)
-}
-
 fn client() -> Client {
     builder().build().unwrap()
-}
-
-fn get(client: &Client, peer: &Peer) -> Task<Result<Response>> {
-    let request = client.get(peer.url("/"));
-    task(|| request.send())
 }
 
 /// A request that is on its way when this returns.
 fn start(client: &Client, peer: &Peer) -> Pending {
     client.get(peer.url("/")).start()
-}
-
-/// A connection that has answered one request.
-fn idle_with(client: &Client, peer: &Peer, settings: &[(u16, u32)]) -> Link {
-    let asked = get(client, peer);
-    let mut link = peer.h2_with(settings);
-    let head = link.request();
-    link.answer(head.stream, 200, b"hi");
-    assert_eq!(asked.join().unwrap().text().unwrap(), "hi");
-    link
-}
-
-fn idle(client: &Client, peer: &Peer) -> Link {
-    idle_with(client, peer, &[])
-}
-
-fn only(client: &Client) -> ConnectionInfo {
-    let mut table = client.connections();
-    assert_eq!(table.len(), 1, "{table:?}");
-    table.remove(0)
 }
 
 /// Looks at what arrived on every connection, as upkeep does; the intervals are far away.

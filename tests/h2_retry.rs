@@ -2,6 +2,8 @@
 //!
 //! In the races every request has a body that names it, so the peer knows which arrived how often: PUT is idempotent, POST is not.
 
+#[path = "support/h2client.rs"]
+mod h2client;
 #[path = "support/h2peer.rs"]
 mod h2peer;
 
@@ -11,6 +13,7 @@ use bowline::{
     http::{Method, Version},
     net::{Connect, Interest, Target, Tcp, Waker, Wire},
 };
+use h2client::ms;
 use h2peer::*;
 use std::{
     collections::BTreeMap,
@@ -20,12 +23,8 @@ use std::{
         Arc, Barrier, Mutex,
         atomic::{AtomicBool, AtomicU32, Ordering},
     },
-    time::{Duration, Instant},
+    time::Instant,
 };
-
-fn ms(n: u64) -> Duration {
-    Duration::from_millis(n)
-}
 
 fn builder() -> ClientBuilder {
     Client::builder().protocol(Protocol::Http2).proxy(None).timeout(PATIENCE)

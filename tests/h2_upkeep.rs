@@ -1,12 +1,15 @@
 //! Liveness of HTTP/2 connections, against a peer that is written by hand.
 
+#[path = "support/h2client.rs"]
+mod h2client;
 #[path = "support/h2peer.rs"]
 mod h2peer;
 
 use bowline::{
-    Body, Client, ClientBuilder, CloseReason, Connection, ConnectionInfo, ConnectionState, ErrorKind, Processed,
-    Protocol, Response, Result, Upkeep, UpkeepAction, net::pair,
+    Body, Client, ClientBuilder, CloseReason, Connection, ConnectionState, ErrorKind, Processed, Protocol,
+    UpkeepAction, net::pair,
 };
+use h2client::{get, idle, ms, only, upkeep_one, wait};
 use h2peer::*;
 use std::{
     io::Read,
@@ -17,15 +20,9 @@ use std::{
 
 const HOUR: Duration = Duration::from_secs(3600);
 
-fn ms(n: u64) -> Duration {
-    Duration::from_millis(n)
-}
-
 /// A client whose timers are all far away.
 fn builder() -> ClientBuilder {
-    Client::builder()
-        .protocol(Protocol::Http2)
-        .proxy(None)
+    h2client::builder()
         .upkeep_interval(HOUR)
         .idle_timeout(HOUR)
         .ping_ack_timeout(HOUR)
@@ -33,43 +30,10 @@ fn builder() -> ClientBuilder {
         .read_idle_ping(HOUR)
 }
 
-fn get(client: &Client, peer: &Peer) -> Task<Result<Response>> {
-    let request = client.get(peer.url("/"));
-    task(|| request.send())
-}
-
-/// A connection that has answered one request.
-fn idle(client: &Client, peer: &Peer) -> Link {
-    let asked = get(client, peer);
-    let mut link = peer.h2();
-    let head = link.request();
-    link.answer(head.stream, 200, b"hi");
-    assert_eq!(asked.join().unwrap().text().unwrap(), "hi");
-    link
-}
-
-fn only(client: &Client) -> ConnectionInfo {
-    let mut table = client.connections();
-    assert_eq!(table.len(), 1, "{table:?}");
-    table.remove(0)
-}
-
-fn upkeep_one(client: &Client) -> Upkeep {
-    let mut report = client.upkeep();
-    assert_eq!(report.len(), 1, "{report:?}");
-    report.remove(0)
-}
-
 /// Waits until the next upkeep is due.
 fn until_due(client: &Client) {
     let due = client.next_upkeep().expect("something is due");
     wait(due.saturating_duration_since(Instant::now()));
-}
-
-/// Lets time pass: what is tested is a clock.
-fn wait(d: Duration) {
-    let (_send, receive) = std::sync::mpsc::channel::<()>();
-    let _ = receive.recv_timeout(d);
 }
 
 #[test]
@@ -400,9 +364,7 @@ fn upkeep_looks_at_http1_connections() {
 
 /// The limits in the proportions of the defaults: a second is 10 ms.
 fn scaled() -> ClientBuilder {
-    Client::builder()
-        .protocol(Protocol::Http2)
-        .proxy(None)
+    h2client::builder()
         .upkeep_interval(ms(600))
         .idle_timeout(ms(600))
         .ping_ack_timeout(ms(150))

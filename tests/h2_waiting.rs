@@ -1,5 +1,7 @@
 //! Threads that wait on one HTTP/2 connection: one reads for all, and nothing that one of them does hurts the others.
 
+#[path = "support/h2client.rs"]
+mod h2client;
 #[path = "support/h2peer.rs"]
 mod h2peer;
 
@@ -8,11 +10,12 @@ mod h2peer;
 mod certs;
 
 use bowline::{
-    Batch, Body, Cancel, Client, ClientBuilder, Connection, ConnectionState, ErrorKind, Exchange, Hook, Phase,
-    Processed, Protocol, Recv, Response, Result, Server, Timeouts, Trace, UpkeepAction,
+    Batch, Body, Cancel, Client, Connection, ConnectionState, ErrorKind, Exchange, Hook, Phase, Processed, Protocol,
+    Recv, Response, Result, Server, Timeouts, Trace, UpkeepAction,
     http::{HeaderMap, HeaderValue, Version},
     net::{PairEnd, Wire, pair},
 };
+use h2client::{builder, get, idle, idle_with, ms};
 use h2peer::*;
 use std::{
     collections::BTreeMap,
@@ -30,40 +33,13 @@ const WINDOW: usize = 65_535;
 
 const HUGE: u32 = i32::MAX as u32;
 
-fn ms(n: u64) -> Duration {
-    Duration::from_millis(n)
-}
-
-fn builder() -> ClientBuilder {
-    Client::builder().protocol(Protocol::Http2).proxy(None)
-}
-
 fn client() -> Client {
     builder().build().unwrap()
-}
-
-fn get(client: &Client, peer: &Peer) -> Task<Result<Response>> {
-    let request = client.get(peer.url("/"));
-    task(|| request.send())
 }
 
 fn post(client: &Client, peer: &Peer, body: Vec<u8>) -> Task<Result<Response>> {
     let request = client.post(peer.url("/")).body(body);
     task(|| request.send())
-}
-
-/// A connection that has answered one request.
-fn idle_with(client: &Client, peer: &Peer, settings: &[(u16, u32)]) -> Link {
-    let asked = get(client, peer);
-    let mut link = peer.h2_with(settings);
-    let head = link.request();
-    link.answer(head.stream, 200, b"hi");
-    assert_eq!(asked.join().unwrap().text().unwrap(), "hi");
-    link
-}
-
-fn idle(client: &Client, peer: &Peer) -> Link {
-    idle_with(client, peer, &[])
 }
 
 /// A request that nobody answers for now: its thread reads for all.

@@ -1,39 +1,16 @@
 //! Every number of the client is a setting: those that no other test sets, against peers that are written by hand.
 
+#[path = "support/h2client.rs"]
+mod h2client;
 #[path = "support/h2peer.rs"]
 mod h2peer;
 
 use bowline::{
-    Body, Client, ClientBuilder, CloseReason, Connection, ConnectionState, ErrorKind, Phase, Processed, Protocol,
-    Response, Result, Timeouts, net::pair,
+    Body, Client, CloseReason, Connection, ConnectionState, ErrorKind, Phase, Processed, Protocol, Timeouts, net::pair,
 };
+use h2client::{builder, get, idle, ms};
 use h2peer::*;
-use std::{
-    io::Read,
-    time::{Duration, Instant},
-};
-
-fn ms(n: u64) -> Duration {
-    Duration::from_millis(n)
-}
-
-fn builder() -> ClientBuilder {
-    Client::builder().protocol(Protocol::Http2).proxy(None)
-}
-
-fn get(client: &Client, peer: &Peer) -> Task<Result<Response>> {
-    let request = client.get(peer.url("/"));
-    task(|| request.send())
-}
-
-fn idle(client: &Client, peer: &Peer) -> Link {
-    let asked = get(client, peer);
-    let mut link = peer.h2();
-    let head = link.request();
-    link.answer(head.stream, 200, b"");
-    asked.join().unwrap();
-    link
-}
+use std::{io::Read, time::Instant};
 
 #[test]
 fn probe_timeout() {

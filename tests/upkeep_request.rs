@@ -1,27 +1,18 @@
 //! What upkeep asks for on idle HTTP/1 connections, against a peer that is written by hand.
 
+#[path = "support/h2client.rs"]
+mod h2client;
 #[path = "support/h2peer.rs"]
 mod h2peer;
 
-use bowline::{
-    Client, ClientBuilder, CloseReason, ConnectionInfo, ConnectionState, ErrorKind, Protocol, Response, Result, Upkeep,
-    UpkeepAction, http::Method,
-};
+use bowline::{Client, ClientBuilder, CloseReason, ConnectionState, ErrorKind, Protocol, UpkeepAction, http::Method};
+use h2client::{get, ms, only, single, wait};
 use h2peer::*;
 use std::time::{Duration, Instant};
-
-fn ms(n: u64) -> Duration {
-    Duration::from_millis(n)
-}
 
 /// A client that asks for this when it upkeeps.
 fn builder() -> ClientBuilder {
     Client::builder().protocol(Protocol::Http1).proxy(None).upkeep_request(Method::HEAD, "/health?deep=0")
-}
-
-fn get(client: &Client, peer: &Peer) -> Task<Result<Response>> {
-    let request = client.get(peer.url("/"));
-    task(|| request.send())
 }
 
 /// Answers the next request, and returns its head.
@@ -43,17 +34,6 @@ fn idle(client: &Client, peer: &Peer) -> Link {
     link
 }
 
-fn only(client: &Client) -> ConnectionInfo {
-    let mut table = client.connections();
-    assert_eq!(table.len(), 1, "{table:?}");
-    table.remove(0)
-}
-
-fn one(mut report: Vec<Upkeep>) -> Upkeep {
-    assert_eq!(report.len(), 1, "{report:?}");
-    report.remove(0)
-}
-
 /// Whether anything arrived that was not read.
 fn has_bytes(link: &mut Link) -> bool {
     link.socket.set_nonblocking(true).unwrap();
@@ -62,26 +42,20 @@ fn has_bytes(link: &mut Link) -> bool {
     matches!(peeked, Ok(1..))
 }
 
-/// Lets time pass: what is tested is a clock.
-fn wait(d: Duration) {
-    let (_send, receive) = std::sync::mpsc::channel::<()>();
-    let _ = receive.recv_timeout(d);
-}
-
 #[test]
 fn upkeep_asks_when_it_is_due_and_does_not_wait() {
     let (peer, interval) = (Peer::new(), ms(400));
     let client = builder().upkeep_interval(interval).default_header("x-key", "k").build().unwrap();
     let mut link = idle(&client, &peer);
     let used = Instant::now();
-    let row = one(client.upkeep());
+    let row = single(client.upkeep());
     if used.elapsed() < interval {
         assert_eq!(row.action, UpkeepAction::Http1Checked, "not yet");
     }
     let due = client.next_upkeep().unwrap();
     assert!(due >= used && due <= used + interval);
     wait(interval);
-    let row = one(client.upkeep());
+    let row = single(client.upkeep());
     assert_eq!((row.action, row.state), (UpkeepAction::Pinged, ConnectionState::Active));
     // It is on the wire, and once.
     let mut head = String::from_utf8(link.bytes_until(b"\r\n\r\n")).unwrap();
@@ -89,7 +63,7 @@ fn upkeep_asks_when_it_is_due_and_does_not_wait() {
     assert!(head.starts_with("head /health?deep=0 http/1.1\r\n"), "{head}");
     let host = format!("\r\nhost: {}\r\n", peer.address());
     assert!(head.contains(&host) && head.contains("\r\nx-key: k\r\n"), "{head}");
-    assert_eq!(one(client.upkeep()).action, UpkeepAction::AwaitingAck);
+    assert_eq!(single(client.upkeep()).action, UpkeepAction::AwaitingAck);
     assert!(!has_bytes(&mut link));
     // Nobody has to wait for that answer.
     let mut other = idle(&client, &peer);
@@ -120,13 +94,13 @@ fn upkeep_waits_for_the_answer_if_asked() {
     link.send_bytes(b"HTTP/1.1 503 Service Unavailable\r\nContent-Le");
     waiting.assert_waiting();
     link.send_bytes(b"ngth: 7\r\n\r\n");
-    let row = one(waiting.join());
+    let row = single(waiting.join());
     assert_eq!((row.action, row.state), (UpkeepAction::Acked, ConnectionState::Idle));
     // Not in time.
-    let row = one(client.upkeep_wait(ms(30)));
+    let row = single(client.upkeep_wait(ms(30)));
     assert_eq!((row.action, row.state), (UpkeepAction::Pinged, ConnectionState::Active));
     drop(link);
-    let row = one(client.upkeep_wait(PATIENCE));
+    let row = single(client.upkeep_wait(PATIENCE));
     assert_eq!(row.action, UpkeepAction::ClosedByPeer);
     assert!(client.connections().is_empty());
 }
@@ -138,10 +112,10 @@ fn the_body_of_an_answer_is_read() {
     let peer = Peer::new();
     let mut link = idle(&client, &peer);
     wait(interval);
-    assert_eq!(one(client.upkeep()).action, UpkeepAction::Pinged);
+    assert_eq!(single(client.upkeep()).action, UpkeepAction::Pinged);
     link.bytes_until(b"\r\n\r\n");
     link.send_bytes(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n");
-    assert_eq!(one(client.upkeep_wait(ms(30))).action, UpkeepAction::AwaitingAck);
+    assert_eq!(single(client.upkeep_wait(ms(30))).action, UpkeepAction::AwaitingAck);
     link.send_bytes(b"0\r\n\r\n");
     // Any use of the pool finds it; it does not take upkeep.
     let asked = get(&client, &peer);
@@ -156,16 +130,16 @@ fn who_does_not_answer_is_given_up() {
     let peer = Peer::new();
     let mut link = idle(&client, &peer);
     let began = Instant::now();
-    assert_eq!(one(client.upkeep()).action, UpkeepAction::Pinged);
+    assert_eq!(single(client.upkeep()).action, UpkeepAction::Pinged);
     link.bytes_until(b"\r\n\r\n");
-    let action = one(client.upkeep()).action;
+    let action = single(client.upkeep()).action;
     if began.elapsed() < limit {
         assert_eq!(action, UpkeepAction::AwaitingAck);
     }
     let due = client.next_upkeep().unwrap();
     assert!(due >= began + limit && due <= Instant::now() + limit);
     wait(limit);
-    let row = one(client.upkeep());
+    let row = single(client.upkeep());
     assert_eq!(
         (row.action, row.state),
         (UpkeepAction::ClosedDead, ConnectionState::Closed(CloseReason::PingUnanswered))
@@ -191,12 +165,12 @@ fn an_idle_connection_is_kept_and_not_for_ever() {
             move || client.upkeep_wait(PATIENCE)
         });
         serve(&mut link, NO_CONTENT);
-        assert_eq!(one(asking.join()).action, UpkeepAction::Acked);
+        assert_eq!(single(asking.join()).action, UpkeepAction::Acked);
     }
     assert_eq!(only(&client).id, id);
     // Without a question it ends at its limit.
     wait((keep + limit).saturating_sub(began.elapsed()));
-    assert_eq!(one(client.upkeep()).action, UpkeepAction::ClosedIdle);
+    assert_eq!(single(client.upkeep()).action, UpkeepAction::ClosedIdle);
 }
 
 #[test]
