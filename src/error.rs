@@ -260,7 +260,7 @@ pub enum ErrorKind {
     // the peer
     /// The peer broke a rule of the protocol.
     PeerViolation,
-    /// The peer did not take the request: REFUSED_STREAM, or above GOAWAY's last id. Not processed.
+    /// The peer did not take the request: REFUSED_STREAM, or above GOAWAY's last id, before any answer. Not processed.
     Refused,
     /// The peer reset this stream.
     Reset,

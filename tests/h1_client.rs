@@ -111,6 +111,18 @@ fn violations_are_errors_of_the_peer() {
         assert_eq!((error.kind(), error.processed()), (ErrorKind::PeerViolation, Processed::Yes), "{case}: {error}");
         assert_eq!(peer.connections(), 1, "{case}: not repeated");
     }
+    let long = [
+        format!("HTTP/1.1 200 OK\r\nX: {}\r\n\r\n", "x".repeat(70_000)),
+        format!("HTTP/1.1 200 OK\r\n{}\r\n", "X: y\r\n".repeat(1000)),
+    ];
+    for answer in long {
+        let peer = peer(move |_, mut conn| {
+            conn.request();
+            conn.say(&answer);
+        });
+        let error = client().get(peer.url("/")).send().unwrap_err();
+        assert_eq!((error.kind(), error.processed()), (ErrorKind::TooLarge, Processed::Yes), "{error}");
+    }
     let chunks = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\nx\r\n";
     let peer = says(chunks);
     let error = client().get(peer.url("/")).send().unwrap().bytes().unwrap_err();

@@ -964,12 +964,12 @@ fn what_peers_have_closed_does_not_pile_up() {
     }
     let ports: Vec<u16> = links.iter().map(|(port, _)| *port).collect();
     assert_eq!(close_wait(&ports), 20);
-    // Any use of the pool, a second after the last look; not of these origins.
+    // Any use of the pool, a moment after the last look; not of these origins.
     let peer = Peer::new();
     let began = Instant::now();
     let mut link = idle(&client, &peer);
     while close_wait(&ports) > 0 {
-        assert!(began.elapsed() < ms(1500), "{} are left", close_wait(&ports));
+        assert!(began.elapsed() < ms(500), "{} are left", close_wait(&ports));
         let asked = get(&client, &peer);
         let head = link.request();
         link.answer(head.stream, 200, b"");

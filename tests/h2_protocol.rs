@@ -176,7 +176,9 @@ fn a_peer_that_answers_in_http1() {
                     "{case}"
                 );
                 if cut == answer.len() {
-                    assert!(e.to_string().contains(if answer[7] == b'0' { "505" } else { "400" }), "{case}");
+                    let status = if answer[7] == b'0' { 505 } else { 400 };
+                    assert!(e.to_string().contains(&status.to_string()), "{case}");
+                    assert_eq!(e.status().map(|s| s.as_u16()), Some(status), "{case}");
                 }
                 // Nothing is said to a peer that would not understand it.
                 assert!(!link.rest().iter().any(|f| f.kind == GOAWAY), "{case}");
@@ -206,6 +208,23 @@ fn the_first_frame_has_to_be_settings() {
         assert_eq!((goaway.kind, goaway.code()), (GOAWAY, 1), "{first:?}");
         peer.assert_no_more();
     }
+}
+
+#[test]
+fn a_head_above_the_limit_is_too_large() {
+    let client = builder(Protocol::Http2).max_header_bytes(1000).build().unwrap();
+    let peer = Peer::new();
+    let asked = get(&client, &peer);
+    let mut link = peer.h2();
+    let stream = link.request().stream;
+    link.send(&[Frame::headers(stream, END_STREAM, &[(":status", "200"), ("x", &"x".repeat(1500))])]);
+    let e = asked.join().unwrap_err();
+    assert_eq!((e.kind(), e.processed(), e.attempts()), (ErrorKind::TooLarge, Processed::Maybe, 1), "{e}");
+    // One stream is given up, not the connection.
+    let asked = get(&client, &peer);
+    let stream = link.skip_to(HEADERS).stream;
+    link.answer(stream, 200, b"");
+    assert!(asked.join().unwrap().reused());
 }
 
 #[test]
@@ -299,6 +318,23 @@ fn an_upgrade_that_is_refused_is_not_asked_for_again() {
         assert!(asked.join().unwrap().reused());
     }
     peer.assert_no_more();
+}
+
+#[test]
+fn an_upgrade_to_something_else_is_no_answer() {
+    for to in
+        ["Upgrade: websocket\r\n", "Upgrade: h2\r\n", "Upgrade: h2c, h2c\r\n", "Upgrade: h2c\r\nUpgrade: h2c\r\n", ""]
+    {
+        let (peer, client) = (Peer::new(), client(Protocol::H2cUpgrade));
+        let asked = get(&client, &peer);
+        let mut link = peer.accept();
+        assert!(head(&mut link).contains("http2-settings"));
+        link.send_bytes(format!("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\n{to}\r\n").as_bytes());
+        let e = asked.join().unwrap_err();
+        assert_eq!((e.kind(), e.processed(), e.attempts()), (ErrorKind::PeerViolation, Processed::Yes, 1), "{to}: {e}");
+        assert!(link.next_or_end().is_none(), "{to}: the connection is closed");
+        peer.assert_no_more();
+    }
 }
 
 #[test]

@@ -90,6 +90,10 @@ fn what_is_repeated_on_a_new_connection() {
             post: false, get: true, kind: ErrorKind::Closed, processed: Maybe },
         Row { name: "a 1xx and the end", act: |link, id| { link.send(&[Frame::headers(id, 0, &[(":status", "103")])]); link.finish(); },
             post: false, get: false, kind: ErrorKind::Closed, processed: Processed::Yes },
+        Row { name: "a 1xx and GOAWAY below", act: |link, id| link.send(&[Frame::headers(id, 0, &[(":status", "103")]), Frame::goaway(id.saturating_sub(2), NO_ERROR, b"")]),
+            post: false, get: false, kind: ErrorKind::Closed, processed: Processed::Yes },
+        Row { name: "a 1xx and RST_STREAM(REFUSED_STREAM)", act: |link, id| link.send(&[Frame::headers(id, 0, &[(":status", "103")]), Frame::reset(id, REFUSED_STREAM)]),
+            post: false, get: false, kind: ErrorKind::Reset, processed: Processed::Yes },
         Row { name: "RST_STREAM with another code", act: |link, id| link.send(&[Frame::reset(id, INTERNAL_ERROR)]),
             post: false, get: false, kind: ErrorKind::Reset, processed: Maybe },
         Row { name: "RST_STREAM(CANCEL)", act: |link, id| link.send(&[Frame::reset(id, CANCEL)]),
@@ -295,7 +299,7 @@ fn refused_streams_are_tried_again_on_the_same_connection() {
     let (stream, _) = link.request_with_body();
     link.send(&[Frame::headers(stream, 0, &[(":status", "200")]), Frame::reset(stream, REFUSED_STREAM)]);
     let e = asked.join().unwrap().bytes().unwrap_err();
-    assert_eq!((e.kind(), e.processed(), e.phase()), (ErrorKind::Refused, Processed::Yes, Phase::Body));
+    assert_eq!((e.kind(), e.processed(), e.phase()), (ErrorKind::Reset, Processed::Yes, Phase::Body));
     link.assert_quiet(ms(30));
 }
 

@@ -1,7 +1,7 @@
 //! A response whose head has arrived.
 
 use crate::{
-    drive::{Body, Carrier, ConnectionInfo, WHOLE},
+    drive::{Body, Carrier, ConnectionInfo, Http1Status, WHOLE},
     error::{Error, ErrorKind, Phase, Processed, Result},
     fields::Fields,
 };
@@ -259,6 +259,14 @@ impl Error {
         match self.detach() {
             Some(response) => Ok(response),
             None => Err(self),
+        }
+    }
+
+    /// Returns the status behind `Status`, `Handshake`, `Redirect` and, where it could be read, `PeerSpokeHttp1`.
+    pub fn status(&self) -> Option<StatusCode> {
+        match self.kind() {
+            ErrorKind::Status(status) => Some(status),
+            _ => self.response().map(Response::status).or_else(|| self.attached::<Http1Status>().map(|s| s.0)),
         }
     }
 

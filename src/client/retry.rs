@@ -51,7 +51,7 @@ pub(crate) fn is_idempotent(method: &Method, headers: &HeaderMap) -> bool {
 pub(crate) fn decide(a: Attempted<'_>) -> Option<Again> {
     let Attempted { fault, progress, reused, version, idempotent } = a;
     match fault {
-        // Says of itself that nothing was done; `answered` can only be a 1xx.
+        Fault::Refused(_) if progress.answered => None,
         Fault::Refused(0) => Some(Again::Anywhere),
         Fault::Refused(_) => Some(Again::Later),
         Fault::Reset(REFUSED_STREAM) if !progress.answered => Some(Again::Anywhere),
@@ -69,7 +69,7 @@ pub(crate) fn decide(a: Attempted<'_>) -> Option<Again> {
                 () => None,
             }
         }
-        Fault::Misuse(_) | Fault::Reset(_) | Fault::Violated(_) => None,
+        Fault::Misuse(_) | Fault::Reset(_) | Fault::Failed(..) => None,
     }
 }
 
@@ -98,6 +98,7 @@ mod tests {
             ("a byte of the answer", over(ByPeer), h1, true, 9, true, None, None),
             ("h2 refused by GOAWAY", Fault::Refused(0), h2, true, 9, false, Some(Anywhere), Some(Anywhere)),
             ("h2 refused by a GOAWAY in trouble", Fault::Refused(2), h2, true, 9, false, Some(Later), Some(Later)),
+            ("h2 refused by GOAWAY after a 1xx", Fault::Refused(0), h2, true, 9, true, None, None),
             ("h2 REFUSED_STREAM", reset(7), h2, false, 9, false, Some(Anywhere), Some(Anywhere)),
             ("h2 REFUSED_STREAM after a head", reset(7), h2, false, 9, true, None, None),
             ("h2 closed without an answer", over(ByPeer), h2, false, 9, false, None, Some(Fresh)),

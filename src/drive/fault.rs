@@ -48,7 +48,10 @@ impl Cause {
 
     /// Returns the error of an exchange that this ended.
     pub(crate) fn to_error(&self) -> Error {
-        let error = Error::with(self.kind, &*self.message);
+        let mut error = Error::with(self.kind, &*self.message);
+        if let Some(status) = self.http1_status {
+            error = error.attach(Http1Status(status));
+        }
         match self.io {
             Some(kind) => error.with_source(io::Error::from(kind)),
             None => error,
@@ -62,6 +65,10 @@ impl fmt::Display for Cause {
     }
 }
 
+/// What an error holds besides, where HTTP/2 was required and the peer answered in HTTP/1.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Http1Status(pub(crate) http::StatusCode);
+
 /// Why one exchange is over before its end.
 #[derive(Clone, Debug)]
 pub(crate) enum Fault {
@@ -73,8 +80,8 @@ pub(crate) enum Fault {
     Refused(u32),
     /// The peer reset the stream, with this code.
     Reset(u32),
-    /// The peer broke a rule of the stream, which was reset.
-    Violated(Arc<str>),
+    /// The stream ended for another reason: most often the peer broke a rule of it, and it was reset.
+    Failed(ErrorKind, Arc<str>),
 }
 
 impl Fault {
@@ -93,7 +100,7 @@ impl Fault {
             Fault::Reset(code) => {
                 Error::with(ErrorKind::Reset, format!("the peer reset the stream with {}", Code(*code)))
             }
-            Fault::Violated(text) => Error::with(ErrorKind::PeerViolation, &**text),
+            Fault::Failed(kind, text) => Error::with(*kind, &**text),
         }
     }
 }

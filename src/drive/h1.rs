@@ -147,7 +147,16 @@ impl H1 {
     }
 
     fn violation(violation: &Violation) -> Cause {
-        Cause::violation(violation)
+        use Violation as V;
+        let kind = match violation {
+            V::HeadTooLarge { .. }
+            | V::TooManyFields { .. }
+            | V::TrailersTooLarge { .. }
+            | V::TargetTooLong { .. }
+            | V::ChunkExtensionsTooLong { .. } => ErrorKind::TooLarge,
+            _ => ErrorKind::PeerViolation,
+        };
+        Cause::new(kind, CloseReason::Violation, violation)
     }
 }
 

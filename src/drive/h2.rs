@@ -3,7 +3,7 @@
 use super::{
     carrier::{Exchanges, Opened, Opening},
     duplex::Position,
-    fault::{CANCEL, Cause, Fault, NO_ERROR},
+    fault::{CANCEL, Cause, Fault, NO_ERROR, REFUSED_STREAM},
     info::{CloseReason, ConnectionInfo, ConnectionState, GoAway, UpkeepAction},
     keep::Patience,
     next_id,
@@ -28,6 +28,18 @@ use std::{
 
 /// How much of a GOAWAY's debug data is kept for the connection table.
 const DEBUG_KEPT: usize = 256;
+
+/// What is said where a peer takes back an answer that it had begun, with a 1xx at least.
+const LEFT_OUT: &str = "the peer is closing, and gave up a request that it had begun to answer";
+const REFUSED_LATE: &str = "the peer reset the stream with REFUSED_STREAM, and had begun to answer it";
+
+/// Whether a limit of ours was passed, or a rule broken.
+fn kind_of(violation: &Violation) -> ErrorKind {
+    match violation {
+        Violation::HeaderListTooLarge { .. } | Violation::HeaderBlockTooLarge { .. } => ErrorKind::TooLarge,
+        _ => ErrorKind::PeerViolation,
+    }
+}
 
 /// An HTTP/2 connection: many exchanges at a time.
 #[derive(Debug)]
@@ -154,7 +166,7 @@ impl H2 {
                 cause.http1_status = status.and_then(|s| http::StatusCode::from_u16(s).ok());
                 cause
             }
-            _ => Cause::violation(violation),
+            _ => Cause::new(kind_of(violation), CloseReason::Violation, violation),
         }
     }
 
@@ -196,10 +208,16 @@ impl H2 {
             }),
             Event::Failed { stream, failure } => {
                 let code = self.goaway.as_ref().map_or(0, |g| g.code);
+                let answered = self.slots.get(stream).is_some_and(|slot| slot.answered);
                 let fault = match failure {
+                    // Whatever it says now, it had begun to answer: a 1xx at least.
+                    Failure::Refused if answered => Fault::Failed(ErrorKind::Closed, LEFT_OUT.into()),
+                    Failure::Reset(code) if answered && code.0 == REFUSED_STREAM => {
+                        Fault::Failed(ErrorKind::Reset, REFUSED_LATE.into())
+                    }
                     Failure::Refused => Fault::Refused(code),
                     Failure::Reset(code) => Fault::Reset(code.0),
-                    Failure::Violated(violation) => Fault::Violated(violation.to_string().into()),
+                    Failure::Violated(violation) => Fault::Failed(kind_of(&violation), violation.to_string().into()),
                 };
                 self.on(stream, |slot| slot.fail(&fault, wakes));
             }

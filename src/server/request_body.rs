@@ -159,7 +159,8 @@ impl Source for RequestBody {
             }
             Poll::Ready(Err(fault)) => {
                 let e = fault.to_error();
-                let verdict = (e.kind() == ErrorKind::PeerViolation).then_some(StatusCode::BAD_REQUEST);
+                let wrong = matches!(e.kind(), ErrorKind::PeerViolation | ErrorKind::TooLarge);
+                let verdict = wrong.then_some(StatusCode::BAD_REQUEST);
                 Poll::Ready(Err(self.fail(e, verdict)))
             }
             Poll::Pending => match self.overdue(cx) {

@@ -11,7 +11,7 @@ use super::{
     Call, Exchange, State,
 };
 use crate::{
-    drive::{Answer, CANCEL, Missing, Stopped},
+    drive::{Answer, CANCEL, Fault, Missing, Stopped},
     error::{Error, ErrorKind, Phase, Processed},
     net::Cx,
     proto::ResponseHead,
@@ -63,6 +63,14 @@ impl Call {
                 Poll::Ready(Ok(None))
             }
             Poll::Ready(Ok(Answer::Final(head))) if exchange.h2c && head.status == StatusCode::SWITCHING_PROTOCOLS => {
+                let mut to = head.fields.get_all("upgrade");
+                let to_h2c =
+                    to.next().is_some_and(|v| v.trim_ascii().eq_ignore_ascii_case(b"h2c")) && to.next().is_none();
+                if !to_h2c {
+                    exchange.stream.reset(CANCEL);
+                    let fault = Fault::Failed(ErrorKind::PeerViolation, "101 to another protocol than h2c".into());
+                    return Poll::Ready(Err(Failed::exchanging(fault, exchange)));
+                }
                 self.on_upgrading(exchange, cx)
             }
             Poll::Ready(Ok(Answer::Final(head))) => {

@@ -84,7 +84,7 @@ impl Call {
                 return Poll::Pending;
             }
             Some(Err(violation)) => {
-                let fault = Fault::Violated(violation.to_string().into());
+                let fault = Fault::Failed(ErrorKind::PeerViolation, violation.to_string().into());
                 return Poll::Ready(Err(Failed::exchanging(fault, exchange)));
             }
             Some(Ok(stream)) => stream,

@@ -252,7 +252,7 @@ impl Pool {
         }
     }
 
-    /// Once a second: looks at everything that is kept, so that nothing lingers that its peer has ended.
+    /// Now and then: looks at everything that is kept, so that nothing lingers that its peer has ended.
     fn sweep(&self, now: Instant) {
         let mut state = self.lock();
         if !state.sweep_is_due(now) {

@@ -15,9 +15,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How often everything that is idle is looked at: ends that peers have sent in the meantime are answered, so that no
-/// CLOSE_WAIT piles up in a pool that is used at all.
-const SWEEP: Duration = Duration::from_secs(1);
+/// How often everything that is idle is looked at, for each connection that was there the last time, and at the least: ends that
+/// peers have sent in the meantime are answered, so that no CLOSE_WAIT piles up in a pool that is used at all. A look takes a
+/// microsecond or two, so that all of them take no more than a few thousandths of the time.
+const SWEEP_EACH: Duration = Duration::from_millis(1);
+const SWEEP: Duration = Duration::from_millis(10);
 
 /// For how many origins it is remembered what they speak, while nothing leads to them: a crawler visits millions.
 const LEARNED: usize = 1000;
@@ -29,7 +31,7 @@ pub(super) struct State {
     pub(super) all: Vec<Weak<dyn Carrier>>,
     /// HTTP/1 connections nobody uses, in all.
     pub(super) idle: usize,
-    swept: Option<Instant>,
+    next_sweep: Option<Instant>,
     /// HTTP/1 connections whose peer was asked by upkeep, until it answers.
     pub(super) asked: Vec<Asked>,
     /// Those being made.
@@ -112,9 +114,11 @@ impl State {
 
     /// Whether it is time to look at everything that is idle.
     pub(super) fn sweep_is_due(&mut self, now: Instant) -> bool {
-        let due = self.swept.is_none_or(|at| now.saturating_duration_since(at) >= SWEEP);
+        let due = self.next_sweep.is_none_or(|at| now >= at);
         if due {
-            self.swept = Some(now);
+            let kept = self.idle + self.shelves.values().map(|shelf| shelf.shared.len()).sum::<usize>();
+            let pause = SWEEP_EACH.saturating_mul(u32::try_from(kept).unwrap_or(u32::MAX)).max(SWEEP);
+            self.next_sweep = now.checked_add(pause);
         }
         due
     }
