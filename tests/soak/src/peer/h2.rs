@@ -3,7 +3,7 @@
 //! One thread reads, and does what is due; nothing of the library is used but HPACK, for what requests say.
 
 mod fault;
-mod frame;
+pub(super) mod frame;
 
 use super::{
     Peer,

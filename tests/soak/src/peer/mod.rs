@@ -4,6 +4,7 @@
 
 mod h1;
 mod h2;
+pub mod quiet;
 mod wire;
 
 use crate::{Random, certs, fate::Book};
