@@ -6,6 +6,8 @@ mod ends;
 mod opening;
 #[path = "websocket/parts.rs"]
 mod parts;
+#[path = "websocket/races.rs"]
+mod races;
 #[path = "websocket/raw.rs"]
 mod raw;
 #[path = "websocket/receiving.rs"]

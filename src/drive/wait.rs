@@ -14,7 +14,7 @@ use std::{
 /// How often a look that must not block goes round while bytes keep arriving.
 ///
 /// One round reads what the kernel holds; a few more catch what arrives meanwhile. Without a bound a peer that drips could
-/// hold the caller for ever.
+/// hold the caller for ever. A wait whose time is up has looked often enough: it goes round once.
 const LOOKS: u32 = 8;
 
 /// How many wires are polled without allocating.
@@ -130,13 +130,14 @@ fn run<T>(
     let mut arrived = false;
     let mut told = None;
     let mut now = Instant::now();
+    let most = if deadline.has_passed(now) { LOOKS } else { 1 };
     loop {
         wants.clear();
         if let Poll::Ready(result) = step(&mut Cx::new(now, &waker, wants).with_places(&mut places)) {
             return Some(result);
         }
         if deadline.has_passed(now) {
-            if looks > 0 && (!arrived || looks >= LOOKS) {
+            if looks > 0 && (!arrived || looks >= most) {
                 return None;
             }
             looks += 1;

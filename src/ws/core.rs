@@ -10,7 +10,7 @@ use crate::{
     error::{Error, ErrorKind, Phase, Result},
     net::Waker,
     proto::{
-        End, Role,
+        End, Role as Side,
         ws::{Agreed, Config, Connection, Event, Kind, Misuse, Violation},
     },
 };
@@ -108,10 +108,14 @@ pub(super) enum Sender {
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Outgoing<'a> {
     /// The next part of the message that this writer has begun, or begins with it.
-    Part(Begun, MessageRef<'a>, End),
+    Part(Begun, MessageRef<'a>, End, Writer),
     /// A message.
     Whole(MessageRef<'a>),
 }
+
+/// Who sends a message in parts: so many began before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Writer(pub(super) u64);
 
 /// Whether a message that is sent in parts has begun.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -137,6 +141,16 @@ pub(super) enum Arrived {
     Ended,
 }
 
+impl Arrived {
+    /// Whether it is still to be taken from where it lies.
+    pub(super) fn lies_there(&self) -> bool {
+        match self {
+            Arrived::Assembled(_) | Arrived::InInput(..) | Arrived::Part(..) => true,
+            Arrived::Confirmed | Arrived::Ended | Arrived::Message(_) => false,
+        }
+    }
+}
+
 /// What a receiving call wants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Want {
@@ -146,10 +160,18 @@ pub(super) enum Want {
     Lent,
     /// A message.
     Message,
-    /// The next part of a message, as it arrives.
+    /// The first part of a message, as it arrives.
     Part,
     /// The answer of this PING; messages are kept for later.
     Pong([u8; 8]),
+    /// The next part of a message of which a part was received.
+    Rest,
+}
+
+impl Want {
+    fn is_part(self) -> bool {
+        matches!(self, Want::Part | Want::Rest)
+    }
 }
 
 /// How far our direction is to be ended.
@@ -159,6 +181,13 @@ pub(super) enum Finish {
     /// Once everything was sent.
     Wanted,
     Done,
+}
+
+/// What only one thread does at a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Role {
+    Reading,
+    Writing,
 }
 
 /// How far the last frame has gone.
@@ -193,8 +222,10 @@ pub(super) struct Core {
     complete: Option<Kind>,
     /// Nobody wants the rest of the message that has begun to arrive.
     pub(super) skips: bool,
-    /// A message is sent in parts, and the last of them was not.
-    pub(super) within: bool,
+    /// Who sends a message in parts, and has not sent the last of them.
+    pub(super) within: Option<Writer>,
+    /// How many have begun to.
+    writers_made: u64,
     max_message: usize,
     /// Messages that came before the PONG that was waited for.
     queue: VecDeque<Message>,
@@ -222,7 +253,7 @@ pub(super) struct Core {
 }
 
 impl Core {
-    pub(super) fn new(role: Role, config: &Config, agreed: &Agreed, stream: Stream, max_message: usize) -> Self {
+    pub(super) fn new(role: Side, config: &Config, agreed: &Agreed, stream: Stream, max_message: usize) -> Self {
         Core {
             engine: Connection::new(role, config, agreed.deflate, Instant::now()),
             stream,
@@ -235,7 +266,8 @@ impl Core {
             assembling: Kind::Binary,
             complete: None,
             skips: false,
-            within: false,
+            within: None,
+            writers_made: 0,
             max_message,
             queue: VecDeque::new(),
             queued: 0,
@@ -259,14 +291,14 @@ impl Core {
     pub(super) fn reopen(&mut self, config: &Config, agreed: &Agreed, stream: Stream, now: Instant) {
         self.pongs_dropped += self.engine.pongs_dropped();
         self.rtt = self.engine.rtt().or(self.rtt);
-        self.engine = Connection::new(Role::Client, config, agreed.deflate, now);
+        self.engine = Connection::new(Side::Client, config, agreed.deflate, now);
         self.inflates = agreed.deflate.is_some();
         (self.stream, self.stage, self.finish) = (stream, Stage::Opening, Finish::Open);
         self.linger = Linger::Nothing;
         self.generation += 1;
         self.input.clear();
         self.assembly.clear();
-        (self.complete, self.skips, self.within) = (None, false, false);
+        (self.complete, self.skips, self.within) = (None, false, None);
         self.out.clear();
         self.at = 0;
         self.outbox.iter_mut().for_each(Outbox::lose);
@@ -312,17 +344,18 @@ impl Core {
                 return Ok(false);
             }
         }
-        match (begun, self.within) {
+        match what {
             // The connection on which it was begun is gone.
-            (true, false) => Err(interrupted()),
-            (begun, within) => Ok(begun == within),
+            Outgoing::Part(Begun::Yes, _, _, writer) if self.within != Some(writer) => Err(interrupted()),
+            Outgoing::Part(Begun::Yes, ..) => Ok(true),
+            Outgoing::Part(Begun::No, ..) | Outgoing::Whole(_) => Ok(self.within.is_none()),
         }
     }
 
     /// Whether a message can be framed without any question.
     #[inline]
     pub(super) fn takes_at_once(&self, what: Outgoing<'_>) -> bool {
-        let whole = matches!(what, Outgoing::Whole(_)) && !self.within;
+        let whole = matches!(what, Outgoing::Whole(_)) && self.within.is_none();
         whole && matches!(self.stage, Stage::Open) && self.finish == Finish::Open && self.outbox.is_none()
     }
 
@@ -330,7 +363,7 @@ impl Core {
     #[inline]
     pub(super) fn frame_short(&mut self, message: MessageRef<'_>) -> bool {
         let open = matches!(self.stage, Stage::Open) && self.finish == Finish::Open;
-        if !open || self.within || self.outbox.is_some() {
+        if !open || self.within.is_some() || self.outbox.is_some() {
             return false;
         }
         let (kind, data) = match message {
@@ -346,7 +379,7 @@ impl Core {
     /// Frames it: it may, and there is room.
     pub(super) fn frame(&mut self, what: Outgoing<'_>, sender: Sender) -> Result<()> {
         let Core { engine, out, .. } = self;
-        let (Outgoing::Whole(message) | Outgoing::Part(_, message, _)) = what;
+        let (Outgoing::Whole(message) | Outgoing::Part(_, message, ..)) = what;
         let (kind, data) = match message {
             MessageRef::Text(text) => (Kind::Text, text.as_bytes()),
             MessageRef::Binary(bytes) => (Kind::Binary, bytes),
@@ -356,12 +389,12 @@ impl Core {
                 engine.send(kind, data, out).map_err(refused)?;
                 End::Last
             }
-            Outgoing::Part(_, _, end) => {
+            Outgoing::Part(_, _, end, writer) => {
                 engine.send_fragment(kind, data, end, out).map_err(refused)?;
+                self.within = (end == End::More).then_some(writer);
                 end
             }
         };
-        self.within = end == End::More;
         self.stats.messages_out += u64::from(end == End::Last);
         self.stats.bytes_out += data.len() as u64;
         if let (Outgoing::Whole(message), Sender::Anybody, Some(outbox)) = (what, sender, &mut self.outbox) {
@@ -410,7 +443,7 @@ impl Core {
     /// Takes the next thing a call wants out of what is there.
     pub(super) fn next(&mut self, want: Want, now: Instant) -> Option<Arrived> {
         match want {
-            Want::Message | Want::Lent | Want::Part => {
+            Want::Message | Want::Lent | Want::Part | Want::Rest => {
                 if let Some(message) = self.queue.pop_front() {
                     self.queued -= message.as_bytes().len();
                     return Some(Arrived::Message(message));
@@ -419,6 +452,7 @@ impl Core {
             Want::End => {
                 self.queue.clear();
                 self.queued = 0;
+                self.complete = None;
             }
             Want::Pong(_) => {}
         }
@@ -454,10 +488,10 @@ impl Core {
         if let Some(kind) = self.complete.take() {
             return self.assembled(kind, want).map(Some);
         }
-        if want == Want::Part && !self.assembly.is_empty() {
+        if want.is_part() && !self.assembly.is_empty() {
             return Ok(Some(Arrived::Part(self.assembling, End::More)));
         }
-        if want == Want::Part || self.skips {
+        if want.is_part() || self.skips {
             // Nothing of it is kept, so it may be as long as it likes.
             self.engine.set_max_message(u64::MAX);
         }
@@ -472,7 +506,7 @@ impl Core {
                 Event::Piece { end, .. } if self.skips => {
                     if end == End::Last {
                         self.skips = false;
-                        let most = if want == Want::Part { u64::MAX } else { self.max_message as u64 };
+                        let most = if want.is_part() { u64::MAX } else { self.max_message as u64 };
                         self.engine.set_max_message(most);
                     }
                 }
@@ -492,7 +526,7 @@ impl Core {
                     }
                     self.assembly.extend(data);
                     self.assembling = kind;
-                    if want == Want::Part {
+                    if want.is_part() {
                         self.stats.messages_in += u64::from(end == End::Last);
                         return Ok(Some(Arrived::Part(kind, end)));
                     }
@@ -526,7 +560,7 @@ impl Core {
         self.stats.messages_in += 1;
         match want {
             Want::Lent => Ok(Arrived::Assembled(kind)),
-            Want::Part => Ok(Arrived::Part(kind, End::Last)),
+            Want::Part | Want::Rest => Ok(Arrived::Part(kind, End::Last)),
             Want::End | Want::Message | Want::Pong(_) => {
                 message(kind, std::mem::take(&mut self.assembly).into_vec()).map(Arrived::Message)
             }
@@ -547,6 +581,11 @@ impl Core {
     /// So many bytes were read straight into the assembly.
     pub(super) fn took_straight(&mut self, n: usize, want: Want, now: Instant) {
         self.engine.received(now);
+        if self.engine.payload_left().is_none_or(|left| left < n as u64) {
+            // Another thread has closed meanwhile: the engine discards them.
+            self.input.extend(self.assembly.space_exactly(n));
+            return;
+        }
         let Core { engine, assembly, out, .. } = self;
         match engine.read_payload(assembly.space_exactly(n), out) {
             Ok(Event::Piece { kind, end, .. }) => {
@@ -554,7 +593,7 @@ impl Core {
                 self.stats.bytes_in += n as u64;
                 self.assembling = kind;
                 self.complete = (end == End::Last).then_some(kind);
-                if self.assembly.len() > self.max_message && want != Want::Part {
+                if self.assembly.len() > self.max_message && !want.is_part() {
                     let violation = self.engine.refuse_message(&mut self.out);
                     self.end(Ending::violation(violation));
                 }
@@ -570,15 +609,33 @@ impl Core {
         self.skips = self.complete.take().is_none();
     }
 
+    /// Whoever sends a message in parts gets this.
+    pub(super) fn make_writer(&mut self) -> Writer {
+        self.writers_made += 1;
+        Writer(self.writers_made)
+    }
+
     /// Ends the connection because of a message that its sender has given up in the middle.
-    pub(super) fn give_message_up(&mut self, now: Instant) {
-        if !self.within || !matches!(self.stage, Stage::Opening | Stage::Open) {
+    pub(super) fn give_message_up(&mut self, writer: Writer, now: Instant) {
+        if self.within != Some(writer) || !matches!(self.stage, Stage::Opening | Stage::Open) {
             return;
         }
-        self.within = false;
+        self.within = None;
         // Where no frame may begin the peer learns it from the end.
         let _ = self.engine.close(Some(1011), "", now, &mut self.out);
         self.end(Ending::broken(&closed("a message was given up in the middle")));
+    }
+
+    /// Code of the caller's panicked, a wire that was being used.
+    pub(super) fn wire_panicked(&mut self, role: Role) {
+        match role {
+            Role::Reading => self.reading = false,
+            Role::Writing => self.writing = false,
+        }
+        self.end(Ending::broken(&closed("a thread panicked while it used the connection")));
+        // What was being sent is gone.
+        self.out.clear();
+        (self.at, self.finish, self.linger) = (0, Finish::Done, Linger::Nothing);
     }
 
     /// Whether nothing is under way in either direction, and nothing due: what comes next is most likely a message.

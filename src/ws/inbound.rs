@@ -106,10 +106,7 @@ impl Inbound {
             Lent::Input(input) => {
                 let mut core = self.socket.lock();
                 core.input = input;
-                core.reading = false;
-                let readers = std::mem::take(&mut core.readers);
-                drop(core);
-                readers.wake();
+                self.socket.give_role_back(core);
             }
         }
     }
@@ -159,15 +156,14 @@ impl Inbound {
         if self.reopen.is_some() || !self.limits.is_empty() {
             return Quick::Unclear;
         }
-        let (socket, stream) = (&self.socket, &self.stream);
-        let mut lent = std::mem::take(&mut self.lent);
+        let Inbound { socket, stream, lent, .. } = self;
         let waited = wait_readable(&**stream.carrier().wire(), deadline, |waker| {
             let mut core = socket.lock();
-            match &lent {
+            match lent {
                 Lent::Input(input) if input.is_empty() && core.is_plain() => {}
                 Lent::Nothing if !core.reading && core.input.is_empty() && core.is_plain() => {
                     core.reading = true;
-                    lent = Lent::Input(std::mem::take(&mut core.input));
+                    *lent = Lent::Input(std::mem::take(&mut core.input));
                 }
                 _ => return false,
             }
@@ -175,14 +171,13 @@ impl Inbound {
             drop(core);
             stream.watch_through(waker) == Watch::Armed
         });
-        self.lent = lent;
-        let (Some(ready), Lent::Input(input)) = (waited, &mut self.lent) else { return Quick::Unclear };
+        let (Some(ready), Lent::Input(input)) = (waited, lent) else { return Quick::Unclear };
         let now = Instant::now();
         if !ready {
             return if deadline.has_passed(now) { Quick::TimedOut } else { Quick::Unclear };
         }
-        let Passed::Bytes(_) = self.stream.read_through(Room::Buffer(input), now) else { return Quick::Unclear };
-        let mut core = self.socket.lock();
+        let Passed::Bytes(_) = stream.read_through(Room::Buffer(input), now) else { return Quick::Unclear };
+        let mut core = socket.lock();
         core.engine.received(now);
         core.short(input).map_or(Quick::Unclear, |(kind, len)| Quick::Message(kind, len))
     }
@@ -195,6 +190,7 @@ impl Inbound {
         }
         let unsent = core.unsent();
         let arrived = core.next(want, Instant::now())?;
+        core.reading = arrived.lies_there();
         let owes = core.unsent() != unsent;
         let writers =
             if std::mem::take(&mut core.freed) { std::mem::take(&mut core.writers) } else { Waiting::default() };
@@ -217,6 +213,8 @@ impl Inbound {
                     Poll::Pending => return Poll::Pending,
                 };
                 match self.broke(&arrived) {
+                    // Another connection does not go on with a message; the next call makes one.
+                    Some(e) if want == Want::Rest => return Poll::Ready(Step::Arrived(Err(e))),
                     Some(e) => match self.reopen.as_mut().and_then(|reopen| reopen.failed(e, cx.now)) {
                         None => continue,
                         Some(e) => {
@@ -316,13 +314,11 @@ impl Inbound {
                 Some(arrived) => match arrived? {
                     Arrived::Message(message) => return Ok(Recv::Item(self.lend_message(message))),
                     Arrived::InInput(kind, len) => {
-                        let mut core = self.socket.lock();
-                        core.reading = true;
-                        self.lent = Lent::Input(std::mem::take(&mut core.input));
+                        self.lent = Lent::Input(std::mem::take(&mut self.socket.lock().input));
                         (kind, Some(len))
                     }
                     Arrived::Assembled(kind) => {
-                        self.lent = Lent::Assembly(std::mem::take(&mut self.socket.lock().assembly));
+                        self.lent = Lent::Assembly(self.take_assembly());
                         (kind, None)
                     }
                     Arrived::Confirmed | Arrived::Ended | Arrived::Part(..) => return Ok(Recv::Ended),
@@ -341,6 +337,14 @@ impl Inbound {
                 Err(e) => Err(Error::with(ErrorKind::PeerViolation, "a text that is not UTF-8").with_source(e)),
             },
         }
+    }
+
+    /// Takes what a call has received from the assembly.
+    pub(super) fn take_assembly(&self) -> RecvBuf {
+        let mut core = self.socket.lock();
+        let assembly = std::mem::take(&mut core.assembly);
+        self.socket.give_role_back(core);
+        assembly
     }
 
     fn lend_message(&mut self, message: Message) -> MessageRef<'_> {

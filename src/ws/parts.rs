@@ -1,7 +1,7 @@
 //! A message in parts, for those who do not want to hold it whole.
 
 use super::{
-    core::{Arrived, Begun, Outgoing, Want},
+    core::{Arrived, Begun, Outgoing, Want, Writer},
     inbound::Inbound,
     message::{MessageRef, Sent},
     sender::{WsSender, no_room},
@@ -36,7 +36,7 @@ pub struct MessageReader<'a> {
 impl<'a> MessageReader<'a> {
     /// Waits for the beginning of a message.
     pub(super) fn begin(inbound: &'a mut Inbound, deadline: Deadline) -> Result<Recv<Self>> {
-        match inbound.part(deadline)? {
+        match inbound.part(Want::Part, deadline)? {
             Recv::Item((kind, part, end)) => Ok(Recv::Item(MessageReader { inbound, kind, part, end })),
             Recv::TimedOut => Ok(Recv::TimedOut),
             Recv::Ended => Ok(Recv::Ended),
@@ -64,7 +64,7 @@ impl<'a> MessageReader<'a> {
     fn read_until(&mut self, buf: &mut [u8], deadline: Deadline) -> Result<Recv<usize>> {
         while self.part.is_empty() && self.end == End::More && !buf.is_empty() {
             self.inbound.reuse(std::mem::take(&mut self.part));
-            match self.inbound.part(deadline)? {
+            match self.inbound.part(Want::Rest, deadline)? {
                 Recv::Item((_, part, end)) => (self.part, self.end) = (part, end),
                 Recv::TimedOut => return Ok(Recv::TimedOut),
                 Recv::Ended => {
@@ -104,6 +104,7 @@ impl Drop for MessageReader<'_> {
 #[derive(Debug)]
 pub struct MessageWriter<'a> {
     sender: &'a WsSender,
+    writer: Writer,
     state: State,
 }
 
@@ -120,7 +121,7 @@ enum State {
 
 impl<'a> MessageWriter<'a> {
     pub(super) fn new(sender: &'a WsSender) -> Self {
-        MessageWriter { sender, state: State::New }
+        MessageWriter { sender, writer: sender.make_writer(), state: State::New }
     }
 
     /// Sends the next part; blocks under back-pressure, at most [`Config::send_timeout`](super::Config::send_timeout).
@@ -148,7 +149,7 @@ impl<'a> MessageWriter<'a> {
 
     fn part(&mut self, part: MessageRef<'_>, end: End) -> Result<()> {
         let begun = if self.state == State::New { Begun::No } else { Begun::Yes };
-        match self.sender.send_outgoing(Outgoing::Part(begun, part, end))? {
+        match self.sender.send_outgoing(Outgoing::Part(begun, part, end, self.writer))? {
             Sent::Accepted => {
                 let kind = if matches!(part, MessageRef::Text(_)) { Kind::Text } else { Kind::Binary };
                 self.state = if end == End::Last { State::Finished } else { State::Begun(kind) };
@@ -176,20 +177,17 @@ impl Write for MessageWriter<'_> {
 impl Drop for MessageWriter<'_> {
     fn drop(&mut self) {
         if matches!(self.state, State::Begun(_)) {
-            self.sender.give_message_up();
+            self.sender.give_message_up(self.writer);
         }
     }
 }
 
 impl Inbound {
     /// Waits for the next part of a message, and whether it is the last one.
-    fn part(&mut self, deadline: Deadline) -> Result<Recv<(Kind, RecvBuf, End)>> {
-        match self.wait(Want::Part, deadline).transpose()? {
+    fn part(&mut self, want: Want, deadline: Deadline) -> Result<Recv<(Kind, RecvBuf, End)>> {
+        match self.wait(want, deadline).transpose()? {
             None => Ok(Recv::TimedOut),
-            Some(Arrived::Part(kind, end)) => {
-                let part = std::mem::take(&mut self.socket.lock().assembly);
-                Ok(Recv::Item((kind, part, end)))
-            }
+            Some(Arrived::Part(kind, end)) => Ok(Recv::Item((kind, self.take_assembly(), end))),
             Some(Arrived::Message(message)) => {
                 let kind = if message.as_text().is_some() { Kind::Text } else { Kind::Binary };
                 let mut part = RecvBuf::new();

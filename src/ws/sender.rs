@@ -1,7 +1,7 @@
 //! The sending half.
 
 use super::{
-    core::{Outgoing, Sender},
+    core::{Outgoing, Sender, Writer},
     message::{CloseCode, Message, MessageRef, Sent, WsStats},
     parts::MessageWriter,
     socket::Socket,
@@ -116,8 +116,12 @@ impl WsSender {
         self.socket.send(what, self.sender, self.socket.send_timeout, &self.limits)
     }
 
-    pub(super) fn give_message_up(&self) {
-        self.socket.give_message_up();
+    pub(super) fn make_writer(&self) -> Writer {
+        self.socket.lock().make_writer()
+    }
+
+    pub(super) fn give_message_up(&self, writer: Writer) {
+        self.socket.give_message_up(writer);
     }
 
     pub(super) fn timeout(&self) -> Duration {

@@ -5,7 +5,7 @@
 
 use super::{
     config::Config,
-    core::{Arrived, Core, Ending, Finish, Linger, Outgoing, ROOM, Sender, Stage, Want, refused},
+    core::{Arrived, Core, Ending, Finish, Linger, Outgoing, ROOM, Role, Sender, Stage, Want, Writer, refused},
     message::{CloseCode, Closed, Message, MessageRef, Sent},
     outbox::Outbox,
 };
@@ -13,7 +13,7 @@ use crate::{
     drive::{Fault, Limits, Passed, Room, SentPart, Stream, Watch, block_on, recycle, spare},
     error::{Error, ErrorKind, Phase, Result},
     net::{Cx, Interest},
-    proto::{End, Role, ws::Agreed},
+    proto::{End, Role as Side, ws::Agreed},
     time::Deadline,
 };
 use std::{
@@ -27,6 +27,9 @@ const CLOSE_WAIT: Duration = Duration::from_secs(4);
 
 /// How long an end is held back while the wire does not take our Close. On a socket it takes it at once.
 const LINGER: Duration = Duration::from_millis(250);
+
+/// How many times one look at the wire goes on because something came: the next one is made after a look at the clock.
+const FILLS: u32 = 1;
 
 /// How much is gathered by sends that are buffered, before it is sent: few calls to the system, and little memory still.
 const BUFFER: usize = 256 * 1024;
@@ -61,13 +64,35 @@ pub(super) struct Socket {
 }
 
 impl Socket {
-    pub(super) fn new(role: Role, config: &Config, agreed: &Agreed, stream: Stream) -> Self {
+    pub(super) fn new(role: Side, config: &Config, agreed: &Agreed, stream: Stream) -> Self {
         let core = Core::new(role, &config.engine(), agreed, stream, config.max_message);
         Socket { core: Mutex::new(core), closed: OnceLock::new(), send_timeout: config.send_timeout }
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, Core> {
         self.core.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Uses the stream, and so a wire that may be the caller's, without the lock. If that panics the socket ends: nobody else waits for
+    /// ever for the role that the panicking thread had.
+    fn outside<R>(&self, role: Role, f: impl FnOnce() -> R) -> R {
+        struct Unwinding<'a>(&'a Socket, Role);
+        impl Drop for Unwinding<'_> {
+            fn drop(&mut self) {
+                let Unwinding(socket, role) = self;
+                let mut core = socket.lock();
+                core.wire_panicked(*role);
+                socket.note_end(&core);
+                let (readers, writers) = core.everyone();
+                drop(core);
+                readers.wake();
+                writers.wake();
+            }
+        }
+        let unwinding = Unwinding(self, role);
+        let result = f();
+        std::mem::forget(unwinding);
+        result
     }
 
     /// How it ended, once it has for good.
@@ -103,14 +128,17 @@ impl Socket {
             drop(core);
 
             let rest = &out[at..];
-            let past = if full { 0 } else { stream.write_through(rest, cx.now) };
-            full = past > 0 && past < rest.len();
             let part = &rest[..rest.len().min(ROOM)];
             let end = if finish == Finish::Wanted && part.len() == rest.len() { End::Last } else { End::More };
-            let sent = match past {
-                0 => stream.poll_send(part, end, cx),
-                n => Poll::Ready(Ok(SentPart::Some(n))),
-            };
+            let (past, sent) = self.outside(Role::Writing, || {
+                let past = if full { 0 } else { stream.write_through(rest, cx.now) };
+                let sent = match past {
+                    0 => stream.poll_send(part, end, cx),
+                    n => Poll::Ready(Ok(SentPart::Some(n))),
+                };
+                (past, sent)
+            });
+            full = past > 0 && past < rest.len();
 
             let mut core = self.lock();
             core.writing = false;
@@ -173,6 +201,12 @@ impl Socket {
                 Ok(true) => {}
                 Ok(false) => {
                     core.writers.leave(cx.waker);
+                    let work = core.has_work();
+                    drop(core);
+                    if work {
+                        // What was accepted before may be what it waits for.
+                        let _ = self.poll_pump(cx);
+                    }
                     return Poll::Pending;
                 }
                 Err(e) => return Poll::Ready(Err(e)),
@@ -215,7 +249,7 @@ impl Socket {
         core.writing = true;
         drop(core);
 
-        let taken = stream.write_through(&out, now);
+        let taken = self.outside(Role::Writing, || stream.write_through(&out, now));
 
         let mut core = self.lock();
         core.writing = false;
@@ -254,13 +288,14 @@ impl Socket {
             }
             self.poll_flushed(cx)
         });
+        if !matches!(sent, Some(Ok(()))) {
+            // Nobody else sends what was accepted.
+            self.hand_over();
+        }
         match sent {
             Some(Ok(())) => Ok(Sent::Accepted),
             Some(Err(e)) => Err(e),
-            None if accepted => {
-                self.hand_over();
-                Ok(Sent::Accepted)
-            }
+            None if accepted => Ok(Sent::Accepted),
             None => Ok(Sent::TimedOut),
         }
     }
@@ -310,12 +345,12 @@ impl Socket {
             }
             self.poll_flushed(cx)
         });
+        if !matches!(flushed, Some(Ok(()))) {
+            self.hand_over();
+        }
         match flushed {
             Some(result) => result.map(|()| Sent::Accepted),
-            None => {
-                self.hand_over();
-                Ok(Sent::TimedOut)
-            }
+            None => Ok(Sent::TimedOut),
         }
     }
 
@@ -397,15 +432,26 @@ impl Socket {
     }
 
     /// The next thing a call wants. What is there comes before the stream; what is to go out goes out meanwhile.
+    ///
+    /// What lies in the input or the assembly is still to be taken from there: with it goes the reading role, see
+    /// [`give_role_back`](Self::give_role_back).
     pub(super) fn poll_arrived(&self, want: Want, look: &mut Look, cx: &mut Cx<'_>) -> Poll<Result<Arrived>> {
         let mut looked = false;
+        let mut fills = 0;
         loop {
             let mut core = self.lock();
             if core.reading {
                 core.readers.leave(cx.waker);
+                let work = core.has_work();
+                drop(core);
+                if work {
+                    // Whoever has the role may have lent a message, and be busy with it.
+                    let _ = self.poll_pump(cx);
+                }
                 return Poll::Pending;
             }
             let arrived = core.next(want, cx.now);
+            core.reading = arrived.as_ref().is_some_and(Arrived::lies_there);
             if std::mem::take(&mut core.freed) {
                 let writers = std::mem::take(&mut core.writers);
                 drop(core);
@@ -447,9 +493,18 @@ impl Socket {
                 // The PONG is behind more than is kept: only the time limit of the call ends this.
                 return Poll::Pending;
             }
-            match self.fill(core, want, look, cx) {
-                Poll::Ready(()) => continue,
-                Poll::Pending => core = self.lock(),
+            let busy = match self.fill(core, want, look, cx) {
+                Poll::Ready(()) if fills < FILLS => {
+                    fills += 1;
+                    continue;
+                }
+                filled => filled.is_ready(),
+            };
+            core = self.lock();
+            if busy {
+                // However fast bytes come, there are time limits and tokens to be looked at.
+                cx.wait_wire(core.stream.carrier().wire(), Interest::Read);
+                cx.wait_until(Deadline::at(cx.now));
             }
             if let Some(due) = core.engine.deadline() {
                 if due > cx.now {
@@ -540,6 +595,14 @@ impl Socket {
         result
     }
 
+    /// Takes the reading role back from a call that received what lay in the input or the assembly, and has taken it.
+    pub(super) fn give_role_back(&self, mut core: MutexGuard<'_, Core>) {
+        core.reading = false;
+        let readers = std::mem::take(&mut core.readers);
+        drop(core);
+        readers.wake();
+    }
+
     /// Reads from the wire itself: straight into the message, or into the input.
     fn read<'a>(
         &'a self,
@@ -552,7 +615,7 @@ impl Socket {
         let Some(room) = straight else {
             let mut input = std::mem::take(&mut core.input);
             drop(core);
-            let passed = stream.read_through(Room::Buffer(&mut input), now);
+            let passed = self.outside(Role::Reading, || stream.read_through(Room::Buffer(&mut input), now));
             let mut core = self.lock();
             core.input = input;
             if let Passed::Bytes(_) = passed {
@@ -565,7 +628,8 @@ impl Socket {
         if assembly.is_empty() && assembly.capacity() < room {
             assembly = spare();
         }
-        let passed = stream.read_through(Room::Slice(assembly.space_exactly(room)), now);
+        let slice = assembly.space_exactly(room);
+        let passed = self.outside(Role::Reading, || stream.read_through(Room::Slice(slice), now));
         let mut core = self.lock();
         core.assembly = assembly;
         if let Passed::Bytes(n) = passed {
@@ -584,7 +648,7 @@ impl Socket {
         let mut input = std::mem::take(&mut core.input);
         drop(core);
 
-        let filled = stream.poll_fill(&mut input, cx);
+        let filled = self.outside(Role::Reading, || stream.poll_fill(&mut input, cx));
 
         let mut core = self.lock();
         core.input = input;
@@ -635,9 +699,9 @@ impl Socket {
     }
 
     /// A message that is sent in parts will not be finished.
-    pub(super) fn give_message_up(&self) {
+    pub(super) fn give_message_up(&self, writer: Writer) {
         let mut core = self.lock();
-        core.give_message_up(Instant::now());
+        core.give_message_up(writer, Instant::now());
         self.note_end(&core);
         let (readers, writers) = core.everyone();
         drop(core);

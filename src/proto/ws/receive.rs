@@ -241,7 +241,8 @@ impl Connection {
             Form::Deflated => limit.saturating_add(limit / 8 + 64),
             Form::Plain => limit,
         };
-        if message.announced > most {
+        // Of what is discarded nothing is kept.
+        if message.announced > most && !self.is_discarding() {
             return Err(Violation::MessageTooLong { limit });
         }
         Ok(Incoming::Payload(Payload { left: header.len, mask: header.mask, end: header.end }, message))
