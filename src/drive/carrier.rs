@@ -291,8 +291,9 @@ pub(crate) trait Carrier: Send + Sync {
     fn finish(&self, cause: Cause);
     /// Server: takes a step in ending the connection, if it is over.
     fn closing(&self, now: Instant) -> Closing;
-    /// Server: since when nothing is done on it and nothing is unsent: it can be closed without harm.
-    fn idle_since(&self) -> Option<Instant>;
+    /// Server: since when nothing is done on it and nothing is unsent, so that it can be closed without harm; and how many exchanges
+    /// there were.
+    fn idle_since(&self) -> Option<(Instant, u64)>;
     /// Server: looks whether the peer has given up the exchange.
     fn has_gone(&self, id: u32, now: Instant) -> bool;
     /// Server: whether nothing more of any body comes until somebody takes what is there.

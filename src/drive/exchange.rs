@@ -195,10 +195,11 @@ impl<P: Exchanges> Carrier for Shared<P> {
         self.lock().proto.slot(id).is_some_and(|slot| slot.has_more())
     }
 
-    fn idle_since(&self) -> Option<Instant> {
+    fn idle_since(&self) -> Option<(Instant, u64)> {
         let core = self.lock();
         let rests = core.over.is_none() && core.turn.is_empty() && core.duplex.unsent() == 0;
-        core.proto.awaits_since().filter(|_| rests)
+        let since = core.proto.awaits_since().filter(|_| rests)?;
+        Some((since, core.proto.served()))
     }
 
     fn has_gone(&self, id: u32, now: Instant) -> bool {

@@ -102,7 +102,6 @@ impl Listener {
     }
 
     /// Returns whether this error of [`accept`](Self::accept) will pass.
-    #[cfg(test)]
     pub(crate) fn is_exhausted(error: &io::Error) -> bool {
         AcceptFailure::of(error) == AcceptFailure::Exhausted
     }

@@ -274,23 +274,37 @@ impl Front<'_> {
     fn accept(&mut self, now: Instant) {
         let Some(listener) = self.listener.clone() else { return };
         for _ in 0..ACCEPTS {
-            let idle = match self.is_full() {
-                true => match self.places.find(|| self.hub.seats().all.values().cloned().collect(), now) {
-                    None => break,
-                    idle => idle,
-                },
-                false => None,
-            };
+            let idle = if self.is_full() { self.idle(now) } else { None };
+            if idle.is_none() && self.is_full() {
+                break;
+            }
             match listener.accept() {
                 Ok(Some(accepted)) => self.seat(accepted.into_wire(), idle, now),
                 Ok(None) => break,
-                // Whatever else it is, the listener is all a server has: it is tried again.
-                Err(_) => {
-                    self.paused = Some(now + Listener::PAUSE);
-                    break;
+                Err(e) => {
+                    let exhausted = Listener::is_exhausted(&e);
+                    match idle.or_else(|| self.idle(now)).filter(|_| exhausted) {
+                        // It has a descriptor to give.
+                        Some(idle) => self.evict(&idle),
+                        // Whatever else it is, the listener is all a server has: it is tried again.
+                        None => {
+                            self.paused = Some(now + Listener::PAUSE);
+                            break;
+                        }
+                    }
                 }
             }
         }
+    }
+
+    /// Returns the connection that has been idle for longest, if any has been for long enough.
+    fn idle(&mut self, now: Instant) -> Option<Arc<Seat>> {
+        self.places.find(|| self.hub.seats().all.values().cloned().collect(), now)
+    }
+
+    fn evict(&self, idle: &Arc<Seat>) {
+        self.hub.journal.evicted.fetch_add(1, Ordering::Relaxed);
+        idle.evict();
     }
 
     fn is_full(&self) -> bool {
@@ -307,8 +321,7 @@ impl Front<'_> {
         // Settings that cannot be used were found out before the server began.
         let Ok(greeting) = Greeting::new(wire.clone(), &self.hub.settings, now) else { return wire.shutdown() };
         if let Some(idle) = idle {
-            self.hub.journal.evicted.fetch_add(1, Ordering::Relaxed);
-            idle.evict();
+            self.evict(&idle);
         }
         let seat = Seat::new(self.next_id, wire, greeting, self.hub.clone());
         self.next_id += 1;

@@ -202,9 +202,9 @@ impl Server {
 
     /// Limits the connections at once.
     ///
-    /// When one more comes, that which has been idle for longest is closed for it, if it has been so for a second: it has not asked for
-    /// anything since its last answer, or has not come to the end of its handshake or its first request. If there is none, the new
-    /// one waits in the kernel's queue.
+    /// When one more comes, that which has been idle for longest is closed for it: one that was not asked for anything for a second
+    /// after its last answer, or for 100 ms has not come to the end of its handshake and its first request's head. If there is none,
+    /// the new one waits in the kernel's queue. The same is done where the system allows fewer descriptors.
     pub fn max_connections(mut self, n: usize) -> Self {
         self.settings.max_connections = n.max(1);
         self

@@ -6,18 +6,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How long a connection has been idle before another gets its place: longer than the pauses between the requests of one page, so
-/// that none is closed on which the next is on its way.
-const RESTS: Duration = Duration::from_secs(1);
-
 /// After how long it is worth looking again, where none was idle.
 const AGAIN: Duration = Duration::from_millis(100);
 
 /// The connections that can make room.
 #[derive(Debug, Default)]
 pub(super) struct Places {
-    /// Since when they are idle, the longest last. Those that became idle later come behind them all, so a look at all connections is
-    /// good until these are used up.
+    /// Since when they could, the longest last. Those that can later come behind them all, so a look at all connections is good until
+    /// these are used up.
     idle: Vec<(Instant, Weak<Seat>)>,
     /// There was none: until when nobody looks.
     again: Option<Instant>,
@@ -48,7 +44,7 @@ impl Places {
     /// Takes those that have been idle for long enough.
     fn look(&mut self, all: Vec<Arc<Seat>>, now: Instant) {
         let rests = |seat: &Arc<Seat>| {
-            let since = seat.idle_since().filter(|since| now.saturating_duration_since(*since) >= RESTS)?;
+            let since = seat.spare_from().filter(|since| *since <= now)?;
             Some((since, Arc::downgrade(seat)))
         };
         self.idle = all.iter().filter_map(rests).collect();
@@ -58,7 +54,7 @@ impl Places {
     /// Returns the next that is still idle. It stays until it is not: whoever waited may have left.
     fn next(&mut self) -> Option<Arc<Seat>> {
         while let Some((since, seat)) = self.idle.last() {
-            if let Some(seat) = seat.upgrade().filter(|seat| seat.idle_since() == Some(*since)) {
+            if let Some(seat) = seat.upgrade().filter(|seat| seat.spare_from() == Some(*since)) {
                 return Some(seat);
             }
             self.idle.pop();

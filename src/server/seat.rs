@@ -47,6 +47,13 @@ const LAST_CALL: Duration = Duration::from_millis(500);
 /// The same on a connection without a request: what is on its way to it was sent before the client could know.
 const IDLE_CALL: Duration = Duration::from_millis(100);
 
+/// How long a connection is idle before another may have its place: longer than the pauses between the requests of one page, so that
+/// none is closed on which the next is on its way.
+const RESTS: Duration = Duration::from_secs(1);
+
+/// The same before its first request, which most clients send at once.
+const RESTS_BRIEFLY: Duration = Duration::from_millis(100);
+
 /// How much of what nobody wants is read at a time, and how often in a row.
 const SCRATCH: usize = 16 * 1024;
 const SCRATCHES: u32 = 16;
@@ -138,16 +145,17 @@ impl Seat {
         }
     }
 
-    /// Returns since when nothing is done for the client, if that is so: it has not said yet what it wants, asked for nothing since its
-    /// last answer, or has been told that the connection is over.
-    pub(super) fn idle_since(&self) -> Option<Instant> {
+    /// Returns from when on another connection may have its place, if nothing is done for the client: it has not said yet what it
+    /// wants, asked for nothing since its last answer, or has been told that the connection is over.
+    pub(super) fn spare_from(&self) -> Option<Instant> {
         let carrier = match &*lock(&self.state) {
-            State::Greeting(greeting) => return Some(greeting.began()),
-            State::Ending(ending) if ending.flushed => return ending.until.checked_sub(LINGER),
+            State::Greeting(greeting) => return greeting.began().checked_add(RESTS_BRIEFLY),
+            State::Ending(ending) if ending.flushed => return ending.until.checked_sub(LINGER)?.checked_add(RESTS),
             State::Open(carrier) => carrier.clone(),
             State::Handshaking | State::Ending(_) | State::Gone => return None,
         };
-        carrier.idle_since()
+        let (since, served) = carrier.idle_since()?;
+        since.checked_add(if served > 0 { RESTS } else { RESTS_BRIEFLY })
     }
 
     /// Ends an idle connection, because another one needs its place.
