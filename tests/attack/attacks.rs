@@ -1,6 +1,13 @@
 //! What attackers do. Each goes on until it is told to stop, and begins again when the server has had enough of it.
 
-use crate::h2peer::*;
+use crate::{
+    h2peer::*,
+    process::{
+        self,
+        Target::{self, Clear, Few, Tls},
+    },
+    tls,
+};
 use std::{
     io::{ErrorKind, Read, Write},
     net::{SocketAddr, TcpStream},
@@ -12,26 +19,33 @@ use std::{
 /// Attacks a server until `stop`.
 pub type Attack = fn(SocketAddr, &AtomicBool);
 
-/// The name, whether it is for TLS, and what is done.
-pub const ATTACKS: [(&str, bool, Attack); 22] = [
-    ("nothing", false, |_, stop| {
+/// The name, the server it is for, and what is done.
+pub const ATTACKS: [(&str, Target, Attack); 29] = [
+    ("nothing", Clear, |_, stop| {
         while !stop.load(Ordering::SeqCst) {
             pause()
         }
     }),
-    ("connections that say nothing", false, |address, stop| drip(address, stop, 500, |_| Vec::new(), &[])),
-    ("heads that drip", false, |address, stop| {
+    ("connections that say nothing", Clear, |address, stop| drip(address, stop, 500, |_| Vec::new(), &[])),
+    ("more connections than there are places", Clear, |address, stop| {
+        drip(address, stop, 1500, |_| b"GET / HTTP/1.1\r\nHost: x\r\nA: ".to_vec(), b"a");
+    }),
+    ("more connections than there are descriptors", Few, |address, stop| {
+        drip(address, stop, 400, |_| b"GET / HTTP/1.1\r\nHost: x\r\nA: ".to_vec(), b"a");
+    }),
+    ("heads that drip", Clear, |address, stop| {
         drip(address, stop, 300, |_| b"GET / HTTP/1.1\r\nHost: x\r\nA: ".to_vec(), b"a");
     }),
-    ("HTTP/2 heads that drip", false, |address, stop| {
+    ("HTTP/2 heads that drip", Clear, |address, stop| {
         let head = Frame::new(HEADERS, 0, 1, []);
         let more = Frame::new(9, 0, 1, []).bytes();
         drip(address, stop, 300, move |_| opening(&[], std::slice::from_ref(&head)), &more);
     }),
-    ("TLS handshakes that stall", true, |address, stop| {
+    ("TLS handshakes that stall", Tls, |address, stop| {
         drip(address, stop, 300, |_| b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03".to_vec(), b"a");
     }),
-    ("uploads that drip", false, |address, stop| {
+    ("heads that drip over TLS", Tls, heads_over_tls),
+    ("uploads that drip", Clear, |address, stop| {
         drip(
             address,
             stop,
@@ -40,60 +54,78 @@ pub const ATTACKS: [(&str, bool, Attack); 22] = [
             b"a",
         );
     }),
-    ("HTTP/2 uploads that drip, 10 x 32", false, |address, stop| {
+    ("HTTP/2 uploads that drip, 10 x 32", Clear, |address, stop| {
         let begin: Vec<_> = (0..32).map(|n| request(2 * n + 1, 0, "POST", "/read")).collect();
         let more: Vec<_> = (0..32).map(|n| Frame::data(2 * n + 1, b"a")).collect();
         drip(address, stop, 10, move |_| opening(&[], &begin), &concat(&more));
     }),
-    ("HTTP/2 uploads that drip, 100 x 100", false, |address, stop| {
+    ("HTTP/2 uploads that drip, 100 x 100", Clear, |address, stop| {
         let begin: Vec<_> = (0..100).map(|n| request(2 * n + 1, 0, "POST", "/read")).collect();
         drip(address, stop, 100, move |_| opening(&[], &begin), &Frame::data(1, b"a").bytes());
     }),
-    ("readers that stall", false, |address, stop| {
+    ("readers that stall", Clear, |address, stop| {
         let ask = |n: usize| {
             let path = if n % 2 == 0 { "/large" } else { "/stream" };
             format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n").into_bytes()
         };
         drip(address, stop, 64, ask, &[]);
     }),
-    ("windows that stay shut", false, |address, stop| {
+    ("windows that stay shut", Clear, |address, stop| {
         let ask: Vec<_> = (0..100).map(|n| get(2 * n + 1, if n % 2 == 0 { "/large" } else { "/stream" })).collect();
         drip(address, stop, 10, move |_| opening(&[(INITIAL_WINDOW_SIZE, 0)], &ask), &[]);
     }),
-    ("windows that open byte by byte", false, |address, stop| {
+    ("windows that open byte by byte", Clear, |address, stop| {
         let ask: Vec<_> = (0..100).map(|n| get(2 * n + 1, "/large")).collect();
         let more: Vec<_> = (0..100).map(|n| Frame::window_update(2 * n + 1, 1)).collect();
         drip(address, stop, 10, move |_| opening(&[(INITIAL_WINDOW_SIZE, 0)], &ask), &concat(&more));
     }),
-    ("requests without an end to reading", false, |address, stop| {
+    ("requests without an end to reading", Clear, |address, stop| {
         flood(address, stop, &[], |_| b"GET / HTTP/1.1\r\nHost: x\r\n\r\n".repeat(100));
     }),
-    ("connections that come and go", false, |address, stop| {
+    ("connections that come and go", Clear, |address, stop| {
         while !stop.load(Ordering::SeqCst) {
             drop(TcpStream::connect(address));
         }
     }),
-    ("rapid reset", false, |address, stop| {
+    ("rapid reset", Clear, |address, stop| {
         frames(address, stop, |n| vec![get(2 * n + 1, "/"), Frame::reset(2 * n + 1, CANCEL)])
     }),
-    ("made to reset", false, |address, stop| {
+    ("made to reset", Clear, |address, stop| {
         frames(address, stop, |n| vec![request(2 * n + 1, 0, "POST", "/read"), Frame::window_update(2 * n + 1, 0)]);
     }),
-    ("PING", false, |address, stop| frames(address, stop, |n| vec![Frame::ping(u64::from(n).to_be_bytes())])),
-    ("SETTINGS", false, |address, stop| frames(address, stop, |_| vec![Frame::settings(&[])])),
-    ("PRIORITY", false, |address, stop| {
+    ("PING", Clear, |address, stop| frames(address, stop, |n| vec![Frame::ping(u64::from(n).to_be_bytes())])),
+    ("answers to no PING", Clear, |address, stop| {
+        frames(address, stop, |n| vec![Frame::ping_ack(&n.to_be_bytes().repeat(2))])
+    }),
+    ("frames of no known type", Clear, |address, stop| {
+        frames(address, stop, |_| vec![Frame::new(0x2a, 0, 0, [0; 100])])
+    }),
+    ("GOAWAY", Clear, |address, stop| frames(address, stop, |_| vec![Frame::goaway(0, 0, b"")])),
+    ("SETTINGS", Clear, |address, stop| frames(address, stop, |_| vec![Frame::settings(&[])])),
+    ("PRIORITY", Clear, |address, stop| {
         frames(address, stop, |n| vec![Frame::new(PRIORITY, 0, 2 * n + 1, [0, 0, 0, 0, 1])])
     }),
-    ("empty DATA", false, |address, stop| {
+    ("empty DATA", Clear, |address, stop| {
         frames(address, stop, |n| vec![if n == 0 { request(1, 0, "POST", "/read") } else { Frame::data(1, b"") }]);
     }),
-    ("CONTINUATION", false, |address, stop| {
+    ("CONTINUATION", Clear, |address, stop| {
         frames(address, stop, |n| {
             vec![if n == 0 { Frame::new(HEADERS, 0, 1, []) } else { Frame::new(9, 0, 1, [0; 10]) }]
         });
     }),
-    ("WINDOW_UPDATE", false, |address, stop| frames(address, stop, |_| vec![Frame::window_update(0, 1)])),
-    ("HPACK bomb", false, |address, stop| frames(address, stop, bomb)),
+    ("WINDOW_UPDATE", Clear, |address, stop| frames(address, stop, |_| vec![Frame::window_update(0, 1)])),
+    ("HPACK bomb", Clear, |address, stop| frames(address, stop, bomb)),
+    ("HPACK bombs in trailers", Clear, |address, stop| {
+        frames(address, stop, |n| {
+            if n == 0 {
+                return bomb(0);
+            }
+            vec![
+                request(2 * n + 1, 0, "POST", "/read"),
+                Frame::new(HEADERS, END_HEADERS | END_STREAM, 2 * n + 1, vec![0xbe; 16_000]),
+            ]
+        });
+    }),
 ];
 
 /// How long an attacker that drips waits between two drops.
@@ -123,6 +155,24 @@ fn bomb(n: u32) -> Vec<Frame> {
     vec![Frame::new(HEADERS, END_HEADERS | END_STREAM, 2 * n + 1, block)]
 }
 
+/// As many connections as a server has workers several times over, each with a head that does not end, over TLS.
+fn heads_over_tls(address: SocketAddr, stop: &AtomicBool) {
+    let mut sessions = Vec::new();
+    sessions.resize_with(100, || None);
+    while !stop.load(Ordering::SeqCst) {
+        for place in sessions.iter_mut().take_while(|_| !stop.load(Ordering::SeqCst)) {
+            let begins = place.is_none();
+            let session = place.take().or_else(|| tls::connect(address).ok());
+            let more: &[u8] = if begins { b"GET / HTTP/1.1\r\nHost: x\r\nA: " } else { b"a" };
+            *place = session.and_then(|mut session| {
+                session.write_all(more).and_then(|()| session.flush()).ok()?;
+                Some(session)
+            });
+        }
+        pause();
+    }
+}
+
 /// The beginning of a connection, and some frames.
 fn opening(settings: &[(u16, u32)], frames: &[Frame]) -> Vec<u8> {
     [PREFACE, &Frame::settings(settings).bytes(), &Frame::settings_ack().bytes(), &concat(frames)].concat()
@@ -130,6 +180,8 @@ fn opening(settings: &[(u16, u32)], frames: &[Frame]) -> Vec<u8> {
 
 /// Keeps so many connections open, each with its beginning, and adds a drop to every one of them now and then.
 fn drip(address: SocketAddr, stop: &AtomicBool, connections: usize, begin: impl Fn(usize) -> Vec<u8>, drop: &[u8]) {
+    // The client that behaves is in this process too.
+    let connections = connections.min(process::descriptors() / 2);
     let mut sockets: Vec<Option<TcpStream>> = Vec::new();
     while !stop.load(Ordering::SeqCst) {
         if sockets.len() < connections {

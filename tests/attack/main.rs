@@ -12,6 +12,7 @@ mod certs;
 mod h2peer;
 mod idle;
 mod process;
+mod tls;
 
 use attacks::ATTACKS;
 use process::{Target, Watched};
@@ -29,6 +30,10 @@ use std::{
 /// How much more memory than idle the server may need at any time.
 const MEMORY: u64 = 64 << 20;
 
+/// Below this a difference says nothing: a request takes less than a hundredth of it, and a thread that wants a processor waits that
+/// long for others.
+const FLOOR: Duration = Duration::from_millis(5);
+
 /// How long the client that behaves may have to wait, on the busiest machine.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -43,19 +48,31 @@ fn main() {
     let phase = Duration::from_millis(long.unwrap_or(150));
     let wanted = std::env::var("BOWLINE_ATTACK").unwrap_or_default();
     println!(
-        "attack | idle KiB | peak over it KiB | processor % | p50 before us | p99 before us | p99 during us | ratio | most us"
+        "Half of the requests without an attack take some microseconds, and the slowest hundredth what the machine does besides."
     );
-    for (name, tls, attack) in ATTACKS.iter().filter(|(name, ..)| name.contains(&wanted)) {
-        let kind = if *tls { Target::Tls } else { Target::Clear };
-        one(name, kind, *attack, phase);
+    println!("So a 99th percentile during an attack of 3 times that before it, or of {FLOOR:?}, is within the bound.");
+    println!(
+        "attack | idle KiB | peak over it KiB | processor % | p50 before us | p99 before us | p99 during us | ratio | most us | p99"
+    );
+    let mut slow = Vec::new();
+    for (name, target, attack) in ATTACKS.iter().filter(|(name, ..)| name.contains(&wanted)) {
+        // On a busy machine once may be an accident; in a test nothing is said about times.
+        let tries = if long.is_some() { 3 } else { 1 };
+        if !(0..tries).any(|_| one(name, *target, *attack, phase)) {
+            slow.push(*name);
+        }
     }
     if long.is_some() && "idle".contains(&wanted) {
         idle::measure();
     }
+    if long.is_some() && !slow.is_empty() {
+        println!("above the bound of time, three times: {}", slow.join(", "));
+        std::process::exit(1);
+    }
 }
 
-/// Runs one attack beside a client that behaves.
-fn one(name: &str, kind: Target, attack: attacks::Attack, phase: Duration) {
+/// Runs one attack beside a client that behaves; returns whether that one's 99th percentile was within the bound.
+fn one(name: &str, kind: Target, attack: attacks::Attack, phase: Duration) -> bool {
     let server = Watched::start(kind);
     // The client that behaves speaks in the clear, to another port of the same server if need be.
     let mut before = ask(server.clear, phase);
@@ -74,19 +91,22 @@ fn one(name: &str, kind: Target, attack: attacks::Attack, phase: Duration) {
     let peak = server.memory().1.saturating_sub(idle);
     let (p50, p99, worse) = (at(&mut before, 50), at(&mut before, 99), at(&mut during, 99));
     let most = during.last().copied().unwrap_or_default();
+    let within = worse <= FLOOR.max(3 * p99);
     let ratio = worse.as_secs_f64() / p99.as_secs_f64();
     println!(
-        "{name} | {} | {} | {:.0} | {} | {} | {} | {ratio:.1} | {}",
+        "{name} | {} | {} | {:.0} | {} | {} | {} | {ratio:.1} | {} | {}",
         idle >> 10,
         peak >> 10,
         used * 100.0,
         p50.as_micros(),
         p99.as_micros(),
         worse.as_micros(),
-        most.as_micros()
+        most.as_micros(),
+        if within { "within" } else { "above" }
     );
     assert!(peak <= MEMORY, "{name}: {peak} bytes more than idle");
     assert!(most <= PATIENCE, "{name}: the client that behaves waited for {most:?}");
+    within
 }
 
 fn at(times: &mut [Duration], percent: usize) -> Duration {

@@ -17,8 +17,13 @@ pub const SERVES: &str = "BOWLINE_ATTACKED";
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Target {
     Clear,
+    /// In a process that may have few descriptors.
+    Few,
     Tls,
 }
+
+/// How many descriptors those are.
+const FEW: usize = 200;
 
 fn handle(mut exchange: Exchange) -> Result<()> {
     match exchange.path() {
@@ -48,6 +53,13 @@ pub fn serve(kind: &str) {
     let _ = std::io::stdin().read(&mut [0]);
 }
 
+/// Returns how many descriptors this process may have.
+pub fn descriptors() -> usize {
+    let limits = fs::read_to_string("/proc/self/limits").unwrap_or_default();
+    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"));
+    line.and_then(|line| line.split_whitespace().next()?.parse().ok()).unwrap_or(1024)
+}
+
 /// The process of a server. Dropping it ends it.
 pub struct Watched {
     child: Child,
@@ -58,7 +70,16 @@ pub struct Watched {
 
 impl Watched {
     pub fn start(target: Target) -> Self {
-        let mut child = Command::new(std::env::current_exe().expect("this program"))
+        let program = std::env::current_exe().expect("this program");
+        let mut command = match target {
+            Target::Clear | Target::Tls => Command::new(program),
+            Target::Few => {
+                let mut shell = Command::new("sh");
+                shell.args(["-c", &format!("ulimit -n {FEW}; exec \"$0\"")]).arg(program);
+                shell
+            }
+        };
+        let mut child = command
             .env(SERVES, if target == Target::Tls { "tls" } else { "clear" })
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
