@@ -26,6 +26,8 @@ mod ours;
 mod record;
 #[path = "server/shutdown.rs"]
 mod shutdown;
+#[path = "server/smuggling.rs"]
+mod smuggling;
 #[cfg(feature = "tls")]
 #[path = "server/tls.rs"]
 mod tls;
