@@ -268,7 +268,7 @@ impl ClientBuilder {
     }
 
     /// Sets how many connections per origin there may be (default: any number for `send`, 6 for `start`); what is above waits.
-    /// HTTP/2 takes one.
+    /// HTTP/2 takes one, or with [`more_connections_when_full`](Self::more_connections_when_full) no more than these.
     pub fn max_connections_per_origin(self, n: usize) -> Self {
         self.set(|s| s.limits.max_per_origin = Some(n.max(1)))
     }

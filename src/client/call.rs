@@ -199,6 +199,13 @@ impl Call {
         }
     }
 
+    /// Nobody waits for it any more, or not now: others do not wait for the connection that it is making.
+    pub(super) fn rest(&mut self) {
+        if let State::Dialling { connecting, .. } = &mut self.state {
+            connecting.rest();
+        }
+    }
+
     /// The stream, once there is one: for a caller who writes the body.
     pub(super) fn stream(&self) -> Option<&Stream> {
         match &self.state {

@@ -128,7 +128,13 @@ impl Connecting {
 
     /// Moves it on.
     pub(crate) fn poll(&mut self, cx: &mut Cx<'_>) -> Poll<Result<(Dialled, Version)>> {
+        self.permit.go_on();
         self.dialling.poll(cx)
+    }
+
+    /// Nobody moves it on, for now.
+    pub(crate) fn rest(&mut self) {
+        self.permit.rest();
     }
 
     /// What is going on.

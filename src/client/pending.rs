@@ -69,6 +69,13 @@ impl Pending {
         }
     }
 
+    /// Nobody waits for it now.
+    fn rest(&mut self) {
+        if let State::Moving(call) = &mut self.state {
+            call.rest();
+        }
+    }
+
     /// Waits for the head of the answer. What ends the wait is what ends [`send`](super::RequestBuilder::send).
     ///
     /// # Errors
@@ -88,7 +95,9 @@ impl Pending {
     ///
     /// As [`send`](super::RequestBuilder::send); [`ErrorKind::Misuse`] once it is over.
     pub fn wait_timeout(&mut self, timeout: Duration) -> Result<Option<Response>> {
-        block_on(Deadline::after(timeout), |cx| self.poll(cx)).transpose()
+        let answer = block_on(Deadline::after(timeout), |cx| self.poll(cx));
+        self.rest();
+        answer.transpose()
     }
 
     /// Takes what has arrived, without blocking.
@@ -97,7 +106,9 @@ impl Pending {
     ///
     /// As [`wait_timeout`](Self::wait_timeout).
     pub fn try_wait(&mut self) -> Result<Option<Response>> {
-        step_once(|cx| self.poll(cx)).transpose()
+        let answer = step_once(|cx| self.poll(cx));
+        self.rest();
+        answer.transpose()
     }
 }
 
@@ -166,14 +177,16 @@ impl<T> Batch<T> {
     }
 
     fn recv_until(&mut self, deadline: Deadline) -> Option<(T, Result<Response>)> {
-        let (at, result) = block_on(deadline, |cx| {
+        let answered = block_on(deadline, |cx| {
             for (at, (pending, _)) in self.list.iter_mut().enumerate() {
                 if let Poll::Ready(result) = pending.poll(cx) {
                     return Poll::Ready((at, result));
                 }
             }
             Poll::Pending
-        })?;
+        });
+        self.list.iter_mut().for_each(|(pending, _)| pending.rest());
+        let (at, result) = answered?;
         Some((self.list.remove(at).1, result))
     }
 }

@@ -131,6 +131,8 @@ impl Call {
         match self.verdict(Err(&e)) {
             Verdict::Deliver => return Some(e),
             Verdict::RetryAfter(pause) if self.can_repeat() && self.has_time(cx.now, pause) => {
+                // Perhaps a response in the error had taken over.
+                self.flight.go_on();
                 self.sleep(cx.now, pause);
                 return None;
             }

@@ -72,7 +72,8 @@ impl Call {
                 self.state = State::Dialling { connecting: Box::new(connecting), since: cx.now };
                 Poll::Ready(Ok(None))
             }
-            Checkout::Wait => {
+            Checkout::Wait(until) => {
+                cx.wait_until(until);
                 self.state = State::Slot { since };
                 self.wait_for_slot(since, cx)
             }

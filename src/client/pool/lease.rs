@@ -2,7 +2,7 @@
 
 use super::{
     Key, Pool,
-    shelf::{Dialled, State},
+    shelf::{Dialled, Hope, State},
 };
 use crate::client::{settings::PoolLimits, url::Origin};
 use crate::{
@@ -53,9 +53,10 @@ impl Drop for Lease {
 pub(crate) struct Permit {
     pub(super) pool: Arc<Pool>,
     pub(super) key: Key,
-    pub(super) hopeful: bool,
     pub(super) limits: PoolLimits,
     pub(super) dial: DialEntry,
+    /// Nobody goes on with it, for now.
+    pub(super) rests: bool,
 }
 
 /// The entry of a connection that is being made in the table. Dropping it takes it out.
@@ -107,6 +108,30 @@ impl Permit {
         self.dial.id()
     }
 
+    /// Nobody goes on with it, for now: others hope for it no longer, or not for long.
+    pub(crate) fn rest(&mut self) {
+        self.rests = true;
+        self.hope(Some(Instant::now()));
+    }
+
+    /// Somebody goes on with it.
+    pub(crate) fn go_on(&mut self) {
+        if std::mem::take(&mut self.rests) {
+            self.hope(None);
+        }
+    }
+
+    fn hope(&self, rests: Option<Instant>) {
+        let mut wakers = Vec::new();
+        if let Some(shelf) = self.pool.lock().shelves.get_mut(&self.key) {
+            for hope in shelf.hopeful.iter_mut().filter(|hope| hope.id == self.dial.id()) {
+                hope.rests = rests;
+                wakers = std::mem::take(&mut shelf.waiters);
+            }
+        }
+        wakers.iter().for_each(Waker::wake);
+    }
+
     /// The connection was made: others may share it, if it is of that kind.
     pub(crate) fn use_for(self, conn: Arc<dyn Carrier>, version: Version) -> Lease {
         let shared = version == Version::HTTP_2;
@@ -121,7 +146,7 @@ impl Drop for Permit {
         let mut wakers = Vec::new();
         if let Some(shelf) = self.pool.lock().shelves.get_mut(&self.key) {
             shelf.dialling -= 1;
-            shelf.hopeful -= usize::from(self.hopeful);
+            shelf.hopeful.retain(|hope: &Hope| hope.id != self.dial.id());
             wakers = std::mem::take(&mut shelf.waiters);
         }
         wakers.iter().for_each(Waker::wake);

@@ -16,10 +16,10 @@ use super::{settings::PoolLimits, url::Origin};
 use crate::{
     drive::{Cancel, Carrier, CloseReason, ConnectionInfo, ENHANCE_YOUR_CALM, Record},
     net::{Cx, Waker},
-    time::Stamp,
+    time::{Deadline, Stamp},
 };
 use http::Version;
-use shelf::{Dialled, Kept, Shelf, State};
+use shelf::{Dialled, Hope, Kept, Shelf, State};
 use std::{
     fmt,
     sync::{
@@ -97,8 +97,8 @@ pub(crate) enum Checkout {
     Ready(Lease),
     /// Make one; the permit counts it meanwhile.
     Dial(Permit),
-    /// Neither yet: the waker is called when it may be otherwise.
-    Wait,
+    /// Neither yet: the waker is called when it may be otherwise. Worth another look then at the latest.
+    Wait(Deadline),
 }
 
 impl fmt::Debug for Pool {
@@ -169,7 +169,13 @@ impl Pool {
             true => shelf.shared.iter().rev().find(|kept| kept.conn.has_room() && !kept.conn.is_suspect()),
             false => shelf.shared.last().filter(|kept| !kept.conn.is_suspect()),
         };
-        let queue = shelf.shared.iter().rev().find(|kept| !wish.limits.more_when_full && !kept.conn.is_suspect());
+        let mut open = shelf.shared.iter().rev().filter(|kept| !kept.conn.is_suspect());
+        // Where no more may be made a place in line is all there is.
+        let crowded = || {
+            let made = shelf.shared.iter().filter(|kept| !kept.conn.is_suspect()).count() + shelf.used + shelf.dialling;
+            wish.limits.max_per_origin.is_some_and(|cap| made >= cap)
+        };
+        let queue = if !wish.limits.more_when_full || crowded() { open.next() } else { None };
         if let Some(kept) = shared.or(queue) {
             return (Checkout::Ready(lease(kept.conn.clone(), true)), past);
         }
@@ -184,17 +190,20 @@ impl Pool {
         }
         let hopeful = wish.hopeful && shelf.spoke != Some(Version::HTTP_11);
         // Who hopes for a shared connection does not make a second one while the first is under way.
-        let wait = hopeful && shelf.hopeful > 0 || wish.cap.is_some_and(|cap| shelf.used + shelf.dialling >= cap);
-        if wait {
+        let hope = if hopeful { shelf.hope(cx.now) } else { None };
+        let full = wish.cap.is_some_and(|cap| shelf.used + shelf.dialling >= cap);
+        if full || hope.is_some() {
             if !shelf.waiters.iter().any(|w| w.same(cx.waker)) {
                 shelf.waiters.push(cx.waker.clone());
             }
-            return (Checkout::Wait, past);
+            return (Checkout::Wait(hope.filter(|_| !full).unwrap_or(Deadline::NEVER)), past);
         }
         shelf.dialling += 1;
-        shelf.hopeful += usize::from(hopeful);
         let dial = DialEntry::new(self, &mut state, &key.origin);
-        let permit = Permit { pool: self.clone(), key: key.clone(), hopeful, limits: *wish.limits, dial };
+        if let Some(shelf) = state.shelves.get_mut(key).filter(|_| hopeful) {
+            shelf.hopeful.push(Hope { id: dial.id(), rests: None });
+        }
+        let permit = Permit { pool: self.clone(), key: key.clone(), limits: *wish.limits, dial, rests: false };
         (Checkout::Dial(permit), past)
     }
 

@@ -6,7 +6,7 @@ use crate::{
     drive::{Carrier, Cause, CloseReason},
     error::ErrorKind,
     net::Waker,
-    time::Stamp,
+    time::{Deadline, Stamp},
 };
 use http::Version;
 use std::{
@@ -20,6 +20,10 @@ use std::{
 /// microsecond or two, so that all of them take no more than a few thousandths of the time.
 const SWEEP_EACH: Duration = Duration::from_millis(1);
 const SWEEP: Duration = Duration::from_millis(10);
+
+/// How long a connection that is being made, and that nobody goes on with, is worth waiting for: a program that looks at its requests
+/// by turns goes on soon; and one that does not must not keep others from making their own.
+const REST: Duration = Duration::from_millis(100);
 
 /// For how many origins it is remembered what they speak, while nothing leads to them: a crawler visits millions.
 const LEARNED: usize = 1000;
@@ -59,12 +63,19 @@ pub(super) struct Shelf {
     /// Connections being made.
     pub(super) dialling: usize,
     /// Connections being made that may turn out to be HTTP/2.
-    pub(super) hopeful: usize,
+    pub(super) hopeful: Vec<Hope>,
     /// What the last connection spoke.
     pub(super) spoke: Option<Version>,
     /// The peer said HTTP_1_1_REQUIRED, or did not upgrade to h2c.
     pub(super) http1_only: bool,
     pub(super) waiters: Vec<Waker>,
+}
+
+/// A connection being made that others hope for.
+pub(super) struct Hope {
+    pub(super) id: u64,
+    /// Since when nobody goes on with it: whoever began it waits for something else.
+    pub(super) rests: Option<Instant>,
 }
 
 /// A connection that is kept, and for how long.
@@ -191,6 +202,15 @@ impl State {
 }
 
 impl Shelf {
+    /// Until when a connection that is being made is worth waiting for; `None`: there is none.
+    pub(super) fn hope(&self, now: Instant) -> Option<Deadline> {
+        let until = |hope: &Hope| hope.rests.map_or(Deadline::NEVER, |since| Deadline::from(since.checked_add(REST)));
+        let mut lasting = self.hopeful.iter().map(until).filter(|until| !until.has_passed(now));
+        let first = lasting.next()?;
+        // Whichever ends first: then it is looked at again.
+        Some(lasting.fold(first, Deadline::earlier))
+    }
+
     fn purge(&mut self, idle: &mut usize) -> Vec<(Kept, CloseReason)> {
         let mut past = Vec::new();
         let mut sort = |kept: &Kept| match kept.past() {

@@ -1,0 +1,200 @@
+//! Requests that were started: what becomes of others while nobody waits for them, and whose turn it is.
+
+#[path = "support/h2peer.rs"]
+mod h2peer;
+
+use bowline::{
+    Attempt, Client, ClientBuilder, Error, Hook, Protocol, Proxy, Redirects, Response, Result, Timeouts, Verdict,
+};
+use h2peer::*;
+use std::time::{Duration, Instant};
+
+fn ms(n: u64) -> Duration {
+    Duration::from_millis(n)
+}
+
+fn builder() -> ClientBuilder {
+    Client::builder().protocol(Protocol::Http2).proxy(None)
+}
+
+/// A connection that has answered one request, and lets one stream be open.
+fn narrow(client: &Client, peer: &Peer) -> Link {
+    let request = client.get(peer.url("/"));
+    let asked = task(|| request.send());
+    let mut link = peer.h2_with(&[(MAX_CONCURRENT_STREAMS, 1)]);
+    let head = link.request();
+    link.answer(head.stream, 200, b"hi");
+    assert_eq!(asked.join().unwrap().text().unwrap(), "hi");
+    link
+}
+
+/// Answers the greeting and the request of a client of SOCKS.
+fn let_through(mut link: Link) -> Link {
+    assert_eq!(link.bytes(3), [5, 1, 0]);
+    link.send_bytes(&[5, 0]);
+    let head = link.bytes(5);
+    assert_eq!(head[..4], [5, 1, 0, 3], "CONNECT to a name");
+    link.bytes(usize::from(head[4]) + 2);
+    link.send_bytes(&[5, 0, 0, 1, 127, 0, 0, 1, 0, 80]);
+    link.handshake(&[]);
+    link
+}
+
+/// A connection that is being made for a request that nobody waits for any more gets on for nobody.
+#[test]
+fn a_connection_that_nobody_goes_on_making_is_not_waited_for() {
+    let peer = Peer::new();
+    let proxy = Proxy::new(format!("socks5://{}", peer.address())).unwrap();
+    let client = builder().proxy(proxy).build().unwrap();
+    let made = task({
+        let client = client.clone();
+        move || [client.get("http://a.test/").start(), client.get("http://a.test/").start()]
+    });
+    let mut link = let_through(peer.accept());
+    let [mut left, waited_for] = made.join();
+    (link.request(), link.request());
+    link.finish();
+    drop(link);
+    // Both are repeated on a new connection; who asks first makes it, and goes away.
+    let silent = loop {
+        assert!(left.wait_timeout(ms(20)).unwrap().is_none());
+        if let Some(link) = peer.accept_within(ms(20)) {
+            break link;
+        }
+    };
+    let waiting = task(move || waited_for.wait());
+    let mut link = let_through(peer.accept());
+    let head = link.request();
+    link.answer(head.stream, 200, b"two");
+    assert_eq!(waiting.join().unwrap().text().unwrap(), "two");
+    // It is made all the same once somebody waits again.
+    let waiting = task(move || left.wait());
+    let mut link = let_through(silent);
+    let head = link.request();
+    link.answer(head.stream, 200, b"one");
+    assert_eq!(waiting.join().unwrap().text().unwrap(), "one");
+}
+
+/// As long as it is asked for again and again others hope for it.
+#[test]
+fn a_connection_that_is_made_in_short_steps_is_waited_for() {
+    let peer = Peer::new();
+    let proxy = Proxy::new(format!("socks5://{}", peer.address())).unwrap();
+    let client = builder().proxy(proxy).build().unwrap();
+    let made = task({
+        let client = client.clone();
+        move || [client.get("http://a.test/").start(), client.get("http://a.test/").start()]
+    });
+    let mut link = let_through(peer.accept());
+    let mut pending = made.join();
+    (link.request(), link.request());
+    link.finish();
+    drop(link);
+    let polling = task(move || {
+        let mut answers = [None, None];
+        while answers.iter().any(Option::is_none) {
+            for (pending, answer) in pending.iter_mut().zip(&mut answers) {
+                if answer.is_none() {
+                    *answer = pending.wait_timeout(ms(1)).unwrap();
+                }
+            }
+        }
+        answers.map(|answer| answer.unwrap().text().unwrap())
+    });
+    let silent = peer.accept();
+    assert!(peer.accept_within(ms(200)).is_none(), "one connection is made");
+    let mut link = let_through(silent);
+    for _ in 0..2 {
+        let head = link.request();
+        link.answer(head.stream, 200, b"hi");
+    }
+    assert_eq!(polling.join(), ["hi", "hi"]);
+}
+
+/// With a cap on connections as many are made as it allows, and what is above waits for a stream.
+#[test]
+fn more_connections_when_full_but_no_more_than_allowed() {
+    let peer = Peer::new();
+    let client = builder().more_connections_when_full().max_connections_per_origin(2).build().unwrap();
+    let mut first = narrow(&client, &peer);
+    let get = || {
+        let request = client.get(peer.url("/"));
+        task(|| request.send())
+    };
+    let one = get();
+    let head = first.request();
+    let two = get();
+    let mut second = peer.h2_with(&[(MAX_CONCURRENT_STREAMS, 1)]);
+    let other = second.request();
+    let three = get();
+    assert!(peer.accept_within(ms(100)).is_none(), "a third connection");
+    // It is in line for the newest.
+    second.answer(other.stream, 200, b"two");
+    let other = second.request();
+    second.answer(other.stream, 200, b"three");
+    first.answer(head.stream, 200, b"one");
+    for (asked, text) in [(one, "one"), (two, "two"), (three, "three")] {
+        assert_eq!(asked.join().unwrap().text().unwrap(), text);
+    }
+}
+
+/// Repeats what failed, once.
+struct Once;
+
+impl Hook for Once {
+    fn after(&self, attempt: &Attempt, outcome: Result<&Response, &Error>) -> Verdict {
+        if outcome.is_err() && attempt.number == 1 { Verdict::RetryAfter(Duration::ZERO) } else { Verdict::Pass }
+    }
+}
+
+#[test]
+fn what_is_repeated_after_a_redirect_that_cannot_be_followed_is_in_flight() {
+    let peer = Peer::new();
+    let client = builder().redirects(Redirects::Follow(3)).hook(Once).build().unwrap();
+    let request = client.get(peer.url("/"));
+    let asked = task(|| request.send());
+    let mut link = peer.h2();
+    let head = link.request();
+    link.send(&[Frame::headers(head.stream, 5, &[(":status", "302"), ("location", "http://[")])]);
+    let head = link.request();
+    assert_eq!(client.stats().in_flight, 1);
+    link.answer(head.stream, 200, b"hi");
+    assert_eq!(asked.join().unwrap().text().unwrap(), "hi");
+    assert_eq!(client.stats().in_flight, 0);
+}
+
+/// Every limit at its ends: nothing panics, and what is not limited works.
+#[test]
+fn settings_at_their_ends() {
+    let (zero, max) = (Duration::ZERO, Duration::MAX);
+    let builders: [(&str, ClientBuilder); 12] = [
+        ("probe_timeout", builder().probe_timeout(max).ping_ack_timeout(max).probe_after_idle(zero)),
+        ("max_unasked_pings 0", builder().max_unasked_pings(0).probe_after_idle(zero).read_idle_ping(zero)),
+        ("max_unasked_pings 255", builder().max_unasked_pings(u8::MAX).probe_after_idle(zero)),
+        ("refused_pause", builder().refused_pause(zero, max)),
+        ("streams_before_settings 0", builder().streams_before_settings(0)),
+        ("streams_before_settings", builder().streams_before_settings(u32::MAX)),
+        ("max_unread 0", builder().max_unread(0)),
+        ("max_unread", builder().max_unread(usize::MAX)),
+        ("max_drain", builder().max_drain(usize::MAX)),
+        ("write_stall", builder().write_stall(max).http1_write_stall(max).read_idle_ping(max)),
+        ("upkeep", builder().upkeep_interval(max).keep_idle(max).idle_timeout(max).max_lifetime(max)),
+        ("upkeep 0", builder().upkeep_interval(zero).keep_idle(zero).probe_after_idle(max)),
+    ];
+    for (case, builder) in builders {
+        let timeouts = Timeouts::none().slot(max).first_byte(max).read(max).write(max).connect(max).resolve(max);
+        let (peer, client) = (Peer::new(), builder.timeouts(timeouts).build().unwrap());
+        let request = client.post(peer.url("/")).body(vec![b'x'; 300_000]);
+        let asked = task(|| request.send().and_then(Response::bytes));
+        let mut link = peer.h2_with(&[(INITIAL_WINDOW_SIZE, 1 << 20)]);
+        link.send(&[Frame::window_update(0, 1 << 20)]);
+        let (stream, body) = link.request_with_body();
+        assert_eq!(body.len(), 300_000, "{case}");
+        link.answer(stream, 200, &[b'y'; 30_000]);
+        assert_eq!(asked.join().unwrap().len(), 30_000, "{case}");
+        client.upkeep();
+        let next = client.next_upkeep();
+        assert!(next.is_none_or(|at| at <= Instant::now() + Duration::from_secs(25 * 3600)), "{case}: {next:?}");
+        assert_eq!(client.drain(max), 0, "{case}");
+    }
+}
