@@ -4,7 +4,8 @@
 mod h2peer;
 
 use bowline::{
-    Attempt, Client, ClientBuilder, Error, Hook, Protocol, Proxy, Redirects, Response, Result, Timeouts, Verdict,
+    Attempt, Client, ClientBuilder, Error, Hook, Pending, Protocol, Proxy, Redirects, Response, Result, Timeouts,
+    Verdict,
 };
 use h2peer::*;
 use std::time::{Duration, Instant};
@@ -109,6 +110,95 @@ fn a_connection_that_is_made_in_short_steps_is_waited_for() {
         link.answer(head.stream, 200, b"hi");
     }
     assert_eq!(polling.join(), ["hi", "hi"]);
+}
+
+/// Whoever waits for a stream gets it in turn, however many requests are started behind.
+#[test]
+fn a_request_that_waits_for_a_stream_is_not_overtaken_by_those_started_later() {
+    for round in 0..rounds() {
+        let (peer, client) = (Peer::new(), builder().build().unwrap());
+        let mut link = narrow(&client, &peer);
+        let start = || client.get(peer.url("/")).start();
+        let (first, second) = (start(), start());
+        let open = link.request();
+        let request = client.post(peer.url("/")).body("mine");
+        let sender = task(|| request.send());
+        // In line, as far as one can see from here: two are in flight and one more.
+        while client.stats().in_flight < 3 {
+            std::thread::yield_now();
+        }
+        link.assert_quiet(ms(20));
+        let later: Vec<Pending> = (0..3).map(|_| start()).collect();
+        link.answer(open.stream, 200, b"");
+        let waiting = task(|| first.wait().and_then(Response::bytes));
+        let open = link.request();
+        assert!(open.ends(), "round {round}");
+        link.answer(open.stream, 200, b"");
+        let open = link.request();
+        assert!(!open.ends(), "round {round}: it was overtaken");
+        link.expect(DATA);
+        link.answer(open.stream, 200, b"");
+        waiting.join().unwrap();
+        sender.join().unwrap();
+        let collected = task(move || {
+            second.wait().unwrap();
+            later.into_iter().for_each(|pending| drop(pending.wait().unwrap()));
+        });
+        for _ in 0..3 {
+            let open = link.request();
+            link.answer(open.stream, 200, b"");
+        }
+        collected.join();
+    }
+}
+
+/// Many threads and one stream: each gets its turn, and those that give up in between keep nobody from it.
+#[test]
+fn many_threads_take_turns_on_one_stream() {
+    for round in 0..rounds() {
+        let (peer, client) = (Peer::new(), builder().build().unwrap());
+        let mut link = narrow(&client, &peer);
+        let tasks: Vec<_> = (0..12)
+            .map(|n: u32| {
+                let mut request = client.get(peer.url("/"));
+                if n % 4 == 3 {
+                    request = request.timeout(ms(u64::from(n)));
+                }
+                match n % 3 {
+                    0 => task(|| request.send().map(|answer| answer.status().as_u16())),
+                    1 => task(|| request.start().wait().map(|answer| answer.status().as_u16())),
+                    _ => task(move || {
+                        let mut pending = request.start();
+                        loop {
+                            if let Some(answer) = pending.wait_timeout(ms(1))? {
+                                return Ok(answer.status().as_u16());
+                            }
+                        }
+                    }),
+                }
+            })
+            .collect();
+        let server = task(move || {
+            while let Some(frame) = link.next_or_end() {
+                match frame.kind {
+                    HEADERS if !link.try_send(&answer(frame.stream, 204, b"")) => break,
+                    PING if !frame.is_ack() => link.ack(&frame),
+                    _ => {}
+                }
+            }
+        });
+        for (n, task) in tasks.into_iter().enumerate() {
+            let answer = task.join();
+            if n % 4 == 3 {
+                assert!(matches!(answer, Ok(204)) || answer.is_err(), "round {round}, {n}: {answer:?}");
+            } else {
+                assert_eq!(answer.unwrap(), 204, "round {round}, {n}");
+            }
+        }
+        assert_eq!(client.stats().in_flight, 0, "round {round}");
+        drop(client);
+        server.join();
+    }
 }
 
 /// With a cap on connections as many are made as it allows, and what is above waits for a stream.

@@ -106,6 +106,8 @@ pub(crate) trait Exchanges: Protocol {
     fn take_queued(&mut self, _ticket: u64) -> Option<Result<Opened, Fault>> {
         None
     }
+    /// Wakes `waker` when that is known.
+    fn wait_in_line(&mut self, _ticket: u64, _waker: &Waker) {}
     /// Takes it out of the line.
     fn leave_queue(&mut self, _ticket: u64) {}
     /// The next exchange the peer began (server).

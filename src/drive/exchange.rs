@@ -39,10 +39,12 @@ impl<P: Exchanges> Carrier for Shared<P> {
         cx: &mut Cx<'_>,
     ) -> Poll<Result<Begun, Fault>> {
         let (now, waker) = (cx.now, cx.waker.clone());
-        let opened = self.with(now, |core, _| {
+        let opened = self.with(now, |core, wakes| {
             if core.over.is_some() {
                 return Ok((Opened::Closed, 0, core.over.clone()));
             }
+            // Those in line come first.
+            core.open_queued(now, wakes);
             if core.proto.is_idle() {
                 // What the machine slept is silence, too.
                 core.proto.slept(core.unused_since.asleep());
@@ -89,7 +91,7 @@ impl<P: Exchanges> Carrier for Shared<P> {
                     Some(Ok((Opened::Closed, core.over.clone())))
                 }
                 None => {
-                    core.proto.wait_to_open(waker);
+                    core.proto.wait_in_line(ticket, waker);
                     None
                 }
             }
@@ -503,10 +505,13 @@ impl<P: Exchanges> Carrier for Shared<P> {
     }
 
     fn retire(&self, cause: Cause) -> bool {
-        self.with(Instant::now(), |core, wakes| {
+        let now = Instant::now();
+        self.with(now, |core, wakes| {
             if core.over.is_none() && !core.proto.is_idle() {
                 core.parting.get_or_insert(cause.reason);
                 core.proto.drain(&mut core.duplex.pending);
+                // Those in line go elsewhere.
+                core.open_queued(now, wakes);
                 return false;
             }
             core.say_goodbye();

@@ -73,9 +73,18 @@ pub(crate) struct H2 {
 /// Exchanges in line for a stream, by ticket: later ones have higher numbers. There may be thousands, and each is asked after.
 #[derive(Debug, Default)]
 struct Queue {
-    waiting: BTreeMap<u64, (Request<()>, End)>,
+    waiting: BTreeMap<u64, InLine>,
     /// What became of those that were called, until their owners ask.
     called: BTreeMap<u64, Result<Opened, Fault>>,
+}
+
+/// An exchange in line.
+#[derive(Debug)]
+struct InLine {
+    head: Request<()>,
+    end: End,
+    /// Who waits for it.
+    waker: Option<Waker>,
 }
 
 /// The slots of a connection, by stream id.
@@ -319,7 +328,7 @@ impl Protocol for H2 {
         let before = out.len();
         while let Some(next) = self.queue.waiting.first_entry() {
             let begins = at + (out.len() - before) as Position;
-            let (head, end) = next.get();
+            let InLine { head, end, .. } = next.get();
             let opened = match self.engine.open(head, *end, now, out) {
                 Ok(h2::Opened::Blocked) => break,
                 Ok(h2::Opened::Closed) => Ok(Opened::Closed),
@@ -335,9 +344,9 @@ impl Protocol for H2 {
                 }
                 Err(m) => Err(misuse(m)),
             };
-            let (ticket, _) = next.remove_entry();
+            let (ticket, called) = next.remove_entry();
             self.queue.called.insert(ticket, opened);
-            wakes.extend(self.line.drain(..));
+            wakes.extend(called.waker);
         }
     }
 
@@ -366,6 +375,7 @@ impl Protocol for H2 {
             slot.fail(&fault, wakes);
         }
         wakes.extend(self.line.drain(..));
+        wakes.extend(self.queue.waiting.values_mut().filter_map(|in_line| in_line.waker.take()));
         wakes.extend(self.pinging.drain(..));
     }
 
@@ -457,8 +467,14 @@ impl Exchanges for H2 {
     fn queue(&mut self, opening: &Opening<'_>) -> Option<u64> {
         let end = if is_empty(opening.length) { End::Last } else { End::More };
         let ticket = next_id();
-        self.queue.waiting.insert(ticket, (opening.head.clone(), end));
+        self.queue.waiting.insert(ticket, InLine { head: opening.head.clone(), end, waker: None });
         Some(ticket)
+    }
+
+    fn wait_in_line(&mut self, ticket: u64, waker: &Waker) {
+        if let Some(in_line) = self.queue.waiting.get_mut(&ticket) {
+            in_line.waker = Some(waker.clone());
+        }
     }
 
     fn take_queued(&mut self, ticket: u64) -> Option<Result<Opened, Fault>> {

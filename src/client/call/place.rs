@@ -129,13 +129,7 @@ impl Call {
     ) -> Poll<Result<Option<Response>, Failed>> {
         let conn = place.conn().clone();
         if let Some(queued) = queued {
-            return match queued.poll(cx) {
-                Poll::Ready(begun) => self.on_begun(place, since, true, begun, cx),
-                Poll::Pending => {
-                    self.state = State::Opening { place, since, queued: Some(queued) };
-                    self.wait_for_slot(since, cx)
-                }
-            };
+            return self.on_queued(place, since, queued, cx);
         }
         let served = conn.served();
         let upgrade = self.h2c_upgrade(&conn);
@@ -172,12 +166,37 @@ impl Call {
                 }
                 step
             }
+            // In line nobody overtakes it; and it goes out when a wait for another one makes room, if nobody waits for it.
+            Poll::Pending => match conn.queue(&opening) {
+                Some(queued) => self.on_queued(place, since, queued, cx),
+                None => {
+                    self.state = State::Opening { place, since, queued: None };
+                    self.wait_for_slot(since, cx)
+                }
+            },
+        }
+    }
+
+    fn on_queued(
+        &mut self,
+        place: Place,
+        since: Instant,
+        queued: Queued,
+        cx: &mut Cx<'_>,
+    ) -> Poll<Result<Option<Response>, Failed>> {
+        if let Poll::Ready(begun) = queued.poll(cx) {
+            return self.on_begun(place, since, true, begun, cx);
+        }
+        match self.wait_for_slot(since, cx) {
             Poll::Pending => {
-                // Nobody may wait for it for a while: it goes out when a wait for another one makes room.
-                let queued = if self.started { conn.queue(&opening) } else { None };
-                self.state = State::Opening { place, since, queued };
-                self.wait_for_slot(since, cx)
+                self.state = State::Opening { place, since, queued: Some(queued) };
+                Poll::Pending
             }
+            late => match queued.claim() {
+                // It has gone out just now: its time in line is over.
+                Some(stream) => self.on_begun(place, since, true, Ok(Begun::Stream(stream, 0)), cx),
+                None => late,
+            },
         }
     }
 
