@@ -46,6 +46,11 @@ pub(crate) fn to_h2(
     Some(Ok(Stream::new(conn, 1)))
 }
 
+/// Returns whether a client may say this in HTTP2-Settings: after the 101 it is too late to refuse it.
+pub(crate) fn are_h2_settings(payload: &[u8]) -> bool {
+    Connection::are_settings_of_client(payload)
+}
+
 /// Takes the wire of a server's HTTP/1 connection that has just answered `head` with 101, and makes that request stream 1.
 ///
 /// `settings` is what HTTP2-Settings held. `None` while another thread is reading or writing.

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     b64,
-    drive::{Carrier, CloseReason, Closing, Lease, REFUSED_STREAM, Stream, Tally, block_on, serve_h2},
+    drive::{Carrier, CloseReason, Closing, Lease, REFUSED_STREAM, Stream, Tally, are_h2_settings, block_on, serve_h2},
     error::Result,
     net::{Interest, Wire},
     proto::{End, RequestHead, h1::Length},
@@ -152,7 +152,7 @@ fn h2_settings(head: &RequestHead) -> Option<Vec<u8>> {
     let (value, more) = (settings.next()?, settings.next());
     let wanted = names("upgrade", "h2c") && names("connection", "upgrade") && names("connection", "http2-settings");
     let payload = b64::decode_url(value)?;
-    (wanted && more.is_none()).then_some(payload)
+    (wanted && more.is_none() && are_h2_settings(&payload)).then_some(payload)
 }
 
 /// How long a connection that is over is read on, so that the client sees the last answer.

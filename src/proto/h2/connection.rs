@@ -176,6 +176,11 @@ impl Connection {
         Ok(connection)
     }
 
+    /// Returns whether a client's `HTTP2-Settings` hold what [`upgraded`](Self::upgraded) takes.
+    pub(crate) fn are_settings_of_client(payload: &[u8]) -> bool {
+        Settings::INITIAL.apply(Role::Client, payload).is_ok()
+    }
+
     /// Adds a stream.
     pub(super) fn begin(&mut self, id: u32, recv: RecvHalf, send: SendHalf, asked: Asked, send_left: Option<u64>) {
         self.active += 1;
