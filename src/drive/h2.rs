@@ -303,12 +303,15 @@ impl Protocol for H2 {
         _clean: bool,
         out: &mut Vec<u8>,
         now: Instant,
-        _wakes: &mut Wakes,
+        wakes: &mut Wakes,
     ) -> Result<Ends, Cause> {
         // A cut frame or an open stream is reported the same way whether TLS said goodbye or not.
         self.engine.end_of_input(now, input, out).map_err(|v| Self::violation(&v))?;
         // A client that has said all may close its direction and still read the answers.
         self.heard_all = self.role == Role::Server && !self.slots.list.is_empty();
+        for (_, slot) in &mut self.slots.list {
+            slot.notify_writer(wakes);
+        }
         Ok(if self.heard_all { Ends::Theirs } else { Ends::Both })
     }
 
@@ -594,6 +597,10 @@ impl Exchanges for H2 {
 
     fn send_data(&mut self, id: u32, data: &[u8], end: End, out: &mut Vec<u8>) -> Result<usize, Fault> {
         let n = self.engine.send_data(id, data, end, out).map_err(misuse)?;
+        if n == 0 && !data.is_empty() && self.heard_all {
+            // Nobody will open the windows any more.
+            return Err(Fault::Over(Cause::closed_by_peer()));
+        }
         if end == End::Last && n == data.len() {
             self.on(id, |slot| slot.sending = Sending::Ended);
         }

@@ -142,3 +142,27 @@ fn a_client_of_http2_that_has_said_all_still_gets_its_answers() {
     idle.finish();
     while idle.next_or_end().is_some() {}
 }
+
+#[test]
+fn a_client_of_http2_that_has_said_all_gives_no_more_credit() {
+    for blocked_first in [false, true] {
+        let here = serve(|server| server);
+        let mut link = connect(&here);
+        link.send(&[get(1, "/large")]);
+        let began = Instant::now();
+        let mut got = 0;
+        if !blocked_first {
+            link.finish();
+        }
+        // The window that every connection begins with, and no more than that (RFC 9113, section 6.9.2).
+        while got < 65_535 {
+            let frame = link.next();
+            got += if frame.kind == DATA { frame.payload.len() } else { 0 };
+        }
+        if blocked_first {
+            link.finish();
+        }
+        while link.next_or_end().is_some() {}
+        assert!(began.elapsed() < LONG, "{blocked_first}: it waited for credit: {:?}", began.elapsed());
+    }
+}
