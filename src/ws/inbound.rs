@@ -2,11 +2,12 @@
 
 use super::{
     config::Config,
-    core::{Arrived, Sender, Stage, Waiting, Want, message},
+    core::message,
     message::{Message, MessageRef},
     reopen::Reopen,
     sender::WsSender,
     socket::{Look, Socket},
+    stage::{Arrived, Sender, Stage, Waiting, Want},
 };
 use crate::{
     buf::RecvBuf,

@@ -7,13 +7,15 @@
 //! | `outbox` | messages that the peer may not have received |
 //! | `parts` | messages in parts, for those who do not want to hold them whole |
 //! | `reopen` | opening it again when it breaks |
-//! | `socket` | what the halves share: a lock, two roles, the steps of sending and receiving |
-//! | `core` | what is behind the lock |
+//! | `socket` | what the halves share: a lock, two roles, the steps of sending and closing |
+//! | `arrive` | how what arrives on the stream becomes what a call wants |
+//! | `core`, `stage` | what is behind the lock; how far it is, and the words for what is asked of it |
 //! | `config`, `message` | settings; messages, close codes, counters |
 //!
 //! A socket runs on one stream of a driver: a whole HTTP/1 connection behind a 101, a stream of HTTP/2, or any wire. There is no
 //! thread: whoever waits to receive answers PINGs, sends heartbeats and what senders left; whoever sends writes.
 
+mod arrive;
 mod config;
 mod core;
 mod inbound;
@@ -24,6 +26,7 @@ mod receiver;
 mod reopen;
 mod sender;
 mod socket;
+mod stage;
 mod websocket;
 
 pub use crate::proto::Role;

@@ -1,10 +1,10 @@
 //! A message in parts, for those who do not want to hold it whole.
 
 use super::{
-    core::{Arrived, Begun, Outgoing, Want, Writer},
     inbound::Inbound,
     message::{MessageRef, Sent},
     sender::{WsSender, no_room},
+    stage::{Arrived, Begun, Outgoing, Want, Writer},
 };
 use crate::{
     buf::RecvBuf,

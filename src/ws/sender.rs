@@ -1,10 +1,10 @@
 //! The sending half.
 
 use super::{
-    core::{Outgoing, Sender, Writer},
     message::{CloseCode, Message, MessageRef, Sent, WsStats},
     parts::MessageWriter,
     socket::Socket,
+    stage::{Outgoing, Sender, Writer},
 };
 use crate::{
     drive::Limits,

@@ -2,7 +2,6 @@
 
 use super::{
     config::Config,
-    core::Sender,
     inbound::Inbound,
     message::{CloseCode, Closed, Message, MessageRef, Sent, WsStats},
     parts::{MessageReader, MessageWriter},
@@ -10,6 +9,7 @@ use super::{
     reopen::Reopen,
     sender::WsSender,
     socket::Socket,
+    stage::Sender,
 };
 use crate::{
     drive::{Limits, Stream, raw},

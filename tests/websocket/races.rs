@@ -187,6 +187,21 @@ fn a_time_limit_holds_however_much_comes() {
 }
 
 #[test]
+fn a_peer_that_asks_and_does_not_listen_costs_little() {
+    let (peer, over) = flood(b"\x89\x00");
+    let mut socket = client().websocket(peer.url("/")).connect().unwrap();
+    let began = Instant::now();
+    while socket.stats().pongs_dropped == 0 {
+        assert_eq!(socket.recv_timeout(ms(20)).unwrap(), Recv::TimedOut);
+        // What one read of PINGs is answered with, at most.
+        let queued = socket.stats().queued;
+        assert!(queued < 1 << 20, "{queued}");
+        assert!(began.elapsed() < Duration::from_secs(60), "{:?}", socket.stats());
+    }
+    over.store(true, Ordering::SeqCst);
+}
+
+#[test]
 fn a_token_ends_a_wait_however_much_comes() {
     let (peer, over) = flood(b"\x8a\x00");
     let cancel = Cancel::new();
