@@ -227,6 +227,34 @@ fn a_head_above_the_limit_is_too_large() {
     assert!(asked.join().unwrap().reused());
 }
 
+/// The end of the peer's direction is not the end of ours (RFC 9113, section 8.5): what is still to be said goes out.
+#[test]
+fn each_direction_of_a_tunnel_ends_by_itself() {
+    let (peer, client) = (Peer::new(), client(Protocol::Http2));
+    let url = peer.url("/").replace("http:", "ws:");
+    let asked = task(move || -> Result<_> {
+        let mut socket = client.websocket(url).protocol(Protocol::Http2).connect()?;
+        let first = socket.recv()?.expect("a message");
+        socket.send(&first)?;
+        Ok((first.as_text().map(str::to_owned), socket.recv()?, socket.closed().cloned()))
+    });
+    let mut link = peer.h2_with(&[(8, 1)]);
+    let stream = link.request().stream;
+    let said = b"\x81\x02hi\x88\x02\x03\xe8";
+    link.send(&[Frame::headers(stream, 0, &[(":status", "200")]), Frame::last_data(stream, said)]);
+    let (first, second, closed) = asked.join().unwrap();
+    assert_eq!((first.as_deref(), second), (Some("hi"), None));
+    assert!(closed.is_some_and(|closed| closed.clean && closed.code == Some(1000)));
+    let (mut answered, mut ended) = (Vec::new(), false);
+    while !ended {
+        let frame = link.skip_to(DATA);
+        answered.extend_from_slice(&frame.payload);
+        ended = frame.ends();
+    }
+    let opcodes = (answered[0], answered[8]);
+    assert_eq!((answered.len(), opcodes), (16, (0x81, 0x88)), "a masked text and a masked Close: {answered:?}");
+}
+
 #[test]
 fn nothing_is_to_be_pushed() {
     let (peer, client) = (Peer::new(), client(Protocol::Http2));

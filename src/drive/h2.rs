@@ -194,19 +194,23 @@ impl H2 {
                 slot.informational.push_back(head);
                 slot.notify_reader(wakes);
             }),
-            Event::Answer { stream, head } => self.on(stream, |slot| {
-                slot.answered = true;
-                slot.answer = Some(head);
-                slot.notify_reader(wakes);
-            }),
+            Event::Answer { stream, head } => {
+                let tunnel = head.status.is_success() && self.engine.asked_to_connect(stream);
+                self.on(stream, |slot| {
+                    (slot.answered, slot.tunnel) = (true, tunnel);
+                    slot.answer = Some(head);
+                    slot.notify_reader(wakes);
+                });
+            }
             Event::Data { stream, data } => self.on(stream, |slot| {
                 slot.receive(data);
                 slot.notify_reader(wakes);
             }),
             Event::Trailers { stream, trailers } => self.on(stream, |slot| slot.trailers = Some(trailers)),
             Event::Ended { stream } => {
+                // Each direction of a tunnel ends by itself.
                 let client = self.role == Role::Client;
-                self.on(stream, |slot| slot.end(client, wakes));
+                self.on(stream, |slot| slot.end(client && !slot.tunnel, wakes));
             }
             Event::Writable { stream } => self.on(stream, |slot| slot.notify_writer(wakes)),
             Event::StopSending { stream } => self.on(stream, |slot| {

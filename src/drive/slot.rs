@@ -40,6 +40,8 @@ pub(crate) struct Slot {
     pub(super) sending: Sending,
     /// At least one byte of the answer arrived.
     pub(super) answered: bool,
+    /// HTTP/2: CONNECT was answered with a 2xx.
+    pub(super) tunnel: bool,
     /// A part of a head arrived, and the rest of it did not (HTTP/1).
     pub(super) begun: bool,
     /// Where our message begins in what was framed on the connection.
@@ -90,6 +92,7 @@ impl Slot {
             serves: false,
             sending: Sending::Open,
             answered: false,
+            tunnel: false,
             begun: false,
             head_at,
             end_at: head_at,

@@ -1,6 +1,6 @@
 //! What can be asked about a connection; nothing of it changes anything.
 
-use super::{Connection, Role, frame, receive::Reading};
+use super::{Connection, Role, frame, receive::Reading, stream::Asked};
 use std::time::{Duration, Instant};
 
 impl Connection {
@@ -12,6 +12,11 @@ impl Connection {
     /// Returns whether a header block has begun and not ended: nothing else can come before its end.
     pub fn is_in_block(&self) -> bool {
         matches!(self.reading, Reading::Block { .. })
+    }
+
+    /// Returns whether a stream began with CONNECT: if the answer is a 2xx, it is a tunnel (RFC 9113, section 8.5).
+    pub(crate) fn asked_to_connect(&self, stream: u32) -> bool {
+        self.streams.get(stream).is_some_and(|stream| stream.asked == Asked::Connect)
     }
 
     /// Returns how many streams are open.
