@@ -2,6 +2,8 @@
 
 use super::sys::AcceptFailure;
 #[cfg(unix)]
+use super::sys::deepen;
+#[cfg(unix)]
 use super::unix::Unix;
 use super::{Interest, Tcp, Waker, Wire};
 use std::io;
@@ -13,6 +15,11 @@ use std::time::Duration;
 
 /// How many peers that were gone before they were accepted are skipped in one call.
 const SKIPPED: usize = 16;
+
+/// How many peers wait in the kernel's queue: std says 128, which a burst of clients fills, and whoever finds it full tries again
+/// after a second. nginx has 511; Linux allows 4096 at most.
+#[cfg(unix)]
+const QUEUE: i32 = 1024;
 
 /// A listening socket.
 ///
@@ -55,6 +62,8 @@ impl Listener {
     /// Takes a listening socket and makes it non-blocking.
     pub(crate) fn tcp(socket: TcpListener) -> io::Result<Self> {
         socket.set_nonblocking(true)?;
+        #[cfg(unix)]
+        deepen(&socket, QUEUE);
         Ok(Listener::Tcp(socket))
     }
 
@@ -62,6 +71,7 @@ impl Listener {
     #[cfg(unix)]
     pub(crate) fn unix(socket: UnixListener) -> io::Result<Self> {
         socket.set_nonblocking(true)?;
+        deepen(&socket, QUEUE);
         Ok(Listener::Unix(socket))
     }
 

@@ -298,6 +298,13 @@ pub(crate) fn connect_result(socket: &TcpStream) -> io::Result<bool> {
     }
 }
 
+/// Lets so many peers wait in the queue of a listening socket, as far as the system allows.
+#[cfg(unix)]
+pub(crate) fn deepen(socket: &impl std::os::fd::AsFd, queue: i32) {
+    // The socket listens already; where that cannot be changed it stays as it was.
+    let _ = rustix::net::listen(socket, queue);
+}
+
 /// Connects to a Unix socket without waiting; there is no state between.
 ///
 /// # Errors
