@@ -46,7 +46,7 @@ const TYPES: [(&str, &str); 22] = [
 /// Returns the file or directory below `root` that the path of a URL names; `None` if there is none, or it would be elsewhere.
 ///
 /// The path is split at its slashes first and unescaped after that, so an escaped slash separates nothing; a segment that is `..`
-/// or holds a slash, a backslash or NUL names nothing. Symbolic links are followed as long as they lead to something below
+/// or holds a slash, a backslash or NUL names nothing, and one with a slash at its end no file. Symbolic links are followed as long as they lead to something below
 /// `root`. Names that begin with a dot are names like others.
 ///
 /// Whoever can change the files below `root` while a request is served can lead it elsewhere; nobody else can.
@@ -64,18 +64,20 @@ const TYPES: [(&str, &str); 22] = [
 pub fn resolve(root: impl AsRef<Path>, url_path: &str) -> Option<PathBuf> {
     let root = fs::canonicalize(root).ok()?;
     let mut path = root.clone();
+    let mut directory = true;
     for segment in url_path.split('/') {
         let name = unescape(segment)?;
         let breaks_out = name == ".." || name.contains(['/', '\\', '\0']) || cfg!(windows) && name.contains(':');
         if breaks_out {
             return None;
         }
-        if !name.is_empty() && name != "." {
+        directory = name.is_empty() || name == ".";
+        if !directory {
             path.push(name);
         }
     }
     // Links are resolved here, and what they lead to is held against the root.
-    fs::canonicalize(path).ok().filter(|found| found.starts_with(&root))
+    fs::canonicalize(path).ok().filter(|found| found.starts_with(&root) && (!directory || found.is_dir()))
 }
 
 /// Returns what a segment of a path means; `None` if it is not UTF-8 or an escape is broken.
@@ -219,6 +221,8 @@ mod tests {
             "/%zz",
             "/%ff",
             "/none",
+            "/sub%20dir/a+b.txt/",
+            "/sub%20dir/a+b.txt/.",
         ] {
             assert_eq!(resolve(&root, path), None, "{path}");
         }

@@ -94,6 +94,125 @@ fn ranges() {
     assert_eq!((head.status(), head.get("content-length")), (206, Some("3")));
 }
 
+/// Conditions and ranges together, by GET and by HEAD, which differ in the content alone (RFC 9110, sections 13 and 14).
+#[test]
+fn conditions_and_ranges() {
+    let site = Site::new();
+    let first = site.ask("GET", "/ten.txt", "");
+    let (etag, modified) = (first.get("etag").unwrap().to_owned(), first.get("last-modified").unwrap().to_owned());
+    let (before, after) = ("Sun, 06 Nov 1994 08:49:37 GMT", "Fri, 01 Jan 2100 00:00:00 GMT");
+    let range = |more: String| format!("Range: bytes=2-4\r\n{more}");
+    #[rustfmt::skip]
+    let table = [
+        ("no condition", range(String::new()), 206),
+        ("If-Range: the strong tag", range(format!("If-Range: {etag}\r\n")), 206),
+        ("If-Range: the tag, weak", range(format!("If-Range: W/{etag}\r\n")), 200),
+        ("If-Range: another tag", range("If-Range: \"x\"\r\n".to_owned()), 200),
+        ("If-Range: the date", range(format!("If-Range: {modified}\r\n")), 206),
+        ("If-Range: an earlier date", range(format!("If-Range: {before}\r\n")), 200),
+        ("If-Range: a later date", range(format!("If-Range: {after}\r\n")), 200),
+        ("If-Range: nonsense", range("If-Range: yesterday\r\n".to_owned()), 200),
+        ("If-Range without a range", format!("If-Range: {etag}\r\n"), 200),
+        ("If-None-Match: the tag", range(format!("If-None-Match: {etag}\r\n")), 304),
+        ("If-None-Match: the tag, weak", range(format!("If-None-Match: W/{etag}\r\n")), 304),
+        ("If-None-Match: one of several", range(format!("If-None-Match: \"x\", {etag}\r\n")), 304),
+        ("If-None-Match: *", range("If-None-Match: *\r\n".to_owned()), 304),
+        ("If-None-Match: another", range("If-None-Match: \"x\"\r\n".to_owned()), 206),
+        ("If-None-Match before a date that has it", range(format!("If-None-Match: \"x\"\r\nIf-Modified-Since: {modified}\r\n")), 206),
+        ("If-None-Match before a date that has it not", range(format!("If-None-Match: {etag}\r\nIf-Modified-Since: {before}\r\n")), 304),
+        ("If-Modified-Since: the date", range(format!("If-Modified-Since: {modified}\r\n")), 304),
+        ("If-Modified-Since: earlier", range(format!("If-Modified-Since: {before}\r\n")), 206),
+        ("If-Match: the tag", range(format!("If-Match: {etag}\r\n")), 206),
+        ("If-Match: the tag, weak", range(format!("If-Match: W/{etag}\r\n")), 412),
+        ("If-Unmodified-Since: earlier", range(format!("If-Unmodified-Since: {before}\r\n")), 412),
+        ("If-Match before If-Unmodified-Since", range(format!("If-Match: {etag}\r\nIf-Unmodified-Since: {before}\r\n")), 206),
+        ("beyond the end", "Range: bytes=10-11\r\n".to_owned(), 416),
+        ("the last none", "Range: bytes=-0\r\n".to_owned(), 416),
+        ("several", "Range: bytes=0-1, 3-4\r\n".to_owned(), 416),
+        ("beyond the end, of another version", "Range: bytes=10-11\r\nIf-Range: \"x\"\r\n".to_owned(), 200),
+        ("the wrong way round", "Range: bytes=4-2\r\n".to_owned(), 200),
+    ];
+    for (name, headers, status) in &table {
+        let content_range = match status {
+            206 => Some("bytes 2-4/10"),
+            416 => Some("bytes */10"),
+            _ => None,
+        };
+        let get = site.ask("GET", "/ten.txt", headers);
+        assert_eq!((get.status(), get.get("content-range")), (*status, content_range), "{name}");
+        match status {
+            200 => assert_eq!(get.text(), "0123456789", "{name}"),
+            206 => assert_eq!(get.text(), "234", "{name}"),
+            304 | 412 => assert_eq!(get.body, b"", "{name}"),
+            // In words why, not in bytes of the file.
+            _ => assert!(get.text().contains("range"), "{name}"),
+        }
+        assert_eq!(get.get("etag"), Some(&*etag), "{name}");
+        let head = site.ask("HEAD", "/ten.txt", headers);
+        for field in ["content-length", "content-range", "content-type", "etag", "last-modified", "accept-ranges"] {
+            assert_eq!(head.get(field), get.get(field), "{name}: {field} of HEAD");
+        }
+        assert_eq!(head.status(), *status, "{name}: HEAD");
+    }
+    // Nothing of an empty file is in any range.
+    for (range, status) in [("bytes=0-", 416), ("bytes=-1", 416), ("bytes=0-0", 416)] {
+        let empty = site.ask("GET", "/empty", &format!("Range: {range}\r\n"));
+        assert_eq!((empty.status(), empty.get("content-range")), (status, Some("bytes */0")), "{range}");
+    }
+}
+
+#[test]
+fn no_path_leads_out_of_the_root() {
+    let site = Site::new();
+    let secret = site.root.with_extension("secret");
+    fs::write(&secret, "secret").unwrap();
+    let name = secret.file_name().unwrap().to_str().unwrap();
+    for up in [
+        "..",
+        "%2e%2e",
+        "%2E.",
+        ".%2e",
+        "dir/../..",
+        "dir/%2e%2e/%2e%2e",
+        "..%2f..",
+        "%2e%2e%2f%2e%2e",
+        "..%5c..",
+        "..\\..",
+        "%252e%252e",
+        "..%00",
+        "..;",
+        "....",
+        "%c0%ae%c0%ae",
+        "%e0%80%ae%e0%80%ae",
+        "..%u2216",
+        "./..",
+        "dir//..//..",
+        "..%2f",
+        "%5c..%5c..",
+    ] {
+        for path in
+            [format!("/{up}/{name}"), format!("/{up}%2f{name}"), format!("/{up}\\{name}"), format!("/{up}%5c{name}")]
+        {
+            let mut raw = Raw::connect(site.server.local_addr());
+            let answer = raw.send(format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n")).answer();
+            assert!(matches!(answer.status(), 400 | 404), "{path}: {}", answer.head);
+        }
+    }
+    for path in [
+        "/ten.txt%00",
+        "/ten.txt%00.html",
+        "/%00ten.txt",
+        "/ten.txt%2f",
+        "/ten.txt/",
+        "/ten.txt/..",
+        "/dir/%2e%2e/ten.txt",
+    ] {
+        let answer = site.ask("GET", path, "");
+        assert_eq!(answer.status(), 404, "{path}");
+    }
+    fs::remove_file(secret).unwrap();
+}
+
 #[test]
 fn what_the_client_has_already() {
     let site = Site::new();
