@@ -8,6 +8,8 @@ mod raw;
 
 #[path = "server/basics.rs"]
 mod basics;
+#[path = "server/bounds.rs"]
+mod bounds;
 #[path = "server/crowds.rs"]
 mod crowds;
 #[path = "server/dawdlers.rs"]
