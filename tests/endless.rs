@@ -227,3 +227,42 @@ fn a_body_that_fails_behind_the_head_of_the_answer() {
         assert!(error.to_string().contains("the disk is gone"), "{version:?}: {error}");
     }
 }
+
+/// A wire on which an answer comes that never ends and never pauses.
+struct Spring(AtomicU64);
+
+impl Wire for Spring {
+    fn try_read(&self, buf: &mut [u8]) -> io::Result<usize> {
+        let head = b"HTTP/1.1 200 OK\r\n\r\n";
+        if self.0.swap(1, Ordering::SeqCst) == 0 {
+            buf[..head.len()].copy_from_slice(head);
+            return Ok(head.len());
+        }
+        buf.fill(b'x');
+        Ok(buf.len())
+    }
+
+    fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+        Ok(bytes.len())
+    }
+
+    fn watch(&self, _: Interest, waker: &Waker) {
+        waker.wake();
+    }
+
+    fn finish(&self) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn shutdown(&self) {}
+}
+
+#[test]
+fn a_body_without_an_end_holds_nobody_who_drops_it() {
+    let client = builder().max_drain(usize::MAX).build().unwrap();
+    let connection = Connection::over(Spring(AtomicU64::new(0)), "http://spring.test", &client).unwrap();
+    let response = connection.get("/").send().unwrap();
+    h2peer::task(move || drop(response)).join();
+    // It could not be kept.
+    assert!(connection.get("/").send().is_err());
+}

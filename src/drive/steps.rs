@@ -12,7 +12,15 @@ use crate::{
     net::{Cx, Lead},
     proto::End,
 };
-use std::{sync::Arc, task::Poll, time::Instant};
+use std::{
+    sync::Arc,
+    task::Poll,
+    time::{Duration, Instant},
+};
+
+/// How long a body nobody wants is read at most: a peer that sends as fast as it is read would else hold the thread for as long as it
+/// likes.
+const DRAINING: Duration = Duration::from_millis(100);
 
 impl<P: Exchanges> Shared<P> {
     /// Runs `f` on the slot of an exchange; a fault if the exchange or the connection is over.
@@ -103,14 +111,14 @@ impl<P: Exchanges> Shared<P> {
         Tally { status: slot.status, received: slot.received, sent: slot.framed, end }
     }
 
-    /// Reads what is left of a body nobody wants, as far as it is there.
+    /// Reads what is left of a body nobody wants, as far as it is there, and not for long.
     pub(super) fn drain(&self, id: u32, now: Instant) {
         let mut wakes = Wakes::new();
         let mut core = self.lock();
         let mut left = core.drain;
         while core.over.is_none() && core.proto.discard_body(id) && left > 0 {
             core.ingest(now, &mut wakes);
-            if !core.proto.discard_body(id) {
+            if !core.proto.discard_body(id) || now.elapsed() > DRAINING {
                 break;
             }
             let before = core.bytes_in;
