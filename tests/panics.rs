@@ -17,6 +17,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
+    time::Duration,
 };
 
 /// Connects as usual, to wires that panic when told; those made later do not.
@@ -168,4 +169,39 @@ fn a_hook_that_panics_on_the_reading_thread() {
     assert_eq!(follows.join().unwrap().text().unwrap(), "unhurt");
     peer.assert_no_more();
     assert_eq!(client.stats().in_flight, 0);
+}
+
+/// What upkeep has taken off the shelf comes back, and its place with it.
+#[test]
+fn a_wire_that_panics_in_upkeep_takes_no_place() {
+    for asked_before in [false, true] {
+        let wires = Panicky::default();
+        let client = Client::builder()
+            .proxy(None)
+            .connector(wires.clone())
+            .max_connections_per_origin(1)
+            .upkeep_interval(Duration::ZERO)
+            .upkeep_request(Method::HEAD, "/")
+            .build()
+            .unwrap();
+        let peer = Peer::new();
+        let answer = |link: &mut Link| {
+            link.bytes_until(b"\r\n\r\n");
+            link.send_bytes(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+        };
+        let asked = ask(&client, &peer, Method::GET);
+        let mut first = peer.accept();
+        answer(&mut first);
+        asked.join().unwrap().bytes().unwrap();
+        if asked_before {
+            client.upkeep();
+            answer(&mut first);
+        }
+        wires.reads.store(true, Ordering::SeqCst);
+        let kept = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| client.upkeep_wait(PATIENCE)));
+        assert!(kept.is_err(), "it read nothing");
+        let asked = ask(&client, &peer, Method::GET);
+        answer(&mut peer.accept());
+        asked.join().unwrap();
+    }
 }

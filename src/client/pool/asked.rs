@@ -78,6 +78,33 @@ impl Asked {
     }
 }
 
+/// Connections off the shelf. Those that are left go back when it is dropped, also while a panic of a wire unwinds.
+struct Taken<'a> {
+    pool: &'a Pool,
+    limits: &'a PoolLimits,
+    list: Vec<(Key, Kept)>,
+}
+
+impl Drop for Taken<'_> {
+    fn drop(&mut self) {
+        for (key, kept) in self.list.drain(..) {
+            self.pool.shelve(&key, self.limits, kept);
+        }
+    }
+}
+
+/// Questions that are looked at. Those that are left are kept when it is dropped, also while a panic of a wire unwinds.
+struct Open<'a> {
+    pool: &'a Pool,
+    list: Vec<Asked>,
+}
+
+impl Drop for Open<'_> {
+    fn drop(&mut self) {
+        self.pool.lock().asked.append(&mut self.list);
+    }
+}
+
 impl Pool {
     /// Asks on every idle HTTP/1 connection for which it is due; returns which these are.
     pub(crate) fn ask(&self, asking: &Asking<'_>, now: Instant) -> Vec<u64> {
@@ -99,7 +126,13 @@ impl Pool {
         }
         state.idle = idle - taken;
         drop(state);
-        due.into_iter().filter_map(|(key, kept)| self.ask_one(key, kept, asking, now)).collect()
+        let mut taken = Taken { pool: self, limits: asking.limits, list: due };
+        let mut ids = Vec::new();
+        while let Some((key, kept)) = taken.list.last().cloned() {
+            ids.extend(self.ask_one(key, kept, asking, now));
+            taken.list.pop();
+        }
+        ids
     }
 
     fn ask_one(&self, key: Key, kept: Kept, asking: &Asking<'_>, now: Instant) -> Option<u64> {
@@ -124,13 +157,14 @@ impl Pool {
 
     /// The same, and waits for answers until then at most; returns which came.
     pub(crate) fn wait_asked(&self, now: Instant, until: Instant) -> Vec<u64> {
-        let mut asked = std::mem::take(&mut self.lock().asked);
-        if asked.is_empty() {
+        let list = std::mem::take(&mut self.lock().asked);
+        if list.is_empty() {
             return Vec::new();
         }
+        let mut open = Open { pool: self, list };
         let (mut acked, mut lost) = (Vec::new(), Vec::new());
         crate::drive::block_on(crate::time::Deadline::at(until), |cx| {
-            let mut at = 0;
+            let (mut at, asked) = (0, &mut open.list);
             while at < asked.len() {
                 match asked[at].poll(cx) {
                     Poll::Pending => at += 1,
@@ -141,9 +175,11 @@ impl Pool {
             if asked.is_empty() { Poll::Ready(()) } else { Poll::Pending }
         });
         let now = now.max(Instant::now());
-        let (overdue, left) = asked.into_iter().partition(|asked| asked.until.is_some_and(|at| at <= now));
-        self.lock().asked.extend::<Vec<Asked>>(left);
-        overdue.into_iter().for_each(|asked: Asked| self.give_up(asked, CloseReason::PingUnanswered));
+        let is_overdue = |asked: &Asked| asked.until.is_some_and(|at| at <= now);
+        let (overdue, left) = std::mem::take(&mut open.list).into_iter().partition(is_overdue);
+        open.list = left;
+        drop(open);
+        overdue.into_iter().for_each(|asked| self.give_up(asked, CloseReason::PingUnanswered));
         lost.into_iter().for_each(|asked| self.give_up(asked, CloseReason::ByPeer));
         let ids = acked.iter().map(Asked::id).collect();
         for Asked { key, limits, kept: before, stream, .. } in acked {
