@@ -5,11 +5,13 @@
 //! | [`plan`] | what a request is, and what its answer must be: all of it follows from its number |
 //! | [`fate`] | what the peer did with an attempt, and what a client may make of that |
 //! | [`peer`] | the peer: answers, and misbehaves now and then |
+//! | [`live`] | an allocator that counts |
 //! | [`process`] | memory, descriptors and sockets of this process |
 
 #[path = "../../../src/net/tls/certs.rs"]
 pub mod certs;
 pub mod fate;
+pub mod live;
 pub mod peer;
 pub mod plan;
 pub mod process;

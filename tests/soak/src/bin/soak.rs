@@ -13,7 +13,7 @@ mod verdict;
 mod work;
 
 use bowline::{Client, Protocol, Retry, Timeouts, Tls};
-use bowline_soak::process::Usage;
+use bowline_soak::{live::Live, process::Usage};
 use options::Options;
 use peer::Peer;
 use std::{
@@ -28,6 +28,9 @@ use std::{
 };
 use verdict::Verdict;
 use work::{TOTAL, Work};
+
+#[global_allocator]
+static LIVE: Live = Live::new();
 
 /// Without an answer or an error for so long, something hangs.
 const HANGS: Duration = Duration::from_secs(60);
@@ -69,6 +72,16 @@ fn client(authority: &str) -> bowline::Result<Client> {
         .build()
 }
 
+/// Bytes in use while there are neither requests nor connections; what is just being closed has a moment for that.
+fn still(client: &Client) -> u64 {
+    client.close_idle();
+    let samples = (0..20).map(|_| {
+        thread::sleep(Duration::from_millis(10));
+        LIVE.bytes()
+    });
+    samples.min().unwrap_or(0)
+}
+
 fn run(options: &Options) -> Result<bool, Box<dyn Error>> {
     let peer = Peer::start(options)?;
     let before = Usage::now()?;
@@ -101,6 +114,10 @@ fn run(options: &Options) -> Result<bool, Box<dyn Error>> {
         } else if now - moved > HANGS {
             println!("FAILED: nothing has happened for {HANGS:?}; {:#?}", client.connections());
             return Ok(false);
+        }
+        if work.is_still() {
+            verdict.live(still(&client));
+            work.go_on();
         }
         if now >= next {
             next += options.seconds / 60;

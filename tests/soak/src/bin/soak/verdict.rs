@@ -6,22 +6,31 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// After fewer requests nobody knows whether memory still grows.
+/// After fewer requests nobody knows whether resident memory still grows: allocator, tickets and tables have to find their sizes.
 const JUDGED: u64 = 500_000;
+
+/// How much more may be in use when everything is still: tickets and tables that have grown.
+const GROWTH: u64 = 32 * 1024;
 
 pub struct Verdict {
     before: Usage,
     samples: Vec<Usage>,
+    /// Bytes in use after each part.
+    live: Vec<u64>,
     complaints: Vec<String>,
 }
 
 impl Verdict {
     pub fn new(before: Usage) -> Self {
-        Verdict { before, samples: Vec::new(), complaints: Vec::new() }
+        Verdict { before, samples: Vec::new(), live: Vec::new(), complaints: Vec::new() }
     }
 
     pub fn sample(&mut self, usage: Usage) {
         self.samples.push(usage);
+    }
+
+    pub fn live(&mut self, bytes: u64) {
+        self.live.push(bytes);
     }
 
     pub fn complaints(&mut self, complaints: Vec<String>) {
@@ -51,6 +60,7 @@ impl Verdict {
 
     /// Shows the verdict; returns whether all is well.
     pub fn show(mut self, requests: u64) -> bool {
+        self.leak();
         self.memory(requests);
         for complaint in self.complaints.iter().take(50) {
             println!("FAILED: {complaint}");
@@ -59,6 +69,24 @@ impl Verdict {
             println!("ok");
         }
         self.complaints.is_empty()
+    }
+
+    /// What is in use while everything is still does not grow, once the first parts have filled what is filled once.
+    fn leak(&mut self) {
+        println!("bytes in use after each part: {:?}", self.live);
+        let parts = self.live.len();
+        if parts < 8 {
+            return self.complaints.push(format!("{parts} parts were measured"));
+        }
+        let median = |live: &[u64]| {
+            let mut live = live.to_vec();
+            live.sort_unstable();
+            live[live.len() / 2]
+        };
+        let (early, late) = (median(&self.live[2..5]), median(&self.live[parts - 3..]));
+        if late > early + GROWTH {
+            self.complaints.push(format!("bytes in use have grown from {early} to {late}"));
+        }
     }
 
     /// Memory in the last fifth is that of the second; before, it grows as it should: until allocator, tickets and tables have found

@@ -21,6 +21,9 @@ use std::{
 /// The limit of every request.
 pub const TOTAL: Duration = Duration::from_secs(8);
 
+/// Everything is still so often.
+pub const PARTS: u64 = 10;
+
 /// How late a limit may be noticed on a machine that has other things to do.
 const LATE: Duration = Duration::from_secs(2);
 
@@ -31,6 +34,10 @@ pub struct Work {
     begin: Instant,
     /// The number of the next request.
     next: AtomicU64,
+    /// Requests with this number and above wait, for everything to be still.
+    gate: AtomicU64,
+    /// Threads that wait there, or have ended.
+    waiting: AtomicU64,
     done: AtomicU64,
     failed: AtomicU64,
     outcomes: Mutex<BTreeMap<String, u64>>,
@@ -54,6 +61,8 @@ impl Work {
             options: options.clone(),
             begin: Instant::now(),
             next: AtomicU64::new(0),
+            gate: AtomicU64::new(options.requests.div_ceil(PARTS)),
+            waiting: AtomicU64::new(0),
             done: AtomicU64::new(0),
             failed: AtomicU64::new(0),
             outcomes: Mutex::default(),
@@ -63,6 +72,30 @@ impl Work {
 
     pub fn done(&self) -> u64 {
         self.done.load(Ordering::Relaxed)
+    }
+
+    /// Whether nothing is under way until [`go_on`](Self::go_on): so it is after each tenth part.
+    pub fn is_still(&self) -> bool {
+        self.gate.load(Ordering::SeqCst) < self.options.requests
+            && self.waiting.load(Ordering::SeqCst) == self.options.threads
+    }
+
+    pub fn go_on(&self) {
+        self.waiting.store(0, Ordering::SeqCst);
+        self.gate.fetch_add(self.options.requests.div_ceil(PARTS), Ordering::SeqCst);
+    }
+
+    fn wait(&self, first: u64) {
+        loop {
+            let gate = self.gate.load(Ordering::SeqCst);
+            if first < gate {
+                return;
+            }
+            self.waiting.fetch_add(1, Ordering::SeqCst);
+            while self.gate.load(Ordering::SeqCst) == gate {
+                sleep(Duration::from_millis(1));
+            }
+        }
     }
 
     pub fn failed(&self) -> u64 {
@@ -84,8 +117,10 @@ impl Work {
             let first = self.next.fetch_add(many, Ordering::Relaxed);
             let ids = first..(first + many).min(self.options.requests);
             if ids.is_empty() {
+                self.wait(self.options.requests - 1);
                 return Ok(complaints);
             }
+            self.wait(first);
             // Evenly over the time there is.
             let due = self.options.seconds.mul_f64(first as f64 / self.options.requests as f64);
             sleep((self.begin + due).saturating_duration_since(Instant::now()));
