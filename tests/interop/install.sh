@@ -3,7 +3,7 @@
 # install: apt as root, pip anywhere; says what could not be had.
 install() {
   local missing=() pair
-  for pair in nginx:nginx-light nghttpd:nghttp2-server nghttp:nghttp2-client h2o:h2o caddy:caddy curl:curl node:nodejs wrk:wrk; do
+  for pair in nginx:nginx-light haproxy:haproxy nghttpd:nghttp2-server nghttp:nghttp2-client h2o:h2o caddy:caddy curl:curl node:nodejs wrk:wrk; do
     have "${pair%%:*}" || missing+=("${pair##*:}")
   done
   if [ ${#missing[@]} -gt 0 ]; then
