@@ -53,7 +53,8 @@ fn a_connection_that_nobody_goes_on_making_is_not_waited_for() {
     });
     let mut link = let_through(peer.accept());
     let [mut left, waited_for] = made.join();
-    (link.request(), link.request());
+    link.request();
+    link.request();
     link.finish();
     drop(link);
     // Both are repeated on a new connection; who asks first makes it, and goes away.
@@ -88,7 +89,8 @@ fn a_connection_that_is_made_in_short_steps_is_waited_for() {
     });
     let mut link = let_through(peer.accept());
     let mut pending = made.join();
-    (link.request(), link.request());
+    link.request();
+    link.request();
     link.finish();
     drop(link);
     let polling = task(move || {

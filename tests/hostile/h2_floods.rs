@@ -182,23 +182,25 @@ fn windows_that_stay_shut() {
 fn frames_that_are_ignored() {
     let mut target = Target::new();
     let over = || [get(1, END_STREAM, "/"), reset(1)].concat();
-    for (name, begin, part) in [
-        ("unknown types", Vec::new(), frame(0x77, 0, 1, &[7; 100])),
-        ("answers to no PING", Vec::new(), frame(PING, ACK, 0, &[7; 8])),
-        ("RST_STREAM again", over(), reset(1)),
-        ("GOAWAY again", Vec::new(), frame(GOAWAY, 0, 0, &[0; 1000])),
-        ("heads on a stream we reset", get(1, 0, "no path"), get(1, 0, "/")),
-        ("data on a stream we reset", get(1, 0, "no path"), frame(DATA, 0, 1, &[7; 100])),
+    // How many are taken at once, and that not any number is.
+    for (name, begin, part, fine, bounded) in [
+        ("unknown types", Vec::new(), frame(0x77, 0, 1, &[7; 100]), 1000, true),
+        ("answers to no PING", Vec::new(), frame(PING, ACK, 0, &[7; 8]), 1000, true),
+        ("RST_STREAM again", over(), reset(1), 100, true),
+        ("GOAWAY again", Vec::new(), frame(GOAWAY, 0, 0, &[0; 1000]), 100, true),
+        ("heads on a stream we reset", get(1, 0, "no path"), get(1, 0, "/"), 20_000, false),
+        ("data on a stream we reset", get(1, 0, "no path"), frame(DATA, 0, 1, &[7; 100]), 20_000, false),
     ] {
         let mut peer = target.h2();
-        peer.send(begin);
-        let batch = part.repeat(1000);
-        for _ in 0..20 {
-            assert!(peer.try_send(&batch), "{name}");
-            target.good();
+        peer.send(&begin);
+        for _ in 0..fine / 100 {
+            assert!(peer.try_send(part.repeat(100)), "{name}");
         }
         peer.lives();
         target.survives(name);
+        if bounded {
+            flood(&mut target, name, 400_000, |n| if n == 0 { [&begin[..], &part].concat() } else { part.clone() });
+        }
     }
 }
 

@@ -85,7 +85,7 @@ fn shapes_of_frames() {
             Lost(1, FRAME_SIZE_ERROR),
         ),
         ("PRIORITY of 4 bytes, idle", frame(PRIORITY, 0, 1, &zero[..4]), Over(FRAME_SIZE_ERROR)),
-        ("PRIORITY on itself", frame(PRIORITY, 0, 1, &[0, 0, 0, 1, 9]), Fine),
+        ("PRIORITY on itself", frame(PRIORITY, 0, 1, &[0, 0, 0, 1, 9]), Over(PROTOCOL_ERROR)),
         ("RST_STREAM on stream 0", frame(RST_STREAM, 0, 0, &zero[..4]), Over(PROTOCOL_ERROR)),
         (
             "RST_STREAM of 3 bytes",
