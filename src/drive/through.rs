@@ -30,6 +30,8 @@ thread_local! {
 pub(crate) enum Room<'a> {
     /// Behind what is there; the room is made as it is needed.
     Buffer(&'a mut RecvBuf),
+    /// The same, but not much at a time: what came before was of no use, however much it was.
+    Little(&'a mut RecvBuf),
     /// Here and nowhere else.
     Slice(&'a mut [u8]),
 }
@@ -115,11 +117,14 @@ impl<P: Exchanges> Shared<P> {
         core.receiving = true;
         drop(core);
         // Who reads the rest of a message into its memory knows how long it is.
-        let into_buffer = matches!(room, Room::Buffer(_));
+        let into_buffer = matches!(room, Room::Buffer(_) | Room::Little(_));
         let (result, full) = self.outside(|wire| match room {
             Room::Slice(slice) => (wire.try_read(slice), false),
-            Room::Buffer(buf) if !bulk && buf.is_empty() && buf.capacity() < LITTLE => receive_little(wire, buf),
-            Room::Buffer(buf) if !bulk => receive_into(wire, buf, LITTLE, usize::MAX),
+            Room::Buffer(buf) | Room::Little(buf) if !bulk && buf.is_empty() && buf.capacity() < LITTLE => {
+                receive_little(wire, buf)
+            }
+            Room::Buffer(buf) | Room::Little(buf) if !bulk => receive_into(wire, buf, LITTLE, usize::MAX),
+            Room::Little(buf) => receive_into(wire, buf, LITTLE, LITTLE),
             Room::Buffer(buf) => {
                 if buf.is_empty() && buf.capacity() < BULK {
                     *buf = spare();

@@ -206,9 +206,11 @@ impl Socket {
         now: Instant,
     ) -> (MutexGuard<'a, Core>, Passed) {
         let Some(room) = straight else {
+            let fruitless = core.was_fruitless();
             let mut input = std::mem::take(&mut core.input);
             drop(core);
-            let passed = self.outside(Role::Reading, || stream.read_through(Room::Buffer(&mut input), now));
+            let room = if fruitless { Room::Little(&mut input) } else { Room::Buffer(&mut input) };
+            let passed = self.outside(Role::Reading, || stream.read_through(room, now));
             let mut core = self.lock();
             core.input = input;
             if let Passed::Bytes(_) = passed {

@@ -73,6 +73,8 @@ pub(super) struct Core {
     pub(super) finish: Finish,
     /// Until when the end is held back for the Close that answers it to go out.
     pub(super) linger: Linger,
+    /// How much had been received when the wire was last read.
+    seen: (u64, u64),
     /// Some thread has the input, or what is to go out.
     pub(super) reading: bool,
     pub(super) writing: bool,
@@ -110,6 +112,7 @@ impl Core {
             at: 0,
             finish: Finish::Open,
             linger: Linger::Nothing,
+            seen: (0, 0),
             reading: false,
             writing: false,
             readers: Waiting::default(),
@@ -409,6 +412,12 @@ impl Core {
         // As much again as is there: who only announces a lot gets little.
         let most = self.assembly.len().clamp(FIRST_STRAIGHT, LAST_STRAIGHT);
         Some(usize::try_from(left).map_or(most, |left| left.min(most)))
+    }
+
+    /// The wire is about to be read; returns whether the last time brought nothing of a message.
+    pub(super) fn was_fruitless(&mut self) -> bool {
+        let received = (self.stats.messages_in, self.stats.bytes_in);
+        std::mem::replace(&mut self.seen, received) == received
     }
 
     /// So many bytes were read straight into the assembly.
