@@ -953,6 +953,29 @@ fn hooks_see_the_end_of_a_connection_when_it_ends() {
 }
 
 #[test]
+fn a_connection_whose_peer_takes_no_more_was_closed_by_the_peer() {
+    let (peer, closed) = (Peer::new(), Closed::default());
+    let client = builder().hook(closed.clone()).build().unwrap();
+    let asked = get(&client, &peer);
+    let mut link = peer.h2();
+    let head = link.request();
+    link.answer(head.stream, 200, b"");
+    let response = asked.join().unwrap();
+    let id = response.connection().id;
+    drop(response);
+    let asked = get(&client, &peer);
+    link.request();
+    // The socket stays open: nothing but GOAWAY says that it is over, and the request goes elsewhere.
+    link.send(&[Frame::goaway(head.stream, NO_ERROR, b"")]);
+    let mut other = peer.h2();
+    let head = other.request();
+    other.answer(head.stream, 200, b"");
+    assert_eq!(asked.join().unwrap().attempts(), 2);
+    look(&client);
+    assert_eq!(*closed.0.lock().unwrap(), [(id, CloseReason::ByPeer)]);
+}
+
+#[test]
 fn what_peers_have_closed_does_not_pile_up() {
     let (client, mut links) = (client(), Vec::new());
     for _ in 0..20 {

@@ -275,7 +275,12 @@ impl<P: Protocol> Shared<P> {
     /// Notes that the connection has ended, once.
     fn note_end(&self, core: &mut Core<P>) {
         let Some(record) = self.record.as_ref().filter(|_| !std::mem::replace(&mut core.noted, true)) else { return };
-        let reason = core.over.as_ref().map(|cause| cause.reason).or(core.parting).unwrap_or(CloseReason::Idle);
+        let reason = match core.state(Instant::now()) {
+            ConnectionState::Closed(reason) => reason,
+            // The peer had said that it takes no more (GOAWAY), and nothing was left on it.
+            ConnectionState::Draining => core.parting.unwrap_or(CloseReason::ByPeer),
+            _ => core.parting.unwrap_or(CloseReason::Idle),
+        };
         record.closed.fetch_add(1, Ordering::Relaxed);
         record.note(Happened::Closed { connection: self.id, reason });
     }
