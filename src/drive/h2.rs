@@ -9,6 +9,7 @@ use super::{
     next_id,
     shared::{Ends, Protocol},
     slot::{Receiving, Sending, Slot, Wakes},
+    slots::{InLine, Queue, Slots},
 };
 use crate::{
     buf::RecvBuf,
@@ -20,9 +21,9 @@ use crate::{
         h2::{self, Connection, Event, Failure, Violation},
     },
 };
-use http::{HeaderMap, Request, Response, Version};
+use http::{HeaderMap, Response, Version};
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::VecDeque,
     time::{Duration, Instant},
 };
 
@@ -68,57 +69,6 @@ pub(crate) struct H2 {
     block: Option<Instant>,
     /// Server: the peer has said all it ever will.
     heard_all: bool,
-}
-
-/// Exchanges in line for a stream, by ticket: later ones have higher numbers. There may be thousands, and each is asked after.
-#[derive(Debug, Default)]
-struct Queue {
-    waiting: BTreeMap<u64, InLine>,
-    /// What became of those that were called, until their owners ask.
-    called: BTreeMap<u64, Result<Opened, Fault>>,
-}
-
-/// An exchange in line.
-#[derive(Debug)]
-struct InLine {
-    head: Request<()>,
-    end: End,
-    /// Who waits for it.
-    waker: Option<Waker>,
-}
-
-/// The slots of a connection, by stream id.
-///
-/// Ids only grow, so new ones go to the end; a few hundred are searched faster in order than hashed.
-#[derive(Debug, Default)]
-struct Slots {
-    list: Vec<(u32, Box<Slot>)>,
-}
-
-impl Slots {
-    fn place(&self, id: u32) -> Result<usize, usize> {
-        match self.list.last() {
-            Some((last, _)) if *last == id => Ok(self.list.len() - 1),
-            Some((last, _)) if *last < id => Err(self.list.len()),
-            _ => self.list.binary_search_by_key(&id, |(id, _)| *id),
-        }
-    }
-
-    fn get(&mut self, id: u32) -> Option<&mut Slot> {
-        let at = self.place(id).ok()?;
-        self.list.get_mut(at).map(|(_, slot)| &mut **slot)
-    }
-
-    fn insert(&mut self, id: u32, slot: Box<Slot>) {
-        match self.place(id) {
-            Ok(at) => self.list[at] = (id, slot),
-            Err(at) => self.list.insert(at, (id, slot)),
-        }
-    }
-
-    fn remove(&mut self, id: u32) -> Option<Box<Slot>> {
-        self.place(id).ok().map(|at| self.list.remove(at).1)
-    }
 }
 
 impl H2 {

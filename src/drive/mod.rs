@@ -10,6 +10,7 @@
 //! | `keep` | what the keeper of a server's connections does with one that nobody waits on |
 //! | `duplex` | bytes framed, sealed and not yet sent, and how far the wire has taken them |
 //! | `slot` | one exchange as its users see it |
+//! | `slots` | those of an HTTP/2 connection, and the line for a stream |
 //! | `h1`, `h2` | what the events of an engine do to the slots |
 //! | `carrier` | what a connection is to those who own exchanges on it |
 //! | `exchange` | that, for every protocol |
@@ -53,6 +54,7 @@ mod receive;
 mod record;
 mod shared;
 mod slot;
+mod slots;
 mod steps;
 mod stream;
 mod through;
