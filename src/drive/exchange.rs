@@ -140,22 +140,26 @@ impl<P: Exchanges> Carrier for Shared<P> {
     }
 
     fn accept(self: Arc<Self>, now: Instant) -> Option<(Stream, RequestHead)> {
-        let accepted = self.with(now, |core, wakes| {
+        let (accepted, cause) = self.with(now, |core, wakes| {
             // A pipelined request may have been waiting for the end of the one before it.
             core.ingest(now, wakes);
-            loop {
-                let id = core.proto.accept()?;
+            let mut cause = None;
+            while let Some(id) = core.proto.accept() {
                 match Self::on_slot(core, id, |slot| (slot.has_failed(), slot.request.take())) {
                     Ok((false, Some(head))) => {
                         // What arrived behind the head.
                         core.ingest(now, wakes);
-                        return Some((id, head));
+                        return (Some((id, head)), None);
                     }
-                    // It was reset before anybody saw it. Only HTTP/2 has that, where no connection ends with its exchange.
-                    _ => drop(core.proto.drop_slot(id, now, &mut core.duplex.pending, wakes)),
+                    // It was reset before anybody saw it; the connection ends with it if the peer has said all it had to.
+                    _ => cause = core.proto.drop_slot(id, now, &mut core.duplex.pending, wakes),
                 }
             }
+            (None, cause)
         });
+        if let Some(cause) = cause {
+            self.end(cause, now);
+        }
         accepted.map(|(id, head)| (Stream::new(self, id), head))
     }
 

@@ -166,3 +166,18 @@ fn a_client_of_http2_that_has_said_all_gives_no_more_credit() {
         assert!(began.elapsed() < LONG, "{blocked_first}: it waited for credit: {:?}", began.elapsed());
     }
 }
+
+#[test]
+fn a_connection_ends_with_a_request_that_was_reset_before_anybody_saw_it() {
+    let (near, far) = net::pair(1 << 20);
+    // The second is reset before it is its turn. The end is seen while the first waits for credit, which never comes.
+    let frames = concat(&[Frame::settings(&[]), get(1, "/"), get(3, "/"), Frame::reset(3, 8)]);
+    far.try_write(&[PREFACE, &frames[..]].concat()).unwrap();
+    far.finish().unwrap();
+    let (done, ended) = mpsc::channel();
+    thread::spawn(move || {
+        let result = Server::unbound().serve_wire(near, &|exchange: Exchange| exchange.reply(200, vec![7; 100_000]));
+        let _ = done.send(result.map_err(|e| e.kind()));
+    });
+    assert_eq!(ended.recv_timeout(LONG), Ok(Ok(())), "it waits for something");
+}
