@@ -52,12 +52,12 @@ ends_under_load() {
   wait $pid
   ! (: <"/dev/tcp/127.0.0.1/$port") 2>/dev/null
   wait $load || true
-  # All that were sent were answered to the end: so many times 20000 bytes. What h2load cannot even send on a connection that is
-  # going away it may count as failed as well, and says so.
+  # Nothing was cut: so many answers, so many times 20000 bytes. When a GOAWAY keeps h2load from sending one more, it says so, leaves, and
+  # counts what it has not looked at yet as failed, although it was answered; `tests/server/load.rs` counts both ends.
   awk '/^Process Request Failure/ { unsent++ }
     /^requests:/ { done = $8; bad = $10 + $14 }
     /^traffic:/ { n = split($0, part, /[()]/); data = part[n - 1] }
-    END { print done, bad, unsent + 0, data; exit !(done > 100 && bad <= unsent && data == done * 20000) }' "$work/h2load.log" || { cat "$work/h2load.log"; return 1; }
+    END { print done, bad, unsent + 0, data; exit !(done > 100 && (bad == 0 || unsent > 0) && data == done * 20000) }' "$work/h2load.log" || { cat "$work/h2load.log"; return 1; }
 }
 
 # So many requests as it makes in two seconds, none of which fails.
