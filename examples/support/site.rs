@@ -11,12 +11,13 @@
 
 use super::filler::Filler;
 use bowline::{
-    Body, Exchange, Result,
+    Body, BodyWriter, Error, Exchange, Recv, Result,
     http::{Response, Version, header},
     server_path,
 };
 use std::{
-    io::{self, Write},
+    collections::VecDeque,
+    io::{Read, Write},
     path::Path,
     thread,
     time::{Duration, Instant},
@@ -88,7 +89,7 @@ fn echo(exchange: Exchange) -> Result<()> {
         head.headers_mut().insert(header::CONTENT_TYPE, kind.clone());
     }
     let (mut body, mut writer) = exchange.respond_streaming(head)?;
-    io::copy(&mut body, &mut writer)?;
+    return_body(&mut body, &mut writer)?;
     writer.flush()?;
     match body.trailers() {
         Some(trailers) => {
@@ -97,6 +98,41 @@ fn echo(exchange: Exchange) -> Result<()> {
         }
         None => writer.finish(),
     }
+}
+
+/// How much of a body is kept for a client that does not read before it has sent everything, as many do.
+const KEPT: usize = 64 << 20;
+
+/// Sends what arrives as it arrives; what the client does not take yet waits, so that it can go on sending.
+fn return_body(body: &mut Body, writer: &mut BodyWriter) -> Result<()> {
+    let (mut piece, mut kept) = (vec![0; 64 * 1024], VecDeque::new());
+    loop {
+        let arrived = match kept.is_empty() {
+            true => body.read(&mut piece)?,
+            false => match body.read_timeout(&mut piece, Duration::from_millis(10))? {
+                Recv::Item(n) => n,
+                Recv::TimedOut => usize::MAX,
+                Recv::Ended => 0,
+            },
+        };
+        match arrived {
+            0 => break,
+            usize::MAX => {}
+            n => kept.extend(&piece[..n]),
+        }
+        while !kept.is_empty() {
+            let wait = if kept.len() < KEPT { Duration::ZERO } else { Duration::from_secs(30) };
+            match writer.write_timeout(kept.as_slices().0, wait)? {
+                0 if wait.is_zero() => break,
+                0 => return Err(Error::other("the client takes nothing of its own body")),
+                n => drop(kept.drain(..n)),
+            }
+        }
+    }
+    let (front, back) = kept.as_slices();
+    writer.write_all(front)?;
+    writer.write_all(back)?;
+    Ok(())
 }
 
 /// Returns every message until the peer closes.
