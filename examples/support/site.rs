@@ -108,17 +108,13 @@ fn return_body(body: &mut Body, writer: &mut BodyWriter) -> Result<()> {
     let (mut piece, mut kept) = (vec![0; 64 * 1024], VecDeque::new());
     loop {
         let arrived = match kept.is_empty() {
-            true => body.read(&mut piece)?,
-            false => match body.read_timeout(&mut piece, Duration::from_millis(10))? {
-                Recv::Item(n) => n,
-                Recv::TimedOut => usize::MAX,
-                Recv::Ended => 0,
-            },
+            true => Recv::Item(body.read(&mut piece)?),
+            false => body.read_timeout(&mut piece, Duration::from_millis(10))?,
         };
         match arrived {
-            0 => break,
-            usize::MAX => {}
-            n => kept.extend(&piece[..n]),
+            Recv::Item(0) | Recv::Ended => break,
+            Recv::Item(n) => kept.extend(&piece[..n]),
+            Recv::TimedOut => {}
         }
         while !kept.is_empty() {
             let wait = if kept.len() < KEPT { Duration::ZERO } else { Duration::from_secs(30) };
