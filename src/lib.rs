@@ -71,7 +71,7 @@ pub mod ws {
 
 pub use client::{
     Attempt, Batch, Client, ClientBuilder, Connection, Hook, Pending, Protocol, Redirects, RequestBuilder, Response,
-    Retry, Stats, Timeouts, Timings, Trace, Verdict, get, shared,
+    Retry, Stats, Timings, Trace, Verdict, get, shared,
 };
 pub use drive::{
     Backoff, Body, BodyWriter, Cancel, CloseReason, ConnectionInfo, ConnectionState, Flow, GoAway, IntoBody, Tunnel,
@@ -87,7 +87,8 @@ pub use server::{
     Exchange, ExchangeEnd, ExchangeInfo, Handler, Server, ServerHandle, ServerStats, ServerTimeouts,
     resolve as server_path,
 };
-pub use time::Deadline;
+pub use time::{Deadline, Timeouts};
+pub use ws::WebSocket;
 
 /// The examples of the README, so that they compile.
 #[cfg(doctest)]

@@ -1,5 +1,9 @@
 //! When waiting ends.
 
+mod timeouts;
+
+pub use timeouts::Timeouts;
+
 use std::time::{Duration, Instant, SystemTime};
 
 /// A point in time after which a wait ends, or never.

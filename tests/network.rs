@@ -474,6 +474,14 @@ fn a_connector_of_the_program() {
     let error = client.get("http://refused.test/").send().unwrap_err();
     assert_eq!((error.kind(), error.phase(), error.processed()), (ErrorKind::Other, Phase::Connect, Processed::No));
     assert_eq!(error.to_string(), "not here");
+
+    // What a connector makes can be owned, too: a box is the wire inside.
+    let target = targets.recv().unwrap();
+    assert_eq!(target.host, "refused.test");
+    let wire: Box<dyn Wire> = Box::new(Tcp::new(TcpStream::connect(peer.addr()).unwrap()).unwrap());
+    let connection = Connection::over(wire, "http://a.test", &client).unwrap();
+    assert_eq!((connection.info().peer, connection.fd().is_some()), (Some(peer.addr()), cfg!(unix)));
+    assert_eq!(connection.get("/owned").send().unwrap().status(), 200);
 }
 
 #[test]

@@ -7,7 +7,6 @@ use super::{
     redirect::Redirects,
     retry::Retry,
     settings::{H2Settings, Network, PoolLimits, Protocol, Settings},
-    timeouts::Timeouts,
     upkeep::Keeper,
     url::Base,
 };
@@ -17,6 +16,7 @@ use crate::{
     drive::{Cancel, Flow, Interrupt, next_id},
     error::{Error, Result},
     net::{Connect, Proxy, Resolve},
+    time::Timeouts,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use std::{net::IpAddr, path::Path, sync::Arc, time::Duration};

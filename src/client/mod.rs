@@ -33,7 +33,6 @@ mod request;
 mod response;
 mod retry;
 mod settings;
-mod timeouts;
 mod upkeep;
 mod url;
 mod websocket;
@@ -47,7 +46,6 @@ pub use request::RequestBuilder;
 pub use response::{Response, Timings};
 pub use retry::Retry;
 pub use settings::Protocol;
-pub use timeouts::Timeouts;
 pub use websocket::Builder as WebSocketBuilder;
 
 use crate::{

@@ -4,9 +4,8 @@ use super::{
     redirect::Redirects,
     retry::Retry,
     settings::{Protocol, Settings},
-    timeouts::Timeouts,
 };
-use crate::{drive::Cancel, proto::ws::Offer};
+use crate::{drive::Cancel, proto::ws::Offer, time::Timeouts};
 use std::time::Duration;
 
 /// The options of one request: the client's, unless it said otherwise.

@@ -10,14 +10,13 @@ use super::{
     response::Response,
     retry::Retry,
     settings::Protocol,
-    timeouts::Timeouts,
     url::{self, Family, Url},
 };
 use crate::{
     drive::{Body, BodyWriter, Cancel, Carrier, IntoBody, Limits, Tunnel, block_on},
     error::{Error, ErrorKind, Phase, Processed, Result},
     proto::ws::Offer,
-    time::Deadline,
+    time::{Deadline, Timeouts},
 };
 use http::{HeaderMap, HeaderValue, Method, Request, header};
 use std::{sync::Arc, task::Poll, time::Duration};

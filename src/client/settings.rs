@@ -1,9 +1,10 @@
 //! What a client was told, and what one request was told otherwise.
 
-use super::{hook::Hook, redirect::Redirects, retry::Retry, timeouts::Timeouts, url::Base};
+use super::{hook::Hook, redirect::Redirects, retry::Retry, url::Base};
 use crate::{
     drive::{Cancel, Interrupt},
     net::{Connect, Proxy, Resolve, TlsClient},
+    time::Timeouts,
 };
 use http::{HeaderMap, HeaderValue, Method};
 use std::{fmt, net::IpAddr, path::PathBuf, sync::Arc, time::Duration};

@@ -362,7 +362,7 @@ impl Default for Body {
     }
 }
 
-/// What can be a request or response body: `()`, `&str`, `String`, `&[u8]`, `&[u8; N]`, `Vec<u8>`, `Arc<[u8]>`, `File`, [`Body`].
+/// What can be a request or response body: `()`, `&str`, `String`, `&[u8]`, `[u8; N]`, `Vec<u8>`, `Arc<[u8]>`, `File`, [`Body`].
 ///
 /// # Examples
 ///
@@ -429,6 +429,12 @@ impl<const N: usize> IntoBody for &[u8; N] {
     }
 }
 
+impl<const N: usize> IntoBody for [u8; N] {
+    fn into_body(self) -> Result<(Body, Option<HeaderValue>)> {
+        binary(self.to_vec())
+    }
+}
+
 impl IntoBody for &Vec<u8> {
     fn into_body(self) -> Result<(Body, Option<HeaderValue>)> {
         binary(self.clone())
@@ -483,6 +489,13 @@ mod tests {
             assert_eq!(whole(again).unwrap(), b"abc", "{name} again");
         }
         assert!(Body::from_reader(&b"abc"[..]).replay().is_none());
+    }
+
+    #[test]
+    fn arrays_are_bodies_by_value_and_by_reference() {
+        for (body, content_type) in [[1u8, 2, 3].into_body().unwrap(), (&[1u8, 2, 3]).into_body().unwrap()] {
+            assert_eq!((body.as_bytes(), body.content_length(), content_type), (Some(&[1, 2, 3][..]), Some(3), None));
+        }
     }
 
     #[test]

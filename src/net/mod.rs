@@ -91,6 +91,39 @@ pub trait Wire: Send + Sync {
     }
 }
 
+/// What a [`Connect`] made is a wire for [`Connection::over`](crate::Connection::over) too.
+impl<W: Wire + ?Sized> Wire for Box<W> {
+    fn try_read(&self, buf: &mut [u8]) -> io::Result<usize> {
+        (**self).try_read(buf)
+    }
+    fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+        (**self).try_write(bytes)
+    }
+    fn watch(&self, interest: Interest, waker: &Waker) {
+        (**self).watch(interest, waker);
+    }
+    fn finish(&self) -> io::Result<()> {
+        (**self).finish()
+    }
+    fn shutdown(&self) {
+        (**self).shutdown();
+    }
+    #[cfg(unix)]
+    fn fd(&self) -> Option<std::os::fd::BorrowedFd<'_>> {
+        (**self).fd()
+    }
+    #[cfg(windows)]
+    fn socket(&self) -> Option<std::os::windows::io::BorrowedSocket<'_>> {
+        (**self).socket()
+    }
+    fn has_buffered(&self) -> bool {
+        (**self).has_buffered()
+    }
+    fn peer_addr(&self) -> Option<SocketAddr> {
+        (**self).peer_addr()
+    }
+}
+
 /// Where to connect.
 #[non_exhaustive]
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -294,9 +294,9 @@ impl Server {
         self
     }
 
-    /// Sets the time limits of connections.
-    pub fn timeouts(mut self, timeouts: ServerTimeouts) -> Self {
-        self.settings.timeouts = timeouts;
+    /// Sets the time limits of connections: [`ServerTimeouts`], or [`Timeouts`](crate::Timeouts) as requests have them.
+    pub fn timeouts(mut self, timeouts: impl Into<ServerTimeouts>) -> Self {
+        self.settings.timeouts = timeouts.into();
         self
     }
 

@@ -5,6 +5,7 @@ use super::journal::Hook;
 use crate::net::TlsServer;
 use crate::{
     drive::{Cancel, Pace},
+    time::Timeouts,
     ws,
 };
 use http::Version;
@@ -21,6 +22,10 @@ use std::time::Duration;
 /// | [`write`](Self::write) | 30 s | a client that takes no byte for so long is gone |
 ///
 /// None of them counts the time a handler takes. They are looked at in steps of a quarter of the shortest, at most a second.
+///
+/// [`Timeouts`], which requests have, can be given instead: `connect` is the limit of the handshake, `first_byte` that of the head and
+/// of the wait for a request, `read` and `write` are what they are here. What is as [`Timeouts::default`] has it is the default above;
+/// what is taken away, as by [`Timeouts::none`], is no limit.
 ///
 /// # Examples
 ///
@@ -55,32 +60,52 @@ impl Default for ServerTimeouts {
     }
 }
 
+/// What stands for no limit: far away, and yet it can be added to any point in time.
+const FOREVER: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+
+impl From<Timeouts> for ServerTimeouts {
+    fn from(timeouts: Timeouts) -> Self {
+        let usual = Timeouts::default();
+        let limit = |of: fn(&Timeouts) -> Option<Duration>, default: Duration| match of(&timeouts) {
+            same if same == of(&usual) => default,
+            other => other.unwrap_or(FOREVER),
+        };
+        let default = ServerTimeouts::default();
+        ServerTimeouts::default()
+            .handshake(limit(Timeouts::connect_limit, default.handshake))
+            .header(limit(Timeouts::first_byte_limit, default.header))
+            .idle(limit(Timeouts::first_byte_limit, default.idle))
+            .read(limit(Timeouts::read_limit, default.read))
+            .write(limit(Timeouts::write_limit, default.write))
+    }
+}
+
 impl ServerTimeouts {
     /// Limits the TLS handshake, from the beginning of the connection.
     #[must_use]
     pub fn handshake(mut self, d: Duration) -> Self {
-        self.handshake = d;
+        self.handshake = d.min(FOREVER);
         self
     }
 
     /// Limits a request's head, from its first byte to its last (408).
     #[must_use]
     pub fn header(mut self, d: Duration) -> Self {
-        self.header = d;
+        self.header = d.min(FOREVER);
         self
     }
 
     /// Limits how long a connection may be without a request.
     #[must_use]
     pub fn idle(mut self, d: Duration) -> Self {
-        self.idle = d;
+        self.idle = d.min(FOREVER);
         self
     }
 
     /// Limits the silence while a handler waits for a request's body (408).
     #[must_use]
     pub fn read(mut self, d: Duration) -> Self {
-        self.read = d;
+        self.read = d.min(FOREVER);
         self
     }
 
@@ -88,7 +113,7 @@ impl ServerTimeouts {
     /// [`min_rate`](crate::Server::min_rate) bytes a second.
     #[must_use]
     pub fn write(mut self, d: Duration) -> Self {
-        self.write = d;
+        self.write = d.min(FOREVER);
         self
     }
 
@@ -158,5 +183,36 @@ impl Settings {
         return self.tls.is_some();
         #[cfg(not(feature = "tls"))]
         false
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_limits_of_requests_stand_for_those_of_connections() {
+        let s = Duration::from_secs;
+        let limits = |t: ServerTimeouts| [t.handshake, t.header, t.idle, t.read, t.write];
+        let usual = limits(ServerTimeouts::default());
+        assert_eq!(limits(Timeouts::default().into()), usual);
+        assert_eq!(limits(Timeouts::none().into()), [FOREVER; 5]);
+        for (given, expected) in [
+            (Timeouts::default().connect(s(1)), [s(1), usual[1], usual[2], usual[3], usual[4]]),
+            (Timeouts::default().first_byte(s(2)), [usual[0], s(2), s(2), usual[3], usual[4]]),
+            (Timeouts::default().read(s(3)), [usual[0], usual[1], usual[2], s(3), usual[4]]),
+            (Timeouts::default().write(s(4)), [usual[0], usual[1], usual[2], usual[3], s(4)]),
+            (Timeouts::default().total(s(5)).slot(s(5)).resolve(s(5)), usual),
+        ] {
+            assert_eq!(limits(given.clone().into()), expected, "{given:?}");
+        }
+    }
+
+    #[test]
+    fn a_limit_too_long_for_the_clock_is_for_ever() {
+        let max = Duration::MAX;
+        let longest = ServerTimeouts::default().handshake(max).header(max).idle(max).read(max).write(max);
+        assert_eq!(longest, ServerTimeouts::from(Timeouts::none()));
+        assert!(std::time::Instant::now().checked_add(longest.write).is_some());
     }
 }
