@@ -5,6 +5,9 @@
 
 #[path = "support/house.rs"]
 mod house;
+#[macro_use]
+#[path = "support/say.rs"]
+mod say;
 #[path = "support/sockets.rs"]
 mod sockets;
 
@@ -35,7 +38,7 @@ fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let result = match words.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["--self-test"] => self_test(),
-        [address] if !address.starts_with('-') => serve(address),
+        [address] if !address.starts_with('-') => serve(address).map_err(|e| Error::other(format!("{address}: {e}"))),
         _ => {
             eprintln!("usage: chat ADDRESS | chat --self-test");
             return ExitCode::from(2);
@@ -53,7 +56,7 @@ fn main() -> ExitCode {
 fn serve(address: &str) -> Result<()> {
     let house = House::open(HUBS)?;
     let server = server(address, &house)?;
-    println!("listening on {}", server.ws_url("/").trim_end_matches('/'));
+    say!("listening on {}", server.ws_url("/").trim_end_matches('/'));
     loop {
         std::thread::park();
     }
@@ -85,7 +88,7 @@ fn self_test() -> Result<()> {
         let key = lobby.add(open("/lobby")?, 0)?;
         lobby.arm(key, false)?;
     }
-    println!("{SOCKETS} sockets opened in {:?}", began.elapsed());
+    say!("{SOCKETS} sockets opened in {:?}", began.elapsed());
     let (mut feeder, slow) = (open("/flood")?, open("/flood")?);
 
     // A socket is open before it is in the room.
@@ -146,10 +149,10 @@ fn hear(lobby: &mut Sockets<usize>, round: usize, text: &str) -> Result<()> {
 fn report(house: &House, mut times: Vec<Duration>, mut slow: WebSocket) -> Result<()> {
     times.sort();
     let of = |part: usize| times[(times.len() - 1) * part / 100];
-    println!("{ROUNDS} messages to {SOCKETS} sockets each: p50 {:?}, p99 {:?}, max {:?}", of(50), of(99), of(100));
-    println!("{} deliveries in all, {} slow readers dropped", house.delivered(), house.slow());
+    say!("{ROUNDS} messages to {SOCKETS} sockets each: p50 {:?}, p99 {:?}, max {:?}", of(50), of(99), of(100));
+    say!("{} deliveries in all, {} slow readers dropped", house.delivered(), house.slow());
     if let Some(threads) = threads() {
-        println!("{threads} threads");
+        say!("{threads} threads");
         if threads > 8 {
             return Err(Error::other("more than eight threads"));
         }
@@ -159,7 +162,7 @@ fn report(house: &House, mut times: Vec<Duration>, mut slow: WebSocket) -> Resul
     while let Ok(Recv::Item(_)) = slow.recv_timeout(LATE) {
         read += 1;
     }
-    println!("the slow one could read {read} of {} before its end", ROUNDS * FLOOD);
+    say!("the slow one could read {read} of {} before its end", ROUNDS * FLOOD);
     match house.slow() {
         1 => Ok(()),
         n => Err(Error::other(format!("{n} sockets were dropped, not one"))),

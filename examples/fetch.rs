@@ -162,7 +162,13 @@ impl Run {
                 Err(e) => failed_line(url, e),
             };
             // A reader that has gone needs no report; the requests are made all the same.
-            let _ = writeln!(io::stdout(), "{line}");
+            match writeln!(io::stdout(), "{line}") {
+                Err(e) if e.kind() != io::ErrorKind::BrokenPipe => {
+                    eprintln!("fetch: {url}: its report: {e}");
+                    return false;
+                }
+                _ => {}
+            }
         }
         if let Err(e) = &outcome {
             eprintln!("fetch: {url}: {e}");

@@ -68,7 +68,10 @@ fn run(options: Serve) -> Result<()> {
 /// The server, and the authority to trust as PEM, if it was made now.
 fn server(options: &Serve) -> Result<(Server, String)> {
     // Whoever tries a client may send as much as he likes.
-    let server = Server::bind(&options.listen)?.max_body(u64::MAX).workers(WORKERS);
+    let server = Server::bind(&options.listen)
+        .map_err(|e| Error::other(format!("{}: {e}", options.listen)))?
+        .max_body(u64::MAX)
+        .workers(WORKERS);
     #[cfg(feature = "deflate")]
     let server = server.websocket_config(bowline::ws::Config::default().deflate(0));
     let server = match options.only {

@@ -8,6 +8,9 @@ mod certs;
 mod filler;
 #[path = "support/progress.rs"]
 mod progress;
+#[macro_use]
+#[path = "support/say.rs"]
+mod say;
 #[path = "support/site.rs"]
 mod site;
 
@@ -30,13 +33,17 @@ use std::{
 const LARGE: u64 = 32 * 1024 * 1024;
 
 fn main() -> ExitCode {
+    if std::env::args().len() > 1 {
+        eprintln!("usage: tour");
+        return ExitCode::from(2);
+    }
     let began = Instant::now();
     let mut account = Account { right: 0, wrong: 0 };
     if let Err(e) = tour(&mut account) {
-        println!("\nThe tour ends early: {e} ({e:?})");
+        say!("\nThe tour ends early: {e} ({e:?})");
         return ExitCode::FAILURE;
     }
-    println!(
+    say!(
         "\n{} checks in {:.1} s, {} of them failed.",
         account.right + account.wrong,
         began.elapsed().as_secs_f64(),
@@ -53,11 +60,11 @@ struct Account {
 
 impl Account {
     fn step(&self, title: &str) {
-        println!("\n{title}");
+        say!("\n{title}");
     }
 
     fn check(&mut self, what: &str, right: bool) {
-        println!("  {} {what}", if right { "ok   " } else { "WRONG" });
+        say!("  {} {what}", if right { "ok   " } else { "WRONG" });
         if right { self.right += 1 } else { self.wrong += 1 }
     }
 }
@@ -97,7 +104,7 @@ fn handle(mut exchange: Exchange) -> Result<()> {
 
 fn tour(account: &mut Account) -> Result<()> {
     let place = Place::new()?;
-    println!("Servers of our own: {} and {}", place.clear.url("/"), place.tls.url("/"));
+    say!("Servers of our own: {} and {}", place.clear.url("/"), place.tls.url("/"));
     http1(account, &place)?;
     http2_by_alpn(account, &place)?;
     prior_knowledge(account, &place)?;
@@ -138,7 +145,7 @@ fn http2_by_alpn(account: &mut Account, place: &Place) -> Result<()> {
     let response = place.client.get(place.tls.url("/")).send()?;
     say(&response);
     let row = response.connection();
-    println!("  TLS: {}, ALPN: {}", row.tls.as_deref().unwrap_or("none"), row.alpn.as_deref().unwrap_or("none"));
+    say!("  TLS: {}, ALPN: {}", row.tls.as_deref().unwrap_or("none"), row.alpn.as_deref().unwrap_or("none"));
     account.check("the version is HTTP/2", response.version() == Version::HTTP_2);
     account.check("ALPN said h2", row.alpn.as_deref() == Some("h2"));
     let old = place.client.derive().protocol(Protocol::Http1).build()?.get(place.tls.url("/")).send()?;
@@ -164,7 +171,7 @@ fn many_from_one_thread(account: &mut Account, place: &Place) -> Result<()> {
     for n in 0..100 {
         batch.push(place.client.get(place.tls.url("/slow/200")).start(), n);
     }
-    println!("  all started after {} ms", began.elapsed().as_millis());
+    say!("  all started after {} ms", began.elapsed().as_millis());
     let (mut numbers, mut connections) = (BTreeSet::new(), BTreeSet::new());
     for (n, answer) in batch {
         let response = answer?.error_for_status()?;
@@ -174,7 +181,7 @@ fn many_from_one_thread(account: &mut Account, place: &Place) -> Result<()> {
         }
     }
     let took = began.elapsed();
-    println!("  all answered after {} ms", took.as_millis());
+    say!("  all answered after {} ms", took.as_millis());
     account.check("all 100 answers are right", numbers.len() == 100);
     account.check("they came over one connection", connections.len() == 1);
     account.check("one after the other would have taken 20 s", took < Duration::from_secs(10));
@@ -200,7 +207,7 @@ fn many_threads(account: &mut Account, place: &Place) -> Result<()> {
         let threads: Vec<_> = (0..8).map(|thread| scope.spawn(move || one(thread))).collect();
         threads.into_iter().map(|thread| thread.join().expect("no thread panics")).collect::<Result<Vec<_>>>()
     })?;
-    println!("  400 answers after {} ms", began.elapsed().as_millis());
+    say!("  400 answers after {} ms", began.elapsed().as_millis());
     let connections: BTreeSet<_> = all.into_iter().flatten().collect();
     account.check("every thread got its own bodies", true);
     account.check("over one connection", connections.len() == 1);
@@ -265,7 +272,7 @@ fn timeout(account: &mut Account, place: &Place) -> Result<()> {
         account.check("it failed", false);
         return Ok(());
     };
-    println!(
+    say!(
         "  {e}; kind {:?}, phase {:?}, processed {:?}, after {} ms",
         e.kind(),
         e.phase(),
@@ -296,7 +303,7 @@ fn cancel(account: &mut Account, place: &Place) -> Result<()> {
     });
     let took = began.elapsed();
     let kind = answer.as_ref().err().map(|e| e.kind());
-    println!("  {kind:?} after {} ms", took.as_millis());
+    say!("  {kind:?} after {} ms", took.as_millis());
     account.check("it was cancelled", kind == Some(ErrorKind::Cancelled));
     account.check("at once", took < Duration::from_secs(2));
     account.check("its neighbour was answered", neighbour.wait()?.status() == 200);
@@ -306,19 +313,29 @@ fn cancel(account: &mut Account, place: &Place) -> Result<()> {
 fn connections(account: &mut Account, place: &Place) {
     account.step("The connections of this client");
     let table = place.client.connections();
-    println!(
+    say!(
         "  {:>4}  {:<28} {:<9} {:<10} {:>8} {:>12} {:>12}",
-        "id", "origin", "version", "state", "requests", "bytes in", "bytes out"
+        "id",
+        "origin",
+        "version",
+        "state",
+        "requests",
+        "bytes in",
+        "bytes out"
     );
     for row in &table {
         let (version, state) = (format!("{:?}", row.version), format!("{:?}", row.state));
-        println!(
+        say!(
             "  {:>4}  {:<28} {version:<9} {state:<10} {:>8} {:>12} {:>12}",
-            row.id, row.origin, row.requests, row.bytes_in, row.bytes_out
+            row.id,
+            row.origin,
+            row.requests,
+            row.bytes_in,
+            row.bytes_out
         );
     }
     let stats = place.client.stats();
-    println!("  {} requests, {} connections opened, {} errors", stats.requests, stats.opened, stats.errors);
+    say!("  {} requests, {} connections opened, {} errors", stats.requests, stats.opened, stats.errors);
     account.check(
         "there are some of both versions",
         [Version::HTTP_11, Version::HTTP_2].iter().all(|v| table.iter().any(|row| row.version == *v)),
@@ -332,7 +349,7 @@ fn say(response: &Response) {
     let row = response.connection();
     let which = if response.reused() { "known" } else { "new" };
     let first = response.timings().total.as_secs_f64() * 1000.0;
-    println!(
+    say!(
         "  {:?} {} over {which} connection #{}, head after {first:.1} ms",
         response.version(),
         response.status(),

@@ -4,6 +4,10 @@
 //! sides see, or by forgetting it without a word, as address translators do. Three clients take a pause of three seconds between two
 //! requests; one of them with upkeep. The status is 1 if something was not as it should be.
 
+#[macro_use]
+#[path = "support/say.rs"]
+mod say;
+
 use bowline::{Client, CloseReason, Exchange, Hook, Protocol, Result, Server, ServerHandle, Trace, UpkeepAction};
 use std::{
     io::{self, Read, Write},
@@ -27,14 +31,18 @@ const PAUSE: Duration = Duration::from_secs(3);
 const INTERVAL: Duration = Duration::from_millis(700);
 
 fn main() -> ExitCode {
+    if std::env::args().len() > 1 {
+        eprintln!("usage: upkeep");
+        return ExitCode::from(2);
+    }
     match run() {
         Ok(0) => ExitCode::SUCCESS,
         Ok(wrong) => {
-            println!("\n{wrong} things were not as they should be.");
+            say!("\n{wrong} things were not as they should be.");
             ExitCode::FAILURE
         }
         Err(e) => {
-            println!("\nIt ends early: {e} ({e:?})");
+            say!("\nIt ends early: {e} ({e:?})");
             ExitCode::FAILURE
         }
     }
@@ -42,11 +50,8 @@ fn main() -> ExitCode {
 
 fn run() -> Result<u32> {
     let server = Server::bind("127.0.0.1:0")?.spawn(count())?;
-    println!(
-        "A server on {}, and in front of it a proxy that cuts what is idle for {CUTS_AFTER:?}.",
-        server.local_addr()
-    );
-    println!("Three clients make a request, pause for {PAUSE:?}, and make another, all at once:\n");
+    say!("A server on {}, and in front of it a proxy that cuts what is idle for {CUTS_AFTER:?}.", server.local_addr());
+    say!("Three clients make a request, pause for {PAUSE:?}, and make another, all at once:\n");
     let clients: [fn(&ServerHandle) -> Result<Vec<String>>; 3] = [kept, cut, forgotten];
     thread::scope(|scope| {
         let threads = clients.map(|client| {
@@ -58,8 +63,8 @@ fn run() -> Result<u32> {
         let mut wrong = 0;
         for thread in threads {
             let account = thread.join().expect("the clients do not panic")?;
-            account.iter().for_each(|line| println!("{line}"));
-            println!();
+            account.iter().for_each(|line| say!("{line}"));
+            say!("");
             wrong += account.iter().filter(|line| line.contains("WRONG")).count() as u32;
         }
         Ok(wrong)

@@ -53,7 +53,7 @@ fn open(options: &Ws) -> Result<WebSocket> {
     let client = Client::builder();
     #[cfg(feature = "tls")]
     let client = match &options.cacert {
-        Some(path) => client.tls(bowline::Tls::new().add_root_pem(&std::fs::read(path)?)),
+        Some(path) => client.tls(bowline::Tls::new().add_root_pem(&authority(path)?)),
         None => client,
     };
     let mut builder = client.build()?.websocket(&options.url).config(config(options)?);
@@ -67,6 +67,11 @@ fn open(options: &Ws) -> Result<WebSocket> {
         builder = builder.header(name, value);
     }
     builder.connect()
+}
+
+#[cfg(feature = "tls")]
+fn authority(path: &std::path::Path) -> Result<Vec<u8>> {
+    std::fs::read(path).map_err(|e| Error::other(format!("{}: {e}", path.display())))
 }
 
 #[cfg(feature = "deflate")]

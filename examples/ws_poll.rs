@@ -3,6 +3,9 @@
 //! It opens that many sockets to a server that echoes, such as `serve`, and has each send and hear a few messages. Without a URL it is
 //! the server as well, and the one thread has both ends of every socket. `support/sockets.rs` has the calls to `polling`.
 
+#[macro_use]
+#[path = "support/say.rs"]
+mod say;
 #[path = "support/sockets.rs"]
 mod sockets;
 
@@ -74,7 +77,7 @@ fn run(count: usize, url: Option<String>) -> Result<()> {
         let socket = client.websocket(&url).protocol(Protocol::Http1).connect()?;
         ready.push(sockets.add(socket, End::Client(0))?);
     }
-    println!("{count} sockets opened in {:?}", began.elapsed());
+    say!("{count} sockets opened in {:?}", began.elapsed());
 
     let began = Instant::now();
     for (_, (socket, _)) in sockets.iter() {
@@ -104,7 +107,7 @@ fn run(count: usize, url: Option<String>) -> Result<()> {
         }
     }
     let (messages, seconds) = (count * ROUNDS, began.elapsed().as_secs_f64());
-    println!(
+    say!(
         "{messages} messages there and back in {seconds:.3} s: {:.0} a second, on one thread",
         messages as f64 / seconds
     );
