@@ -131,7 +131,7 @@ impl ClientBuilder {
         }
         let settings = Arc::new(settings);
         let keeper = if self.keeper { Some(Keeper::start(settings.clone(), &pool)?) } else { None };
-        Ok(Client { inner: Arc::new(Inner { settings, pool, _keeper: keeper, _base: None }) })
+        Ok(Client { inner: Arc::new(Inner { _keeper: keeper, ..Inner::new(settings, pool) }) })
     }
 
     fn set(mut self, f: impl FnOnce(&mut Settings)) -> Self {

@@ -53,7 +53,7 @@ use crate::{
     error::{Error, ErrorKind, Phase, Result},
     time::Deadline,
 };
-use http::{Method, Request, Uri};
+use http::{HeaderMap, Method, Request, Uri};
 use pool::Pool;
 use settings::Settings;
 use std::{
@@ -61,7 +61,7 @@ use std::{
     task::Poll,
     time::{Duration, Instant},
 };
-use url::{Family, Url};
+use url::{Family, Recent, Url};
 
 /// Returns a GET with the program's shared client: for scripts and first steps.
 ///
@@ -107,6 +107,9 @@ pub struct Client {
 pub(super) struct Inner {
     pub(super) settings: Arc<Settings>,
     pub(super) pool: Arc<Pool>,
+    /// The headers of a request that says nothing of its own.
+    headers: HeaderMap,
+    recent: Recent,
     /// The thread of `keep_alive_thread`, which ends with the last handle.
     _keeper: Option<upkeep::Keeper>,
     /// What it was made of, whose keeper it keeps.
@@ -114,6 +117,11 @@ pub(super) struct Inner {
 }
 
 impl Inner {
+    fn new(settings: Arc<Settings>, pool: Arc<Pool>) -> Self {
+        let headers = settings.complete(HeaderMap::new(), None, None);
+        Inner { settings, pool, headers, recent: Recent::default(), _keeper: None, _base: None }
+    }
+
     /// Tells the hooks; the step is made only if there are any.
     fn trace(&self, step: impl FnOnce() -> Trace) {
         if !self.settings.hooks.is_empty() {
@@ -250,13 +258,8 @@ impl Client {
         }
         let mut settings = (*self.inner.settings).clone();
         (settings.network.proxy, settings.network.id) = (None, next_id());
-        let inner = Inner {
-            settings: Arc::new(settings),
-            pool: self.inner.pool.clone(),
-            _keeper: None,
-            _base: Some(self.inner.clone()),
-        };
-        Client { inner: Arc::new(inner) }
+        let inner = Inner::new(Arc::new(settings), self.inner.pool.clone());
+        Client { inner: Arc::new(Inner { _base: Some(self.inner.clone()), ..inner }) }
     }
 
     /// Makes one explicit connection that the caller owns. It is in [`connections`](Self::connections), and never serves other callers.

@@ -51,9 +51,13 @@ pub struct RequestBuilder {
 
 impl RequestBuilder {
     pub(super) fn new(inner: Arc<Inner>, method: Method, url: &str, family: Family) -> Self {
-        let url = match &inner.settings.base {
+        let parse = || match &inner.settings.base {
             Some(base) if url.starts_with('/') => base.join(url),
             _ => Url::parse(url, family),
+        };
+        let url = match family {
+            Family::Http => inner.recent.parse(url, parse),
+            Family::WebSocket => parse(),
         };
         Self::to(inner, method, url)
     }
@@ -324,44 +328,17 @@ impl RequestBuilder {
 
     /// Checks everything and makes the request of it.
     fn into_call(self) -> Result<Call> {
-        let RequestBuilder {
-            inner,
-            method,
-            url,
-            mut headers,
-            original,
-            body,
-            content_type,
-            mut options,
-            pinned,
-            mistake,
-        } = self;
+        let RequestBuilder { inner, method, url, headers, original, body, content_type, mut options, pinned, mistake } =
+            self;
         if let Some(mistake) = mistake {
             return Err(mistake);
         }
         let Url { uri, origin, authorization } = url?;
-        let settings = &inner.settings;
-        for name in settings.default_headers.keys() {
-            if !headers.contains_key(name) {
-                for value in settings.default_headers.get_all(name) {
-                    headers.append(name.clone(), value.clone());
-                }
-            }
-        }
-        let mut absent = |name: header::HeaderName, value: Option<HeaderValue>| {
-            if let Some(value) = value {
-                headers.entry(name).or_insert(value);
-            }
+        let plain = headers.is_empty() && content_type.is_none() && authorization.is_none();
+        let mut headers = match plain {
+            true => inner.headers.clone(),
+            false => inner.settings.complete(headers, content_type, authorization),
         };
-        absent(header::CONTENT_TYPE, content_type);
-        absent(header::AUTHORIZATION, authorization);
-        absent(header::USER_AGENT, settings.user_agent.clone());
-        absent(header::ACCEPT, Some(HeaderValue::from_static("*/*")));
-        let codings = cfg!(feature = "gzip") && settings.decompress;
-        // A range of a coded body could not be decoded.
-        if codings && !headers.contains_key(header::RANGE) {
-            headers.entry(header::ACCEPT_ENCODING).or_insert(HeaderValue::from_static("gzip, deflate"));
-        }
         options.expect = options.expect.filter(|_| body.content_length() != Some(0));
         if options.expect.is_some() {
             headers.insert(header::EXPECT, HeaderValue::from_static("100-continue"));

@@ -6,7 +6,7 @@ use crate::{
     net::{Connect, Proxy, Resolve, TlsClient},
     time::Timeouts,
 };
-use http::{HeaderMap, HeaderValue, Method};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use std::{fmt, net::IpAddr, path::PathBuf, sync::Arc, time::Duration};
 
 /// Which HTTP version to speak.
@@ -51,6 +51,39 @@ pub(crate) struct Settings {
     /// What `upkeep` asks for on idle HTTP/1 connections.
     pub(crate) upkeep_request: Option<(Method, String)>,
     pub(crate) network: Network,
+}
+
+impl Settings {
+    /// Adds to the headers of a request those that it does not have itself.
+    pub(crate) fn complete(
+        &self,
+        mut headers: HeaderMap,
+        content_type: Option<HeaderValue>,
+        authorization: Option<HeaderValue>,
+    ) -> HeaderMap {
+        for name in self.default_headers.keys() {
+            if !headers.contains_key(name) {
+                for value in self.default_headers.get_all(name) {
+                    headers.append(name.clone(), value.clone());
+                }
+            }
+        }
+        let mut absent = |name: HeaderName, value: Option<HeaderValue>| {
+            if let Some(value) = value {
+                headers.entry(name).or_insert(value);
+            }
+        };
+        absent(header::CONTENT_TYPE, content_type);
+        absent(header::AUTHORIZATION, authorization);
+        absent(header::USER_AGENT, self.user_agent.clone());
+        absent(header::ACCEPT, Some(HeaderValue::from_static("*/*")));
+        let codings = cfg!(feature = "gzip") && self.decompress;
+        // A range of a coded body could not be decoded.
+        if codings && !headers.contains_key(header::RANGE) {
+            headers.entry(header::ACCEPT_ENCODING).or_insert(HeaderValue::from_static("gzip, deflate"));
+        }
+        headers
+    }
 }
 
 /// What bounds the pool.

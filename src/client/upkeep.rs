@@ -298,7 +298,7 @@ fn run(shared: &KeeperShared, settings: &Arc<super::Settings>, pool: &Weak<Pool>
     let nap = NAP.min(settings.h2.upkeep_interval / 4);
     loop {
         let Some(pool) = pool.upgrade() else { return };
-        let inner = Inner { settings: settings.clone(), pool, _keeper: None, _base: None };
+        let inner = Inner::new(settings.clone(), pool);
         inner.upkeep();
         let now = Instant::now();
         let until = inner.next_upkeep().unwrap_or(now + nap).min(now + nap).max(now + Duration::from_millis(1));

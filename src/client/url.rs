@@ -14,10 +14,13 @@
 //! Where browsers read a backslash as a slash, here it is data: `%5C` in a path, an error in front of it. A `Location`
 //! of `/\evil.test` therefore stays on its origin.
 
+mod canonical;
 mod encode;
+mod recent;
 mod reference;
 
 pub(crate) use encode::{append_query, form};
+pub(crate) use recent::Recent;
 pub(crate) use reference::resolve;
 
 use super::auth;
@@ -28,7 +31,12 @@ use crate::{
 use encode::{encode_path, encode_query, percent_decode};
 use http::{HeaderValue, Uri};
 use reference::{Parts, remove_dot_segments};
-use std::{fmt, net::Ipv6Addr, sync::Arc};
+use std::{
+    fmt,
+    hash::{BuildHasher, RandomState},
+    net::Ipv6Addr,
+    sync::{Arc, OnceLock},
+};
 
 /// Which schemes are accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,15 +87,38 @@ impl Scheme {
 }
 
 /// Scheme, host and port: what must be equal for two URLs to trust each other (RFC 6454, section 4).
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug)]
 pub(crate) struct Origin {
     pub(crate) scheme: Scheme,
     /// Lower case; an IPv6 address without its brackets.
     pub(crate) host: Arc<str>,
     pub(crate) port: u16,
+    /// A hash of the three, taken once: every request looks connections up by it.
+    digest: u64,
 }
 
+impl PartialEq for Origin {
+    fn eq(&self, other: &Self) -> bool {
+        self.digest == other.digest
+            && (self.scheme, self.port) == (other.scheme, other.port)
+            && (Arc::ptr_eq(&self.host, &other.host) || self.host == other.host)
+    }
+}
+impl Eq for Origin {}
+
 impl Origin {
+    fn new(scheme: Scheme, host: Arc<str>, port: u16) -> Self {
+        // Peers choose host names, by redirects: the hash has to be one they cannot predict.
+        static STATE: OnceLock<RandomState> = OnceLock::new();
+        let digest = STATE.get_or_init(RandomState::new).hash_one((scheme, &*host, port));
+        Origin { scheme, host, port, digest }
+    }
+
+    /// Returns a number that is the same for equal origins, and that nobody else can predict.
+    pub(crate) fn digest(&self) -> u64 {
+        self.digest
+    }
+
     /// Returns the origin of an absolute URI.
     ///
     /// # Errors
@@ -125,12 +156,12 @@ impl Origin {
             None | Some([]) => scheme.default_port(),
             Some(digits) => parse_port(digits)?,
         };
-        Ok(Origin { scheme, host, port })
+        Ok(Origin::new(scheme, host, port))
     }
 
     /// Appends it as it stands in a URL.
     fn push_to(&self, text: &mut String) {
-        let Origin { scheme, host, port } = self;
+        let Origin { scheme, host, port, .. } = self;
         let (open, close) = if host.contains(':') { ("[", "]") } else { ("", "") };
         for part in [scheme.as_str(), "://", open, host, close] {
             text.push_str(part);
@@ -174,6 +205,10 @@ impl Url {
     ///
     /// `InvalidInput`, which names what is wrong and never repeats the user information.
     pub(crate) fn parse(text: &str, family: Family) -> Result<Self> {
+        canonical::parse(text).unwrap_or_else(|| Url::parse_any(text, family))
+    }
+
+    fn parse_any(text: &str, family: Family) -> Result<Self> {
         check_bytes(text)?;
         let parts = Parts::split(text.as_bytes());
         let scheme = parts.scheme.ok_or_else(|| {

@@ -101,7 +101,7 @@ impl Client {
         settings.network.proxy = Some(proxy.tunnelling());
         // The same for all of its WebSockets.
         settings.network.id |= TUNNELLING;
-        Arc::new(Inner { settings: Arc::new(settings), pool: self.inner.pool.clone(), _keeper: None, _base: None })
+        Arc::new(Inner::new(Arc::new(settings), self.inner.pool.clone()))
     }
 }
 

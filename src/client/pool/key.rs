@@ -3,58 +3,36 @@
 use crate::client::{settings::Protocol, url::Origin};
 use std::{
     collections::HashMap,
-    hash::{BuildHasher, BuildHasherDefault, Hash, Hasher, RandomState},
-    ops::Deref,
-    sync::{Arc, OnceLock},
+    hash::{BuildHasherDefault, Hash, Hasher},
 };
 
-/// What connections must have in common to serve each other's requests. Cheap to clone; hashed once, when it is made.
-#[derive(Clone, Debug)]
-pub(crate) struct Key(Arc<Site>, u64);
-
-/// What a [`Key`] says.
-#[derive(Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Site {
+/// What connections must have in common to serve each other's requests. Cheap to clone and to hash.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Key {
     pub(crate) origin: Origin,
     pub(crate) protocol: Protocol,
     /// The configuration of proxy, TLS and the rest.
-    pub(crate) network: u64,
+    network: u64,
 }
 
 impl Key {
     pub(crate) fn new(origin: Origin, protocol: Protocol, network: u64) -> Self {
-        // Peers choose host names, by redirects: the hash has to be one they cannot predict.
-        static STATE: OnceLock<RandomState> = OnceLock::new();
-        let site = Site { origin, protocol, network };
-        let hash = STATE.get_or_init(RandomState::new).hash_one(&site);
-        Key(Arc::new(site), hash)
+        Key { origin, protocol, network }
     }
 }
-
-impl Deref for Key {
-    type Target = Site;
-    fn deref(&self) -> &Site {
-        &self.0
-    }
-}
-
-impl PartialEq for Key {
-    fn eq(&self, other: &Self) -> bool {
-        self.1 == other.1 && (Arc::ptr_eq(&self.0, &other.0) || self.0 == other.0)
-    }
-}
-impl Eq for Key {}
 
 impl Hash for Key {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        state.write_u64(self.1);
+        // The origin, which a peer can choose, brings a number that nobody can predict; the rest only spreads the keys of one origin.
+        let rest = (self.network << 3 | self.protocol as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        state.write_u64(self.origin.digest() ^ rest);
     }
 }
 
 /// A map from keys, whose hashes are known already.
 pub(super) type ByKey<T> = HashMap<Key, T, BuildHasherDefault<Known>>;
 
-/// Takes the hash that a [`Key`] brings.
+/// Takes the hash that a [`Key`] makes of what is known.
 #[derive(Debug, Default)]
 pub(super) struct Known(u64);
 

@@ -6,18 +6,63 @@ use http::Uri;
 
 const HEX: &[u8; 16] = b"0123456789ABCDEF";
 
+/// Where a byte stands as it is.
+pub(super) const HOST: u8 = 1;
+pub(super) const PATH: u8 = 2;
+pub(super) const QUERY: u8 = 4;
+
+/// Where each byte stands as it is.
+static PLAIN: [u8; 256] = plain();
+
+const fn plain() -> [u8; 256] {
+    let mut plain = [0; 256];
+    let mut b = b'!';
+    while b < 0x7f {
+        // A registered name (RFC 3986, section 3.2.2), in lower case and without percent-encoding.
+        if b.is_ascii_digit() || b.is_ascii_lowercase() || in_set(b"-._~!$&'()*+,;=", b) {
+            plain[b as usize] |= HOST;
+        }
+        // All but the path percent-encode set of WHATWG URL, section 1.3, and the backslash.
+        if !in_set(b"\"#<>?^`{}\\", b) {
+            plain[b as usize] |= PATH;
+        }
+        // All but the special-query percent-encode set.
+        if !in_set(b"\"#<>'", b) {
+            plain[b as usize] |= QUERY;
+        }
+        b += 1;
+    }
+    plain
+}
+
+const fn in_set(set: &[u8], b: u8) -> bool {
+    let mut i = 0;
+    while i < set.len() {
+        if set[i] == b {
+            return true;
+        }
+        i += 1;
+    }
+    false
+}
+
+/// Returns how many bytes at the front stand in this place as they are.
+pub(super) fn plain_len(bytes: &[u8], place: u8) -> usize {
+    bytes.iter().position(|b| PLAIN[usize::from(*b)] & place == 0).unwrap_or(bytes.len())
+}
+
 fn push_encoded(byte: u8, out: &mut String) {
     out.push('%');
     out.push(char::from(HEX[usize::from(byte >> 4)]));
     out.push(char::from(HEX[usize::from(byte & 15)]));
 }
 
-fn encode(bytes: &[u8], must: impl Fn(u8) -> bool, out: &mut String) {
+fn encode(bytes: &[u8], place: u8, out: &mut String) {
     out.reserve(bytes.len());
     let mut rest = bytes;
     loop {
         // What must be encoded includes every byte beyond ASCII, so what stands in front of it is text.
-        let clean = rest.iter().position(|b| must(*b)).unwrap_or(rest.len());
+        let clean = plain_len(rest, place);
         out.push_str(std::str::from_utf8(&rest[..clean]).expect("bytes beyond ASCII are encoded"));
         let Some(&b) = rest.get(clean) else { return };
         push_encoded(b, out);
@@ -25,16 +70,16 @@ fn encode(bytes: &[u8], must: impl Fn(u8) -> bool, out: &mut String) {
     }
 }
 
-/// Appends a path; encodes the path percent-encode set of WHATWG URL, section 1.3, and the backslash.
+/// Appends a path; what does not stand in one as it is, is encoded.
 ///
 /// A `%` stays as it is, so what is encoded already is not encoded twice.
 pub(super) fn encode_path(path: &[u8], out: &mut String) {
-    encode(path, |b| b <= b' ' || b >= 0x7f || b"\"#<>?^`{}\\".contains(&b), out);
+    encode(path, PATH, out);
 }
 
-/// Appends a query; encodes the special-query percent-encode set of WHATWG URL, section 1.3.
+/// Appends a query; what does not stand in one as it is, is encoded.
 pub(super) fn encode_query(query: &[u8], out: &mut String) {
-    encode(query, |b| b <= b' ' || b >= 0x7f || b"\"#<>'".contains(&b), out);
+    encode(query, QUERY, out);
 }
 
 /// Returns the bytes with `%41` turned into `A`. A `%` without two hexadecimal digits is data.

@@ -307,3 +307,70 @@ fn an_origin_says_where_to_connect() {
     let with_user: Uri = "http://user:pass@H:8080/".parse().unwrap();
     assert_eq!(Origin::of(&with_user).unwrap(), parse("http://h:8080/").unwrap().origin);
 }
+
+#[test]
+fn a_canonical_url_comes_out_as_it_is() {
+    #[rustfmt::skip]
+    let canonical = [
+        "http://h/", "https://h/", "http://h.test:8080/a/b", "https://h:4443/x", "https://h:80/", "http://h:443/", "https://h:65535/",
+        "http://127.0.0.1:1/x?y=z&a=/../.", "http://h/?", "http://h/?a?b", "http://h/%41%2f%zz", "http://h/a;b,c=d@e:f!$&'()*+~|[]",
+        "http://h//", "http://h//x", "http://a-b_c.d~e!$&'()*+,;=/", "https://h/a.b/c..d/e.", "http://h/?q=`{}|[]\\^",
+    ];
+    #[rustfmt::skip]
+    let other = [
+        "http://h", "http://h?x", "http://h#x", "http://h/#x", "http://h/?x#y", "http://h:80/", "https://h:443/", "http://h:080/", "http://h:0/",
+        "http://h:/", "http://h:65536/", "http://h:1x/", "http://h:+1/", "http://H/", "HTTP://h/", "http:/h/", "http:h/", "ftp://h/", "ws://h/",
+        "httpss://h/", "http://u@h/", "http://u:p@h/", "http://[::1]/", "http:///", "http://h/./", "http://h/..", "http://h/a/.b/..", "http://h/.a",
+        "http://h/a b", "http://h/\t", "http://h/\u{7f}", "http://h/\u{e9}", "http://\u{e9}/", "http://h%41/", "http://h/\\x", "http://h\\x/",
+        "http://h/`", "http://h/?'", "http://h/?\"", "http://h/?a b", "http://h/\"", "",
+    ];
+    for text in canonical {
+        let url = canonical::parse(text).unwrap_or_else(|| panic!("{text} is canonical")).unwrap();
+        let looked_at = Url::parse_any(text, Family::Http).unwrap_or_else(|e| panic!("{text}: {e}"));
+        assert_eq!((url.uri.to_string(), url.origin), (text.to_owned(), looked_at.origin), "{text}");
+        assert_eq!(looked_at.uri, url.uri, "{text}");
+    }
+    for text in other.into_iter().filter(|text| !canonical.contains(text)) {
+        if let Some(Ok(url)) = canonical::parse(text) {
+            let looked_at = Url::parse_any(text, Family::Http).unwrap_or_else(|e| panic!("{text}: {e}"));
+            assert_eq!((url.uri.to_string(), url.origin), (looked_at.uri.to_string(), looked_at.origin), "{text}");
+            panic!("{text} needs a closer look");
+        }
+    }
+    // Whatever stands where: both looks agree about each byte.
+    for b in 0..=0x7f_u8 {
+        for text in ["http://hBh/", "http://h:1B1/", "http://h/aBc", "http://h/a/Bc", "http://h/?aBc"] {
+            let text = text.replace('B', &char::from(b).to_string());
+            if let Some(url) = canonical::parse(&text) {
+                let looked_at = Url::parse_any(&text, Family::Http).unwrap_or_else(|e| panic!("{text:?}: {e}"));
+                let url = url.unwrap();
+                assert_eq!(
+                    (url.uri.to_string(), url.origin),
+                    (looked_at.uri.to_string(), looked_at.origin),
+                    "{text:?}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn the_last_url_is_remembered() {
+    let recent = Recent::default();
+    let never = || -> Result<Url> { panic!("it was asked for last") };
+    for text in ["http://a.test/x", "http://b.test/", "http://a.test/x"] {
+        let first = recent.parse(text, || parse(text)).unwrap();
+        let again = recent.parse(text, never).unwrap();
+        assert_eq!((first.uri, first.origin), (again.uri, again.origin), "{text}");
+    }
+    // A mistake is no answer, and a password is not kept.
+    assert!(recent.parse("http://", || parse("http://")).is_err());
+    let secret = "http://u:p@a.test/";
+    assert!(recent.parse(secret, || parse(secret)).unwrap().authorization.is_some());
+    assert!(recent.parse(secret, || Err(Error::invalid("asked again"))).is_err());
+    assert!(recent.parse("http://a.test/x", never).is_ok());
+    let longest = format!("http://a.test/{}", "x".repeat(1024 - 14));
+    assert!(recent.parse(&longest, || parse(&longest)).is_ok() && recent.parse(&longest, never).is_ok());
+    let longer = format!("{longest}x");
+    assert!(recent.parse(&longer, || parse(&longer)).is_ok() && recent.parse(&longest, never).is_ok());
+}
