@@ -91,14 +91,20 @@ impl Stamp {
         self.at
     }
 
-    /// Returns how long ago it was.
-    pub(crate) fn age(&self) -> Duration {
-        self.at.elapsed().max(self.wall.elapsed().unwrap_or_default())
+    /// Returns the same for a point in time just now, of which the monotonic clock was asked already.
+    pub(crate) fn just(at: Instant) -> Self {
+        Stamp { at, wall: SystemTime::now() }
+    }
+
+    /// Returns how long before `now` it was.
+    pub(crate) fn age(&self, now: Stamp) -> Duration {
+        now.at.saturating_duration_since(self.at).max(now.wall.duration_since(self.wall).unwrap_or_default())
     }
 
     /// Returns how much of that the monotonic clock has not seen.
-    pub(crate) fn asleep(&self) -> Duration {
-        self.wall.elapsed().unwrap_or_default().saturating_sub(self.at.elapsed())
+    pub(crate) fn asleep(&self, now: Stamp) -> Duration {
+        let wall = now.wall.duration_since(self.wall).unwrap_or_default();
+        wall.saturating_sub(now.at.saturating_duration_since(self.at))
     }
 }
 
@@ -109,12 +115,13 @@ mod tests {
     #[test]
     fn the_larger_age_counts() {
         let hour = Duration::from_secs(3600);
-        let slept = Stamp { at: Instant::now(), wall: SystemTime::now() - hour };
-        assert!(slept.age() >= hour);
-        assert!(slept.asleep() > hour - Duration::from_secs(1) && slept.asleep() <= hour + Duration::from_secs(1));
-        let set_back = Stamp { at: Instant::now() - hour, wall: SystemTime::now() + hour };
-        assert!(set_back.age() >= hour);
-        assert_eq!(set_back.asleep(), Duration::ZERO);
+        let now = Stamp::now();
+        let slept = Stamp { at: now.at, wall: now.wall - hour };
+        assert_eq!((slept.age(now), slept.asleep(now)), (hour, hour));
+        let set_back = Stamp { at: now.at - hour, wall: now.wall + hour };
+        assert_eq!((set_back.age(now), set_back.asleep(now)), (hour, Duration::ZERO));
+        let later = Stamp { at: now.at + hour, wall: now.wall + hour };
+        assert_eq!((later.age(now), later.asleep(now)), (Duration::ZERO, Duration::ZERO));
     }
 
     #[test]

@@ -15,7 +15,7 @@ mod place;
 mod prepare;
 mod switch;
 
-pub(super) use exchanging::note_keep_alive;
+pub(super) use exchanging::keep_alive;
 
 use super::{
     Inner, connect::Connecting, failure::Failed, flight::Flight, options::Options, pool::Lease, response::Response,
@@ -28,11 +28,7 @@ use crate::{
     time::Deadline,
 };
 use http::{Request, StatusCode, Uri, Version};
-use std::{
-    sync::{Arc, atomic::AtomicU64},
-    task::Poll,
-    time::Instant,
-};
+use std::{sync::Arc, task::Poll, time::Instant};
 
 /// A request on its way.
 #[derive(Debug)]
@@ -131,8 +127,8 @@ pub(crate) struct Exchange {
     opened: Instant,
     pub(super) reused: bool,
     pub(super) version: Version,
-    /// Where to note how long the peer keeps the connection.
-    keep: Option<Arc<AtomicU64>>,
+    /// The connection goes back to a pool: how long the peer keeps it is to be noted.
+    pooled: bool,
     /// It asks for HTTP/2 by an upgrade.
     h2c: bool,
 }
@@ -148,7 +144,7 @@ impl Exchange {
             opened: Instant::now(),
             reused: true,
             version: Version::HTTP_2,
-            keep: None,
+            pooled: false,
             h2c: false,
         }
     }

@@ -120,8 +120,8 @@ impl Incoming {
 
     fn end(&mut self) {
         self.state = State::Ended;
-        let (request_id, bytes, took) = (self.flight.id(), self.bytes, self.began.elapsed());
-        self.inner.trace(|| Trace::Ended { request_id, bytes, took });
+        let (request_id, bytes) = (self.flight.id(), self.bytes);
+        self.inner.trace(|| Trace::Ended { request_id, bytes, took: self.began.elapsed() });
         self.inner.announce();
         drop(self.flight.hand_over());
     }
@@ -226,11 +226,11 @@ impl Source for Incoming {
     }
 
     fn take_arrived(&mut self, max: u64) -> Option<Vec<u8>> {
-        let State::Arrived(rest) = &self.state else { return None };
+        let State::Arrived(rest) = &mut self.state else { return None };
         if self.bytes > 0 || rest.len() as u64 > max {
             return None;
         }
-        let whole = rest.peek().to_vec();
+        let whole = std::mem::take(rest).into_vec();
         self.bytes = whole.len() as u64;
         self.end();
         Some(whole)

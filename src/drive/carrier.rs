@@ -18,6 +18,7 @@ use crate::{
         End, RequestHead, ResponseHead,
         h1::{Length, TargetForm},
     },
+    time::Stamp,
 };
 use http::{HeaderMap, Request, Response, StatusCode, Version};
 use std::{
@@ -30,6 +31,15 @@ use std::{
 ///
 /// Enough to keep the wire busy while the thread is woken; little enough that PINGs and other streams' heads are not late.
 pub(super) const ROOM: usize = 64 * 1024;
+
+/// How old a connection is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ages {
+    /// How long ago it was made.
+    pub(crate) made: Duration,
+    /// For how long nobody has used it, upkeep included; `None` while an exchange is open.
+    pub(crate) unused: Option<Duration>,
+}
 
 /// A request about to be sent.
 #[derive(Debug)]
@@ -95,7 +105,7 @@ pub(crate) trait Exchanges: Protocol {
     /// Begins an exchange whose bytes begin at position `at` (client).
     fn open(&mut self, opening: &Opening<'_>, at: Position, now: Instant, out: &mut Vec<u8>) -> Result<Opened, Fault>;
     /// The machine has slept for so long, unseen by the monotonic clock, since an exchange was open.
-    fn slept(&mut self, _d: Duration) {}
+    fn slept(&mut self, _asleep: impl FnOnce() -> Duration) {}
     /// Wakes `waker` when `open` may succeed (client), or when `accept` may (server).
     fn wait_to_open(&mut self, waker: &Waker);
     /// Puts an exchange in line that is begun by `Protocol::open_queued`; `None`: the protocol has no line.
@@ -354,10 +364,14 @@ pub(crate) trait Carrier: Send + Sync {
     fn has_room(&self) -> bool;
     /// When bytes last moved, either way.
     fn last_used(&self) -> Instant;
-    /// How long ago it was made.
-    fn age(&self) -> Duration;
-    /// For how long nobody has used it, upkeep included; `None` while an exchange is open.
-    fn unused_for(&self) -> Option<Duration>;
+    /// How old it is, and for how long it is unused.
+    fn ages(&self, now: Stamp) -> Ages;
+    /// Since when no exchange is open on it, if one may begin now or later, without looking.
+    fn rests_since(&self) -> Option<Stamp>;
+    /// The peer keeps it for so long while nothing is open on it.
+    fn set_kept(&self, d: Duration);
+    /// Returns for how long that is, or for ever.
+    fn kept(&self) -> Duration;
     /// Ends the connection if no exchange is open on it, and returns whether it is over; else it takes no new ones and ends with
     /// the last. Nothing is cut that began in the meantime.
     fn retire(&self, cause: Cause) -> bool;
@@ -382,7 +396,7 @@ pub(crate) trait Carrier: Send + Sync {
     /// Takes no new exchanges and tells the peer; those in flight go on.
     fn drain(&self);
     /// Whether it is late with an answer: it gets nothing new until it is heard from.
-    fn is_suspect(&self) -> bool;
+    fn is_suspect(&self, now: Instant) -> bool;
     /// Looks at what arrived, and sends the PING that is due: in the kernel when this returns, unless it is `Blocked`.
     fn upkeep(&self, interval: Duration, now: Instant) -> UpkeepAction;
     /// When `upkeep` has something to do: send a PING, or give the peer up.

@@ -63,6 +63,8 @@ pub(crate) struct Core<P> {
     pub(super) bytes_in: u64,
     /// Since when nobody uses it.
     pub(super) unused_since: Stamp,
+    /// For how long the peer keeps it while nothing is open on it.
+    pub(super) kept_by_peer: Duration,
     /// The last round trip time that is worth the name.
     pub(super) rtt: Option<Duration>,
     /// When the peer last answered a PING of upkeep.

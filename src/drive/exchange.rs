@@ -5,7 +5,8 @@
 
 use super::{
     carrier::{
-        Answer, Begun, Carrier, Detached, Exchanges, Missing, Opened, Opening, Progress, Queued, ROOM, Sent, Tally,
+        Ages, Answer, Begun, Carrier, Detached, Exchanges, Missing, Opened, Opening, Progress, Queued, ROOM, Sent,
+        Tally,
     },
     core::Core,
     fault::{Cause, Fault},
@@ -47,7 +48,8 @@ impl<P: Exchanges> Carrier for Shared<P> {
             core.open_queued(now, wakes);
             if core.proto.is_idle() {
                 // What the machine slept is silence, too.
-                core.proto.slept(core.unused_since.asleep());
+                let since = core.unused_since;
+                core.proto.slept(|| since.asleep(Stamp::just(now)));
             }
             let at = core.duplex.framed();
             let opened = core.proto.open(o, at, now, &mut core.duplex.pending)?;
@@ -418,7 +420,8 @@ impl<P: Exchanges> Carrier for Shared<P> {
     }
 
     fn drop_stream(&self, id: u32) -> Tally {
-        let now = Instant::now();
+        let stamp = Stamp::now();
+        let now = stamp.at();
         self.drain(id, now);
         let (tally, cause) = self.with(now, |core, wakes| {
             let tally = Self::tally(core, id);
@@ -427,7 +430,7 @@ impl<P: Exchanges> Carrier for Shared<P> {
             }
             let cause = core.proto.drop_slot(id, now, &mut core.duplex.pending, wakes);
             if core.proto.is_idle() {
-                core.unused_since = Stamp::now();
+                core.unused_since = stamp;
             }
             // It may have made room for another stream; and what came behind an answer unasked must not pass for the next one.
             core.ingest(now, wakes);
@@ -487,12 +490,22 @@ impl<P: Exchanges> Carrier for Shared<P> {
         core.over.is_none() && core.proto.has_room()
     }
 
-    fn age(&self) -> Duration {
-        self.created.age()
+    fn ages(&self, now: Stamp) -> Ages {
+        Ages { made: self.created.age(now), unused: self.lock().unused_for(now) }
     }
 
-    fn unused_for(&self) -> Option<Duration> {
-        self.lock().unused_for()
+    fn rests_since(&self) -> Option<Stamp> {
+        let core = self.lock();
+        let rests = core.over.is_none() && core.proto.is_idle() && !core.proto.is_over_for_new();
+        rests.then_some(core.unused_since)
+    }
+
+    fn set_kept(&self, d: Duration) {
+        self.lock().kept_by_peer = d;
+    }
+
+    fn kept(&self) -> Duration {
+        self.lock().kept_by_peer
     }
 
     fn last_used(&self) -> Instant {
@@ -566,8 +579,8 @@ impl<P: Exchanges> Carrier for Shared<P> {
         self.lock().over.clone()
     }
 
-    fn is_suspect(&self) -> bool {
-        self.lock().proto.is_suspect(Instant::now())
+    fn is_suspect(&self, now: Instant) -> bool {
+        self.lock().proto.is_suspect(now)
     }
 
     fn upkeep(&self, interval: Duration, now: Instant) -> UpkeepAction {

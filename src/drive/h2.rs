@@ -411,8 +411,8 @@ impl Exchanges for H2 {
         }
     }
 
-    fn slept(&mut self, d: Duration) {
-        self.engine.slept(d);
+    fn slept(&mut self, asleep: impl FnOnce() -> Duration) {
+        self.engine.slept(asleep());
     }
 
     fn wait_to_open(&mut self, waker: &Waker) {

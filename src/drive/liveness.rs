@@ -7,6 +7,7 @@ use super::{
     record::Happened,
     shared::Shared,
 };
+use crate::time::Stamp;
 use std::time::{Duration, Instant};
 
 impl<P: Exchanges> Shared<P> {
@@ -60,21 +61,22 @@ impl<P: Exchanges> Shared<P> {
 impl<P: Exchanges> Core<P> {
     /// For how long nobody has used it; `None` while something is open on it. A PING of upkeep that is answered counts as use, up
     /// to `keep_idle` after the last request; until the answer comes, or is overdue, it is in use.
-    pub(super) fn unused_for(&self) -> Option<Duration> {
+    pub(super) fn unused_for(&self, now: Stamp) -> Option<Duration> {
         if !self.proto.is_idle() {
             return None;
         }
-        let unused = self.unused_since.age();
+        let unused = self.unused_since.age(now);
         Some(match self.kept_at {
             _ if unused >= self.keep_idle => unused,
             _ if self.proto.is_being_kept() => Duration::ZERO,
-            Some(kept) => unused.min(kept.age()),
+            Some(kept) => unused.min(kept.age(now)),
             None => unused,
         })
     }
 
     /// When it was last used; `None` while something is open on it, and once upkeep keeps it no longer.
     pub(super) fn last_use(&self, now: Instant) -> Option<Instant> {
-        self.unused_for().filter(|unused| *unused < self.keep_idle).and_then(|unused| now.checked_sub(unused))
+        let unused = self.unused_for(Stamp::just(now)).filter(|unused| *unused < self.keep_idle);
+        unused.and_then(|unused| now.checked_sub(unused))
     }
 }

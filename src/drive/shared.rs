@@ -196,6 +196,7 @@ impl<P: Protocol> Shared<P> {
             flushing: Vec::new(),
             bytes_in: 0,
             unused_since: Stamp::now(),
+            kept_by_peer: Duration::MAX,
             rtt: None,
             kept_at: None,
             keep_idle,

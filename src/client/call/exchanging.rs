@@ -19,7 +19,6 @@ use crate::{
 };
 use http::{Method, StatusCode, Version, header};
 use std::{
-    sync::atomic::{AtomicU64, Ordering},
     task::Poll,
     time::{Duration, Instant},
 };
@@ -139,8 +138,8 @@ impl Call {
         head: ResponseHead,
         now: Instant,
     ) -> Poll<Result<Option<Response>, Failed>> {
-        if let Some(keep) = &exchange.keep {
-            note_keep_alive(&head, keep);
+        if exchange.pooled {
+            exchange.stream.carrier().set_kept(keep_alive(&head));
         }
         if exchange.expect.is_some() {
             // The answer came instead of a 100: the body is not wanted (RFC 9110, section 10.1.1).
@@ -203,16 +202,18 @@ fn closes(response: &Response) -> bool {
     options.any(|option| option.trim_ascii().eq_ignore_ascii_case(b"close"))
 }
 
-/// Notes for how long the peer keeps an idle connection: a second less than it says, against the race.
-pub(crate) fn note_keep_alive(head: &ResponseHead, keep: &AtomicU64) {
+/// Returns for how long the peer keeps an idle connection: a second less than it says, against the race; or for ever.
+pub(crate) fn keep_alive(head: &ResponseHead) -> Duration {
+    let mut keep = Duration::MAX;
     let values = head.fields.get_all("keep-alive").filter_map(|v| std::str::from_utf8(v).ok());
     for parameter in values.flat_map(|v| v.split(',')) {
         if let Some((name, value)) = parameter.split_once('=') {
             if name.trim().eq_ignore_ascii_case("timeout") {
                 if let Ok(seconds) = value.trim().trim_matches('"').parse::<u64>() {
-                    keep.store(seconds.saturating_sub(1), Ordering::Relaxed);
+                    keep = Duration::from_secs(seconds.saturating_sub(1));
                 }
             }
         }
     }
+    keep
 }

@@ -228,13 +228,13 @@ impl Call {
                 if let Some(upload) = &mut upload {
                     upload.took_first(taken);
                 }
-                let keep = match place {
+                let pooled = match place {
                     Place::Pooled(lease) => {
-                        let keep = lease.keep.clone();
+                        let pooled = !lease.shared;
                         stream.keep(Box::new(lease));
-                        Some(keep)
+                        pooled
                     }
-                    Place::Pinned(_) => None,
+                    Place::Pinned(_) => false,
                 };
                 let (request_id, connection) = (self.flight.id(), conn.id());
                 if reused {
@@ -250,7 +250,7 @@ impl Call {
                     opened: cx.now,
                     reused,
                     version: conn.version(),
-                    keep,
+                    pooled,
                     h2c: false,
                 }));
                 Poll::Ready(Ok(None))

@@ -100,7 +100,7 @@ impl Call {
             opened,
             reused: exchange.reused,
             version: Version::HTTP_2,
-            keep: None,
+            pooled: false,
             h2c: false,
         }));
         Poll::Ready(Ok(None))

@@ -13,10 +13,10 @@ use crate::{
         End,
         h1::{Length, TargetForm},
     },
+    time::Stamp,
 };
 use http::Request;
 use std::{
-    sync::atomic::AtomicU64,
     task::Poll,
     time::{Duration, Instant},
 };
@@ -60,9 +60,7 @@ impl Asked {
                     Poll::Ready(Err(_)) => return Poll::Ready(false),
                     Poll::Ready(Ok(Answer::Informational(_))) => {}
                     Poll::Ready(Ok(Answer::Final(head))) => {
-                        let keep = AtomicU64::new(u64::MAX);
-                        crate::client::call::note_keep_alive(&head, &keep);
-                        self.kept.unused = self.limits.idle_timeout.min(Duration::from_secs(keep.into_inner()));
+                        self.kept.unused = self.limits.idle_timeout.min(crate::client::call::keep_alive(&head));
                         self.answered = true;
                     }
                 }
@@ -88,7 +86,7 @@ struct Taken<'a> {
 impl Drop for Taken<'_> {
     fn drop(&mut self) {
         for (key, kept) in self.list.drain(..) {
-            self.pool.shelve(&key, self.limits, kept);
+            self.pool.shelve_again(&key, self.limits, kept);
         }
     }
 }
@@ -108,13 +106,13 @@ impl Drop for Open<'_> {
 impl Pool {
     /// Asks on every idle HTTP/1 connection for which it is due; returns which these are.
     pub(crate) fn ask(&self, asking: &Asking<'_>, now: Instant) -> Vec<u64> {
-        let mut due = Vec::new();
+        let (mut due, stamp) = (Vec::new(), Stamp::just(now));
         let mut state = self.lock();
         let (mut taken, idle) = (0, state.idle);
         for (key, shelf) in &mut state.shelves {
             let is_due = |kept: &Kept| {
                 let unused = now.saturating_duration_since(kept.conn.last_used());
-                unused >= asking.interval && kept.asked_for.age() < asking.keep_idle
+                unused >= asking.interval && kept.asked_for.age(stamp) < asking.keep_idle
             };
             for at in (0..shelf.idle.len()).rev() {
                 if is_due(&shelf.idle[at]) {
@@ -142,7 +140,7 @@ impl Pool {
             step_once(|cx| conn.clone().poll_open(&opening, &[], End::Last, cx))
         });
         let Some(Ok(Begun::Stream(stream, _))) = begun else {
-            self.shelve(&key, asking.limits, kept);
+            self.shelve_again(&key, asking.limits, kept);
             return None;
         };
         let until = now.checked_add(asking.timeout);
@@ -184,7 +182,7 @@ impl Pool {
         let ids = acked.iter().map(Asked::id).collect();
         for Asked { key, limits, kept: before, stream, .. } in acked {
             drop(stream);
-            self.shelve(&key, &limits, kept(&before.conn, &limits, before.unused, before.asked_for));
+            self.shelve_again(&key, &limits, kept(&before.conn, &limits, before.unused, before.asked_for));
         }
         ids
     }
@@ -195,7 +193,14 @@ impl Pool {
         asked.kept.conn.shutdown(Cause::new(ErrorKind::Closed, reason, text));
         drop(asked.stream);
         // It is over, so this only counts it out.
-        self.shelve(&asked.key, &asked.limits, asked.kept);
+        self.shelve(&asked.key, &asked.limits, None);
+    }
+
+    /// Puts one back that was off its shelf only to be asked.
+    fn shelve_again(&self, key: &Key, limits: &PoolLimits, kept: Kept) {
+        // An end that was seen already counts; one that was not is found when it is handed out.
+        let rests = kept.conn.rests_since().is_some();
+        self.shelve(key, limits, rests.then_some(kept));
     }
 
     /// Which connections upkeep has asked on and not heard from.
@@ -205,9 +210,9 @@ impl Pool {
 
     /// When the next question is due, or its answer overdue.
     pub(crate) fn next_ask(&self, interval: Duration, keep_idle: Duration) -> Option<Instant> {
-        let state = self.lock();
+        let (state, now) = (self.lock(), Stamp::now());
         let idle = state.shelves.values().flat_map(|shelf| &shelf.idle);
-        let due = idle.filter(|kept| kept.asked_for.age() < keep_idle);
+        let due = idle.filter(|kept| kept.asked_for.age(now) < keep_idle);
         let due = due.filter_map(|kept| kept.conn.last_used().checked_add(interval));
         due.chain(state.asked.iter().filter_map(|asked| asked.until)).min()
     }

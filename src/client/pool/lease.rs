@@ -10,11 +10,7 @@ use crate::{
     net::Waker,
 };
 use http::Version;
-use std::{
-    fmt,
-    sync::{Arc, atomic::AtomicU64},
-    time::Instant,
-};
+use std::{fmt, sync::Arc, time::Instant};
 
 /// A place of a connection in use. Dropping it gives the connection back, after the exchange on it was given up or completed.
 pub(crate) struct Lease {
@@ -22,14 +18,13 @@ pub(crate) struct Lease {
     pub(super) key: Key,
     pub(crate) conn: Arc<dyn Carrier>,
     pub(super) limits: PoolLimits,
-    shared: bool,
-    /// For how many seconds the peer keeps it.
-    pub(crate) keep: Arc<AtomicU64>,
+    /// Others may use it as well.
+    pub(crate) shared: bool,
 }
 
 impl Lease {
     pub(super) fn new(pool: Arc<Pool>, key: Key, conn: Arc<dyn Carrier>, limits: PoolLimits, shared: bool) -> Self {
-        Lease { pool, key, conn, limits, shared, keep: Arc::new(AtomicU64::new(u64::MAX)) }
+        Lease { pool, key, conn, limits, shared }
     }
 }
 

@@ -128,9 +128,7 @@ impl Pool {
 
     /// Finds a connection, or says what to do instead.
     pub(crate) fn checkout(self: &Arc<Self>, key: &Key, wish: Wish<'_>, cx: &Cx<'_>) -> Checkout {
-        self.sweep(cx.now);
-        self.step_asked(cx.now);
-        self.look_at_suspects(key, cx.now);
+        self.tidy(key, cx.now);
         loop {
             let (answer, past) = self.choose(key, wish, cx);
             retire(past);
@@ -144,19 +142,27 @@ impl Pool {
         }
     }
 
-    /// Looks at the connections that would be passed over: something may have arrived, or it may be time to give them up.
-    fn look_at_suspects(&self, key: &Key, now: Instant) {
-        let state = self.lock();
+    /// Does what else is due, and looks at the connections that would be passed over: something may have arrived, or it may be time
+    /// to give them up.
+    fn tidy(&self, key: &Key, now: Instant) {
+        let mut state = self.lock();
+        let (sweeps, asks) = (state.sweep_is_due(now), !state.asked.is_empty());
         let shared = state.shelves.get(key).map(|shelf| &shelf.shared[..]).unwrap_or_default();
-        let suspects: Vec<_> = shared.iter().filter(|k| k.conn.is_suspect()).map(|k| k.conn.clone()).collect();
+        let suspects: Vec<_> = shared.iter().filter(|k| k.conn.is_suspect(now)).map(|k| k.conn.clone()).collect();
         drop(state);
+        if sweeps {
+            self.sweep(now);
+        }
+        if asks {
+            self.step_asked(now);
+        }
         self.take_out(suspects.iter().filter(|conn| !conn.look(now)).map(|conn| conn.id()).collect());
     }
 
     /// What `checkout` would hand out, not looked at yet; and what was past its time.
     fn choose(self: &Arc<Self>, key: &Key, wish: Wish<'_>, cx: &Cx<'_>) -> (Checkout, Past) {
         let mut state = self.lock();
-        let mut past = state.purge(key);
+        let mut past = state.purge(key, Stamp::just(cx.now));
         if state.shelves.get(key).is_some_and(|shelf| shelf.shared.len() > wish.limits.max_idle_per_origin) {
             past.extend(state.crowd(key, wish.limits, 0).into_iter().map(|kept| (kept, CloseReason::Idle)));
         }
@@ -166,17 +172,18 @@ impl Pool {
         let full = shelf.shared.len() > 1 || wish.limits.more_when_full;
         let shared = match full {
             // The newest that has room; if none has, the newest.
-            true => shelf.shared.iter().rev().find(|kept| kept.conn.has_room() && !kept.conn.is_suspect()),
-            false => shelf.shared.last().filter(|kept| !kept.conn.is_suspect()),
+            true => shelf.shared.iter().rev().find(|kept| kept.conn.has_room() && !kept.conn.is_suspect(cx.now)),
+            false => shelf.shared.last().filter(|kept| !kept.conn.is_suspect(cx.now)),
         };
-        let mut open = shelf.shared.iter().rev().filter(|kept| !kept.conn.is_suspect());
+        let mut open = shelf.shared.iter().rev().filter(|kept| !kept.conn.is_suspect(cx.now));
         // Where no more may be made a place in line is all there is.
         let crowded = || {
-            let made = shelf.shared.iter().filter(|kept| !kept.conn.is_suspect()).count() + shelf.used + shelf.dialling;
+            let made =
+                shelf.shared.iter().filter(|kept| !kept.conn.is_suspect(cx.now)).count() + shelf.used + shelf.dialling;
             wish.limits.max_per_origin.is_some_and(|cap| made >= cap)
         };
-        let queue = if !wish.limits.more_when_full || crowded() { open.next() } else { None };
-        if let Some(kept) = shared.or(queue) {
+        let queue = || if !wish.limits.more_when_full || crowded() { open.next() } else { None };
+        if let Some(kept) = shared.or_else(queue) {
             return (Checkout::Ready(lease(kept.conn.clone(), true)), past);
         }
         if wish.fresh {
@@ -264,9 +271,6 @@ impl Pool {
     /// Now and then: looks at everything that is kept, so that nothing lingers that its peer has ended.
     fn sweep(&self, now: Instant) {
         let mut state = self.lock();
-        if !state.sweep_is_due(now) {
-            return;
-        }
         let past = state.purge_all();
         let kept = state.kept();
         drop(state);
@@ -362,23 +366,22 @@ impl Pool {
 
     /// Takes an HTTP/1 connection back that served its exchange.
     fn put_back(&self, lease: &Lease) {
-        let keep = Duration::from_secs(lease.keep.load(Ordering::Relaxed));
-        let unused = lease.limits.idle_timeout.min(keep);
-        self.shelve(&lease.key, &lease.limits, kept(&lease.conn, &lease.limits, unused, Stamp::now()));
+        let unused = lease.limits.idle_timeout.min(lease.conn.kept());
+        let since = lease.conn.rests_since();
+        self.shelve(&lease.key, &lease.limits, since.map(|since| kept(&lease.conn, &lease.limits, unused, since)));
     }
 
-    /// Puts an HTTP/1 connection that was in use on its shelf, if it is to be kept. Where there are too many the oldest go.
-    fn shelve(&self, key: &Key, limits: &PoolLimits, kept: Kept) {
-        // An end that was seen already counts; one that was not is found when it is handed out.
-        let usable = kept.conn.is_usable() && kept.conn.is_idle();
+    /// Puts an HTTP/1 connection that was in use on its shelf, if it is to be kept and can be; else it only counts it out. Where
+    /// there are too many the oldest go.
+    fn shelve(&self, key: &Key, limits: &PoolLimits, kept: Option<Kept>) {
         let mut crowd = Vec::new();
         let mut state = self.lock();
-        let keep = usable && !self.is_stopped() && kept.unused > Duration::ZERO && !limits.keeps_none();
         let State { shelves, idle, .. } = &mut *state;
         let Some(shelf) = shelves.get_mut(key) else { return };
         shelf.used = shelf.used.saturating_sub(1);
         let wakers = std::mem::take(&mut shelf.waiters);
-        if keep {
+        let keeps = !self.is_stopped() && !limits.keeps_none();
+        if let Some(kept) = kept.filter(|kept| keeps && kept.unused > Duration::ZERO) {
             if shelf.idle.len() >= limits.max_idle_per_origin {
                 crowd.push(shelf.idle.remove(0));
                 *idle -= 1;

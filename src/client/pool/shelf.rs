@@ -92,21 +92,23 @@ pub(super) struct Kept {
 
 impl Kept {
     /// Why the connection is not to be handed out any more, by the clock alone.
-    fn past(&self) -> Option<CloseReason> {
-        if self.conn.age() >= self.lifetime {
+    fn past(&self, now: Stamp) -> Option<CloseReason> {
+        let ages = self.conn.ages(now);
+        if ages.made >= self.lifetime {
             return Some(CloseReason::TooOld);
         }
         if self.unused == Duration::ZERO && self.conn.served() == 0 {
             // It was made for somebody who is about to use it.
             return None;
         }
-        self.conn.unused_for().filter(|unused| *unused >= self.unused).map(|_| CloseReason::Idle)
+        ages.unused.filter(|unused| *unused >= self.unused).map(|_| CloseReason::Idle)
     }
 
     /// For how long it is not past its time, if nobody uses it.
-    fn left(&self) -> Duration {
-        let age = self.lifetime.saturating_sub(self.conn.age());
-        self.conn.unused_for().map_or(age, |unused| age.min(self.unused.saturating_sub(unused)))
+    fn left(&self, now: Stamp) -> Duration {
+        let ages = self.conn.ages(now);
+        let age = self.lifetime.saturating_sub(ages.made);
+        ages.unused.map_or(age, |unused| age.min(self.unused.saturating_sub(unused)))
     }
 
     /// Ends it: at once if nobody uses it, else once nobody does. Returns whether it is over.
@@ -118,9 +120,9 @@ impl Kept {
 
 impl State {
     /// Takes out of one shelf what is past its time; the caller retires it without the lock.
-    pub(super) fn purge(&mut self, key: &Key) -> Vec<(Kept, CloseReason)> {
+    pub(super) fn purge(&mut self, key: &Key, now: Stamp) -> Vec<(Kept, CloseReason)> {
         let State { shelves, idle, .. } = self;
-        shelves.get_mut(key).map(|shelf| shelf.purge(idle)).unwrap_or_default()
+        shelves.get_mut(key).map(|shelf| shelf.purge(idle, now)).unwrap_or_default()
     }
 
     /// Whether it is time to look at everything that is idle.
@@ -137,7 +139,8 @@ impl State {
     /// Takes out of every shelf what is past its time.
     pub(super) fn purge_all(&mut self) -> Vec<(Kept, CloseReason)> {
         let State { shelves, idle, .. } = self;
-        let past = shelves.values_mut().flat_map(|shelf| shelf.purge(idle)).collect();
+        let now = Stamp::now();
+        let past = shelves.values_mut().flat_map(|shelf| shelf.purge(idle, now)).collect();
         // What an origin was learned to speak is kept; only what is empty in every respect goes.
         let many = shelves.len() > LEARNED;
         shelves.retain(|_, shelf| !shelf.is_blank(many));
@@ -146,9 +149,9 @@ impl State {
 
     /// When the next connection is past its time.
     pub(super) fn next_expiry(&self) -> Option<Instant> {
-        let now = Instant::now();
+        let now = Stamp::now();
         let kept = self.shelves.values().flat_map(|shelf| shelf.idle.iter().chain(&shelf.shared));
-        kept.filter_map(|kept| now.checked_add(kept.left())).min()
+        kept.filter_map(|kept| now.at().checked_add(kept.left(now))).min()
     }
 
     /// Everything that may be looked at: idle, or shared.
@@ -211,9 +214,9 @@ impl Shelf {
         Some(lasting.fold(first, Deadline::earlier))
     }
 
-    fn purge(&mut self, idle: &mut usize) -> Vec<(Kept, CloseReason)> {
+    fn purge(&mut self, idle: &mut usize, now: Stamp) -> Vec<(Kept, CloseReason)> {
         let mut past = Vec::new();
-        let mut sort = |kept: &Kept| match kept.past() {
+        let mut sort = |kept: &Kept| match kept.past(now) {
             None => true,
             Some(reason) => {
                 past.push((kept.clone(), reason));
