@@ -8,7 +8,7 @@ use super::{
         Ages, Answer, Begun, Carrier, Detached, Exchanges, Missing, Opened, Opening, Progress, Queued, ROOM, Sent,
         Tally,
     },
-    core::Core,
+    core::{Core, Eof},
     fault::{Cause, Fault},
     info::{CloseReason, ConnectionInfo, UpkeepAction},
     keep::{Closing, Rule},
@@ -276,6 +276,10 @@ impl<P: Exchanges> Carrier for Shared<P> {
             })?;
             if let Some(result) = failed {
                 return result.map(Poll::Ready);
+            }
+            // What came before the end is still to be read, and the end of the connection waits for that.
+            if core.broken.is_some() && core.eof != Eof::Open {
+                return Ok(Poll::Ready(Sent::Stopped));
             }
             if core.duplex.unsent() >= ROOM {
                 once(&mut core.room, waker);

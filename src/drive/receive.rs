@@ -44,6 +44,12 @@ impl<P: Protocol> Shared<P> {
         for _ in 0..if kept { KEEPER_RECEIVES } else { RECEIVES } {
             let wanted = core.proto.wants_read() || core.peeking || core.broken.is_some();
             if core.receiving || core.over.is_some() || core.eof != Eof::Open || !wanted {
+                // Neither direction is left.
+                if core.eof == Eof::Told && !core.receiving && core.over.is_none() {
+                    if let Some(cause) = core.broken.take() {
+                        core.end(cause, wakes);
+                    }
+                }
                 break;
             }
             let (sealed, was_broken) = (core.duplex.tls.is_some(), core.broken.is_some());

@@ -8,7 +8,11 @@ use bowline::{Client, ErrorKind, Exchange, Protocol, Result, Server, ServerTimeo
 use net::Wire;
 use std::{
     io::{ErrorKind::WouldBlock, Write},
-    sync::mpsc,
+    sync::{
+        Mutex,
+        atomic::{AtomicBool, Ordering},
+        mpsc,
+    },
     thread,
     time::{Duration, Instant},
 };
@@ -180,4 +184,62 @@ fn a_connection_ends_with_a_request_that_was_reset_before_anybody_saw_it() {
         let _ = done.send(result.map_err(|e| e.kind()));
     });
     assert_eq!(ended.recv_timeout(LONG), Ok(Ok(())), "it waits for something");
+}
+
+/// A client that sends a request and leaves, with or without the body it promised: nothing can be written, and nothing more comes.
+#[derive(Debug)]
+struct Left {
+    request: Mutex<Vec<u8>>,
+    written: AtomicBool,
+}
+
+impl Wire for Left {
+    fn try_read(&self, buf: &mut [u8]) -> std::io::Result<usize> {
+        let mut request = self.request.lock().unwrap();
+        let n = buf.len().min(request.len());
+        // The end is there when what was written has told that the client has left.
+        if n == 0 && !self.written.load(Ordering::SeqCst) {
+            return Err(WouldBlock.into());
+        }
+        buf[..n].copy_from_slice(&request[..n]);
+        request.drain(..n);
+        Ok(n)
+    }
+
+    fn try_write(&self, _: &[u8]) -> std::io::Result<usize> {
+        self.written.store(true, Ordering::SeqCst);
+        Err(std::io::ErrorKind::BrokenPipe.into())
+    }
+
+    fn watch(&self, _: net::Interest, waker: &net::Waker) {
+        waker.wake();
+    }
+
+    fn finish(&self) -> std::io::Result<()> {
+        Ok(())
+    }
+
+    fn shutdown(&self) {}
+}
+
+#[test]
+fn an_answer_without_an_end_ends_with_a_client_that_has_left() {
+    for (name, body) in [("whole", 10), ("cut", 9), ("large", 5_000_000)] {
+        let declared = if name == "cut" { 10 } else { body };
+        let mut request = format!("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: {declared}\r\n\r\n").into_bytes();
+        request.resize(request.len() + body, b'a');
+        let wire = Left { request: Mutex::new(request), written: AtomicBool::new(false) };
+        let (done, ended) = mpsc::channel();
+        thread::spawn(move || {
+            let _ = Server::unbound().max_body(1 << 30).serve_wire(wire, &|exchange: Exchange| -> Result<()> {
+                // The body of the request stays where it is.
+                let (_body, mut writer) = exchange.respond_streaming(Response::new(()))?;
+                loop {
+                    writer.write_all(&[7; 10_000])?;
+                }
+            });
+            let _ = done.send(());
+        });
+        assert_eq!(ended.recv_timeout(LONG), Ok(()), "{name}: it is written to for ever");
+    }
 }
