@@ -24,6 +24,9 @@ mod limits;
 mod load;
 #[path = "server/ours.rs"]
 mod ours;
+#[cfg(target_os = "linux")]
+#[path = "server/peers.rs"]
+mod peers;
 #[path = "server/record.rs"]
 mod record;
 #[path = "server/shutdown.rs"]

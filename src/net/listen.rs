@@ -84,6 +84,19 @@ impl Listener {
         }
     }
 
+    /// Takes a descriptor that can be given back when the system has no other left.
+    ///
+    /// # Errors
+    ///
+    /// If there is none.
+    pub(crate) fn spare(&self) -> io::Result<Self> {
+        match self {
+            Listener::Tcp(socket) => socket.try_clone().map(Listener::Tcp),
+            #[cfg(unix)]
+            Listener::Unix(socket) => socket.try_clone().map(Listener::Unix),
+        }
+    }
+
     /// Takes the next connection, or `None` if no peer waits. Any number of threads may call it at once.
     ///
     /// Peers that are gone before they were accepted are skipped.

@@ -5,6 +5,8 @@ use super::{
     greet::Greeting,
     journal::{Journal, ServerStats},
     later::Waiting,
+    lobby::{self, Lobby},
+    peers::{Peer, Peers},
     places::Places,
     seat::Seat,
     settings::Settings,
@@ -17,10 +19,9 @@ use crate::{
 };
 use std::{
     collections::HashMap,
-    net::IpAddr,
     sync::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -46,13 +47,15 @@ pub(super) struct Hub {
     pub(super) active: AtomicUsize,
     pub(super) journal: Journal,
     seats: Mutex<Seats>,
+    /// Somebody waits for a place.
+    is_crowded: AtomicBool,
     draining: OnceLock<Draining>,
 }
 
 #[derive(Default)]
 struct Seats {
     all: HashMap<u64, Arc<Seat>>,
-    by_peer: HashMap<IpAddr, usize>,
+    peers: Peers,
 }
 
 /// The server is shutting down.
@@ -80,6 +83,7 @@ impl Hub {
             active: AtomicUsize::new(0),
             journal,
             seats: Mutex::default(),
+            is_crowded: AtomicBool::new(false),
             draining: OnceLock::new(),
         })
     }
@@ -101,8 +105,7 @@ impl Hub {
 
     /// Returns a row for each connection.
     pub(super) fn connections(&self) -> Vec<ConnectionInfo> {
-        let seats: Vec<_> = self.seats().all.values().cloned().collect();
-        let mut rows: Vec<_> = seats.iter().filter_map(|seat| Some(seat.carrier()?.info())).collect();
+        let mut rows: Vec<_> = self.all_seats().iter().filter_map(|seat| Some(seat.carrier()?.info())).collect();
         rows.sort_by_key(|row| row.id);
         rows
     }
@@ -118,12 +121,12 @@ impl Hub {
     pub(super) fn run(self: &Arc<Self>, listener: Listener) -> usize {
         let listener = Some(Arc::new(listener));
         let (places, next_id) = (Places::default(), LISTENER + 1);
-        let mut front = Front { hub: self, listener, watched: None, paused: None, places, next_id };
+        let lobby = Lobby::default();
+        let mut front = Front { hub: self, listener, spare: None, watched: None, paused: None, lobby, places, next_id };
         let left = front.run();
         front.close_listener();
         self.workers.close();
-        let seats: Vec<_> = self.seats().all.values().cloned().collect();
-        seats.iter().for_each(Seat::cut);
+        self.all_seats().iter().for_each(Seat::cut);
         self.waiting.clear();
         self.journal.flush();
         left
@@ -131,9 +134,7 @@ impl Hub {
 
     fn add(&self, seat: Arc<Seat>) {
         let mut seats = self.seats();
-        if let Some(peer) = seat.peer {
-            *seats.by_peer.entry(peer.ip()).or_insert(0) += 1;
-        }
+        seats.peers.add(seat.who);
         seats.all.insert(seat.id, seat);
     }
 
@@ -141,24 +142,23 @@ impl Hub {
     pub(super) fn remove(&self, id: u64) {
         let mut seats = self.seats();
         let Some(seat) = seats.all.remove(&id) else { return };
-        let was_full = seats.all.len() + 1 == self.settings.max_connections;
-        if let Some(ip) = seat.peer.map(|peer| peer.ip()) {
-            let left = seats.by_peer.get_mut(&ip).map_or(0, |n| {
-                *n -= 1;
-                *n
-            });
-            if left == 0 {
-                seats.by_peer.remove(&ip);
-            }
-        }
+        seats.peers.remove(seat.who);
         drop(seats);
-        if was_full || self.draining.get().is_some() {
+        if self.is_crowded.load(Ordering::SeqCst) || self.draining.get().is_some() {
             self.poller.waker().wake();
         }
     }
 
-    fn is_welcome(&self, ip: Option<IpAddr>) -> bool {
-        ip.is_none_or(|ip| self.seats().by_peer.get(&ip).is_none_or(|n| *n < self.settings.max_per_peer))
+    fn is_welcome(&self, peer: Peer) -> bool {
+        peer == Peer::Local || self.with_peers(|peers| peers.count(peer)) < self.settings.max_per_peer
+    }
+
+    pub(super) fn all_seats(&self) -> Vec<Arc<Seat>> {
+        self.seats().all.values().cloned().collect()
+    }
+
+    pub(super) fn with_peers<R>(&self, f: impl FnOnce(&Peers) -> R) -> R {
+        f(&self.seats().peers)
     }
 }
 
@@ -166,11 +166,14 @@ impl Hub {
 struct Front<'a> {
     hub: &'a Arc<Hub>,
     listener: Option<Arc<Listener>>,
+    /// A descriptor that is kept for when the system has no other: nobody has a place without it.
+    spare: Option<Listener>,
     /// What the poller watches the listener for.
     watched: Option<Interest>,
     /// The system had no descriptor left: until when nothing is accepted.
     paused: Option<Instant>,
-    /// Who makes room for those that wait.
+    /// Those that wait for a place, and who makes room for them.
+    lobby: Lobby,
     places: Places,
     next_id: u64,
 }
@@ -203,7 +206,7 @@ impl Front<'_> {
                     return hub.active.load(Ordering::SeqCst);
                 }
             }
-            self.watch_listener(count, now);
+            self.watch_listener(now);
             let until = self.until(count, next_tick);
             // It fails only for want of memory: then everything is looked at, and again after a pause.
             let waited = hub.poller.wait(until, |token, ready| events.push((token, ready)));
@@ -226,6 +229,9 @@ impl Front<'_> {
             if waits {
                 self.accept(now);
             }
+            if !self.lobby.is_empty() {
+                self.admit(now);
+            }
             if now >= next_tick {
                 next_tick = now + tick;
                 self.each_seat(|seat| seat.on_tick(now));
@@ -235,25 +241,22 @@ impl Front<'_> {
     }
 
     fn each_seat(&self, f: impl Fn(&Arc<Seat>)) {
-        let seats: Vec<_> = self.hub.seats().all.values().cloned().collect();
-        seats.iter().for_each(f);
+        self.hub.all_seats().iter().for_each(f);
     }
 
     /// Returns how long there is nothing to do but what is reported.
     fn until(&mut self, count: usize, next_tick: Instant) -> Deadline {
         let tick = if count > 0 { Deadline::at(next_tick) } else { Deadline::NEVER };
         let drained = self.hub.draining.get().map_or(Deadline::NEVER, |draining| draining.until);
-        // Without a connection there is room for all.
-        let again = self.places.again(Instant::now()).filter(|_| count > 0);
+        let again = self.places.again(Instant::now()).filter(|_| !self.lobby.is_empty());
         tick.earlier(drained).earlier(Deadline::from(self.paused)).earlier(Deadline::from(again))
     }
 
-    /// Watches the listener while there is, or can be, room for another connection.
-    fn watch_listener(&mut self, count: usize, now: Instant) {
+    /// Watches the listener, but for pauses.
+    fn watch_listener(&mut self, now: Instant) {
         let Some(listener) = &self.listener else { return };
         self.paused = self.paused.filter(|until| *until > now);
-        let full = count >= self.hub.settings.max_connections && self.places.again(now).is_some();
-        let wanted = (!full && self.paused.is_none()).then_some(Interest::Read);
+        let wanted = self.paused.is_none().then_some(Interest::Read);
         if wanted != self.watched {
             let wire: Arc<dyn Wire> = listener.clone();
             match self.hub.poller.watch(LISTENER, &wire, self.watched, wanted) {
@@ -269,60 +272,88 @@ impl Front<'_> {
             // It is closed in any case.
             let _ = self.hub.poller.watch(LISTENER, &wire, self.watched.take(), None);
         }
+        (self.spare, self.lobby) = (None, Lobby::default());
     }
 
     fn accept(&mut self, now: Instant) {
         let Some(listener) = self.listener.clone() else { return };
         for _ in 0..ACCEPTS {
-            let idle = if self.is_full() { self.idle(now) } else { None };
-            if idle.is_none() && self.is_full() {
-                break;
-            }
             match listener.accept() {
-                Ok(Some(accepted)) => self.seat(accepted.into_wire(), idle, now),
+                Ok(Some(accepted)) => self.receive(accepted.into_wire(), now),
                 Ok(None) => break,
-                Err(e) => {
-                    let exhausted = Listener::is_exhausted(&e);
-                    match idle.or_else(|| self.idle(now)).filter(|_| exhausted) {
-                        // It has a descriptor to give.
-                        Some(idle) => self.evict(&idle),
-                        // Whatever else it is, the listener is all a server has: it is tried again.
-                        None => {
-                            self.paused = Some(now + Listener::PAUSE);
-                            break;
-                        }
-                    }
+                Err(e) if Listener::is_exhausted(&e) && self.spare_descriptor() => {}
+                // Whatever it is, the listener is all a server has: it is tried again.
+                Err(_) => {
+                    self.paused = Some(now + Listener::PAUSE);
+                    break;
                 }
             }
         }
     }
 
-    /// Returns the connection that has been idle for longest, if any has been for long enough.
-    fn idle(&mut self, now: Instant) -> Option<Arc<Seat>> {
-        self.places.find(|| self.hub.seats().all.values().cloned().collect(), now)
+    /// Gives a descriptor back, so that it can be seen who comes; false if there is none to give.
+    fn spare_descriptor(&mut self) -> bool {
+        self.spare.take().is_some() || self.turn_away()
     }
 
-    fn evict(&self, idle: &Arc<Seat>) {
-        self.hub.journal.evicted.fetch_add(1, Ordering::Relaxed);
-        idle.evict();
-    }
-
-    fn is_full(&self) -> bool {
-        self.hub.seats().all.len() >= self.hub.settings.max_connections
-    }
-
-    /// Gives a new connection its place; if it needs that of an idle one, it gets it.
-    fn seat(&mut self, wire: Arc<dyn Wire>, idle: Option<Arc<Seat>>, now: Instant) {
+    /// Takes a connection in, at least to the lobby.
+    fn receive(&mut self, wire: Arc<dyn Wire>, now: Instant) {
         self.hub.journal.accepted.fetch_add(1, Ordering::Relaxed);
-        if !self.hub.is_welcome(wire.peer_addr().map(|peer| peer.ip())) {
+        if !self.hub.is_welcome(lobby::peer_of(&wire)) {
+            self.hub.journal.turned_away.fetch_add(1, Ordering::Relaxed);
+            return wire.shutdown();
+        }
+        self.lobby.enter(wire);
+        self.admit(now);
+        if self.lobby.is_crowded() {
+            self.turn_away();
+        }
+    }
+
+    /// Closes a connection for which there is no hope; false if there is none.
+    fn turn_away(&mut self) -> bool {
+        let last = self.hub.with_peers(|peers| self.lobby.last(peers));
+        if let Some(wire) = &last {
+            self.hub.journal.turned_away.fetch_add(1, Ordering::Relaxed);
+            wire.shutdown();
+        }
+        last.is_some()
+    }
+
+    /// Gives places to those in the lobby, as long as there are any.
+    fn admit(&mut self, now: Instant) {
+        // Said first: who leaves from now on says so.
+        self.hub.is_crowded.store(true, Ordering::SeqCst);
+        while let Some(peer) = self.hub.with_peers(|peers| self.lobby.next(peers)) {
+            if !self.has_place() {
+                let Some(leaves) = self.places.find(self.hub, peer, now) else { return };
+                self.hub.journal.evicted.fetch_add(1, Ordering::Relaxed);
+                leaves.evict();
+            }
+            if let Some(wire) = self.lobby.take(peer) {
+                self.seat(wire, now);
+            }
+        }
+        self.hub.is_crowded.store(false, Ordering::SeqCst);
+    }
+
+    /// Returns whether nobody has to make room.
+    fn has_place(&mut self) -> bool {
+        let count = self.hub.seats().all.len();
+        if self.spare.is_none() {
+            self.spare = self.listener.as_ref().and_then(|listener| listener.spare().ok());
+        }
+        count == 0 || (count < self.hub.settings.max_connections && self.spare.is_some())
+    }
+
+    fn seat(&mut self, wire: Arc<dyn Wire>, now: Instant) {
+        // One of the same peer may have been seated since it came.
+        if !self.hub.is_welcome(lobby::peer_of(&wire)) {
             self.hub.journal.turned_away.fetch_add(1, Ordering::Relaxed);
             return wire.shutdown();
         }
         // Settings that cannot be used were found out before the server began.
         let Ok(greeting) = Greeting::new(wire.clone(), &self.hub.settings, now) else { return wire.shutdown() };
-        if let Some(idle) = idle {
-            self.evict(&idle);
-        }
         let seat = Seat::new(self.next_id, wire, greeting, self.hub.clone());
         self.next_id += 1;
         self.hub.add(seat.clone());

@@ -74,11 +74,11 @@ pub enum ExchangeEnd {
 pub struct ServerStats {
     /// Connections that are open.
     pub connections: usize,
-    /// Connections that were accepted, and those of them that were closed at once for their number.
+    /// Connections that were accepted, those among them that were closed at once.
     pub accepted: u64,
-    /// Connections that were closed at once, because their client had too many.
+    /// Connections that were closed at once, because their client had too many, or too many waited for a place.
     pub turned_away: u64,
-    /// Idle connections that were closed because others needed their places.
+    /// Connections that were closed because others needed their places.
     pub evicted: u64,
     /// Exchanges that are not over.
     pub active: usize,

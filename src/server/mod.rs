@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `settings` | what a server was told |
 //! | `hub` | what its threads share; accepting; the poller |
-//! | `places` | which connection makes room for another |
+//! | `lobby`, `places`, `peers` | who waits for a place, which connection makes room, and who has how many |
 //! | `seat` | one connection from its first byte to its last |
 //! | `greet` | from a wire to a connection: TLS, and which protocol is spoken |
 //! | `workers`, `turns` | the threads that run handlers, and whose turn it is when they are scarce |
@@ -29,6 +29,8 @@ mod greet;
 mod hub;
 mod journal;
 mod later;
+mod lobby;
+mod peers;
 mod places;
 mod request_body;
 mod seat;
@@ -88,8 +90,8 @@ impl<F: Fn(Exchange) -> Result<()> + Send + Sync + 'static> Handler for F {
 ///
 /// | limit | default | why |
 /// |---|---|---|
-/// | [`max_connections`](Self::max_connections) | 1024 | most systems allow a process that many descriptors; idle ones make room for more |
-/// | [`max_per_peer`](Self::max_per_peer) | none | behind one address can be a whole company, or a proxy; who only holds connections loses them to others |
+/// | [`max_connections`](Self::max_connections) | 1024 | most systems allow a process that many descriptors; who has the most makes room for others |
+/// | [`max_per_peer`](Self::max_per_peer) | none | behind one address can be a whole company, or a proxy, which may have what nobody else wants |
 /// | [`max_body`](Self::max_body) | 8 MiB | enough for what APIs take, and small enough to be in memory |
 /// | [`max_header_bytes`](Self::max_header_bytes) | 16 KiB | as Node.js and IIS; Apache has 8 KiB for a line, Tomcat 8 KiB for all |
 /// | [`max_streams`](Self::max_streams) | 128 | as nginx and h2o |
@@ -200,54 +202,77 @@ impl Server {
         self
     }
 
-    /// Limits the connections at once.
+    /// Limits the connections at once (default 1024; 0 counts as 1).
     ///
-    /// When one more comes, that which has been idle for longest is closed for it: one that was not asked for anything for a second
-    /// after its last answer, or for 100 ms has not come to the end of its handshake and its first request's head. If there is none,
-    /// the new one waits in the kernel's queue. The same is done where the system allows fewer descriptors.
+    /// When one more comes, another makes room: of the peer that has the most connections, the one that has been idle for longest. Idle
+    /// is what was not asked for anything for a second after its last answer, or for 100 ms has not come to the end of its
+    /// handshake and its first request's head. Nobody loses one to a peer that has more. If none is idle, and one peer alone
+    /// has more than half of all, those with less than half of what it has get the place of its newest connection, whatever that does.
+    /// So a peer that takes all there are, idle or busy, keeps nobody else out.
+    ///
+    /// Otherwise the new one waits: 256 of them here, or fewer where the system is short of descriptors, in which case the same is done
+    /// with as many connections as it allows; more are closed, those of the peer with the most first. One that makes room on HTTP/2
+    /// while it is idle is told by GOAWAY with NO_ERROR; all others just end.
+    ///
+    /// A peer is an IPv4 address, a /64 network of IPv6, or all that come over a Unix socket.
     pub fn max_connections(mut self, n: usize) -> Self {
         self.settings.max_connections = n.max(1);
         self
     }
 
-    /// Limits the connections of one address at once; more are closed at once. There is no limit by default.
+    /// Limits the connections of one peer at once: an IPv4 address, or a /64 network of IPv6. More are closed without a word as soon as they
+    /// are made. There is no limit by default (0 counts as 1), and none on Unix sockets.
     ///
-    /// Connections that are held and not used cannot keep others out for long ([`max_connections`](Self::max_connections)); this is against
-    /// clients that keep theirs busy. A server that everybody can reach, without a proxy in front, does well with 100: browsers open 6.
+    /// No peer keeps others out by the number of its connections ([`max_connections`](Self::max_connections)); this keeps it from what they
+    /// cost besides that, threads for slow requests among them. A server that everybody can reach, without a proxy in front, does well
+    /// with 100: browsers open 6.
     pub fn max_per_peer(mut self, n: usize) -> Self {
         self.settings.max_per_peer = n.max(1);
         self
     }
 
-    /// Limits the body of a request (413).
+    /// Limits the body of a request, in bytes as they are sent (default 8 MiB).
+    ///
+    /// What is declared to be longer gets 413 at once, without a handler and without 100 (Continue). Where nothing was declared, reading the body
+    /// fails with [`ErrorKind::TooLarge`] at the first byte too much, and the client gets 413 unless the handler answers otherwise.
+    /// [`Expect: 100-continue`] is refused likewise. Behind either answer HTTP/1 ends the connection, HTTP/2 the stream.
+    ///
+    /// [`Expect: 100-continue`]: https://www.rfc-editor.org/rfc/rfc9110#section-10.1.1
     pub fn max_body(mut self, bytes: u64) -> Self {
         self.settings.max_body = bytes;
         self
     }
 
-    /// Limits the head of a request (431, or 414 if the target alone is too long).
+    /// Limits the head of a request, in bytes (default 16 KiB): on HTTP/1 of request line and fields as they are sent, on HTTP/2 of
+    /// names and values, with 32 more for each field (RFC 9113, section 6.5.2), which the client is told in SETTINGS.
+    ///
+    /// More is answered with 431 (414 if the request line alone is too long), and HTTP/1 ends the connection. HTTP/2 goes on,
+    /// and ends it with ENHANCE_YOUR_CALM where lists are far above the limit, time and again. Trailers have the same limit.
     pub fn max_header_bytes(mut self, bytes: usize) -> Self {
         self.settings.max_header_bytes = bytes;
         self
     }
 
-    /// Limits the requests of one HTTP/2 connection at once; its client is told, and more are refused.
+    /// Limits the requests of one HTTP/2 connection at once (default 128). Its client is told in SETTINGS; more are refused by RST_STREAM with
+    /// REFUSED_STREAM, which says that they can be sent again. Clients of HTTP/1 have one at a time on each connection.
     pub fn max_streams(mut self, n: u32) -> Self {
         self.settings.max_streams = n;
         self
     }
 
-    /// Sets how many bytes a second a client has to send of a body that a handler waits for (408), and has to take of an answer that
-    /// waits for it; zero is any.
+    /// Sets how many bytes a second a client has to send of a body that a handler waits for, and has to take of an answer that
+    /// waits for it (default 240; zero is any).
     ///
-    /// Of a body the time counts in which the handler waits for it, behind the first 5 s. An answer is measured over the time of
-    /// [`write`](ServerTimeouts::write) each time, where a client takes too little its connection or stream is reset.
+    /// Of a body the time counts in which the handler waits for it, behind the first 5 s: a body that comes more slowly fails with
+    /// [`ErrorKind::TimedOut`], and the client gets 408 unless the handler answers otherwise. An answer is measured over the time
+    /// of [`write`](ServerTimeouts::write) each time; where a client takes too little its stream is reset on HTTP/2, else its connection
+    /// closed.
     pub fn min_rate(mut self, bytes: u64) -> Self {
         self.settings.min_rate = bytes;
         self
     }
 
-    /// Sets how many handlers run at once. One that waits inside this library, for its client or for another server, does not
+    /// Sets how many handlers run at once (default 4 for each core, at least 16; 0 counts as 1). One that waits inside this library, for its client or for another server, does not
     /// count: with those there are at most 17 times as many threads, and one more for each connection that is allowed, up to 4096.
     ///
     /// A client that sends or reads slowly keeps its handler's thread waiting, and over HTTP/2 as many as 32 of them. Once 16 times
@@ -259,7 +284,8 @@ impl Server {
         self
     }
 
-    /// Sets how many requests wait for a worker; more are refused: HTTP/1 with 503, HTTP/2 with REFUSED_STREAM.
+    /// Sets how many requests wait for a worker (default 1024; 0 counts as 1); more are refused: HTTP/1 with 503, `Retry-After: 1` and the
+    /// end of the connection, HTTP/2 with REFUSED_STREAM.
     pub fn queue(mut self, n: usize) -> Self {
         self.settings.queue = n.max(1);
         self

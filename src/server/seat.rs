@@ -7,6 +7,8 @@ use super::{
     greet::Greeting,
     hub::Hub,
     journal::Entry,
+    lobby,
+    peers::Peer,
     serve::{self, Work},
     turns::Turns,
     workers::Job,
@@ -63,6 +65,8 @@ pub(super) struct Seat {
     pub(super) id: u64,
     wire: Arc<dyn Wire>,
     pub(super) peer: Option<SocketAddr>,
+    /// Whose it is.
+    pub(super) who: Peer,
     pub(super) hub: Arc<Hub>,
     pub(super) turns: Turns,
     state: Mutex<State>,
@@ -125,6 +129,7 @@ impl Seat {
         Arc::new(Seat {
             id,
             peer: wire.peer_addr(),
+            who: lobby::peer_of(&wire),
             wire,
             hub,
             turns: Turns::default(),
@@ -158,11 +163,12 @@ impl Seat {
         since.checked_add(if served > 0 { RESTS } else { RESTS_BRIEFLY })
     }
 
-    /// Ends an idle connection, because another one needs its place.
+    /// Ends a connection, because another one needs its place.
     pub(super) fn evict(&self) {
         if let Some(carrier) = self.carrier() {
-            let text = "the server has too many connections, and this one was idle for longest";
-            carrier.finish(Cause::new(ErrorKind::Closed, CloseReason::Idle, text));
+            let text = "the server has too many connections, and this one had to make room";
+            let cause = Cause::new(ErrorKind::Closed, CloseReason::Idle, text);
+            if carrier.idle_since().is_some() { carrier.finish(cause) } else { carrier.shutdown(cause) }
         }
         self.leave();
     }

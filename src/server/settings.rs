@@ -81,35 +81,41 @@ impl From<Timeouts> for ServerTimeouts {
 }
 
 impl ServerTimeouts {
-    /// Limits the TLS handshake, from the beginning of the connection.
+    /// Limits the TLS handshake, from the beginning of the connection (default 10 s). One that takes longer ends without a word: there is
+    /// nobody yet to whom an alert would say anything.
     #[must_use]
     pub fn handshake(mut self, d: Duration) -> Self {
         self.handshake = d.min(FOREVER);
         self
     }
 
-    /// Limits a request's head, from its first byte to its last (408).
+    /// Limits a request's head, from its first byte to its last, however steadily it comes (default 15 s). HTTP/1 has 408 and the end of
+    /// the connection, HTTP/2 GOAWAY with ENHANCE_YOUR_CALM.
     #[must_use]
     pub fn header(mut self, d: Duration) -> Self {
         self.header = d.min(FOREVER);
         self
     }
 
-    /// Limits how long a connection may be without a request.
+    /// Limits how long a connection may be without a request (default 60 s): from its beginning, or behind the handshake, to the first
+    /// byte, and from the end of an answer on. HTTP/1 is closed without a word, as at any time between two requests; HTTP/2 has GOAWAY
+    /// with NO_ERROR. WebSockets and tunnels have limits of their own.
     #[must_use]
     pub fn idle(mut self, d: Duration) -> Self {
         self.idle = d.min(FOREVER);
         self
     }
 
-    /// Limits the silence while a handler waits for a request's body (408).
+    /// Limits the silence while a handler waits for a request's body (default 30 s). Reading fails with
+    /// [`ErrorKind::TimedOut`](crate::ErrorKind::TimedOut), and the client gets 408 unless the handler answers otherwise.
     #[must_use]
     pub fn read(mut self, d: Duration) -> Self {
         self.read = d.min(FOREVER);
         self
     }
 
-    /// Limits how long a client may take nothing of what it was answered. Over the same time it also has to take
+    /// Limits how long a client may take nothing of what it was answered (default 30 s): its connection is closed then, or its stream
+    /// reset with INTERNAL_ERROR where it is the window of HTTP/2 that does not open. Over the same time it also has to take
     /// [`min_rate`](crate::Server::min_rate) bytes a second.
     #[must_use]
     pub fn write(mut self, d: Duration) -> Self {

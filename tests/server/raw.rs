@@ -43,7 +43,10 @@ impl Answer {
 
 impl Raw {
     pub fn connect(address: SocketAddr) -> Self {
-        let socket = TcpStream::connect(address).unwrap();
+        Self::on(TcpStream::connect(address).unwrap())
+    }
+
+    pub fn on(socket: TcpStream) -> Self {
         socket.set_read_timeout(Some(LONG)).unwrap();
         socket.set_nodelay(true).unwrap();
         Raw { socket, unread: Vec::new() }
