@@ -3,7 +3,7 @@
 use super::incoming::Incoming;
 use crate::{
     drive::{Inflate, Source},
-    error::{Error, ErrorKind, Phase, Processed, Result},
+    error::{Error, ErrorKind, Result},
     net::Cx,
 };
 use http::HeaderMap;
@@ -43,12 +43,12 @@ impl Decoded {
 
     fn fail(&mut self, text: String) -> Error {
         self.stage = Stage::Failed(text.clone());
-        undecodable(text)
+        self.undecodable(text)
     }
-}
 
-fn undecodable(text: String) -> Error {
-    Error::with(ErrorKind::Content, text).in_phase(Phase::Body).with_processed(Processed::Yes)
+    fn undecodable(&self, text: String) -> Error {
+        self.inner.about(Error::with(ErrorKind::Content, text))
+    }
 }
 
 impl Source for Decoded {
@@ -61,7 +61,7 @@ impl Source for Decoded {
                 Stage::Open => false,
                 Stage::Last => true,
                 Stage::Done => return Poll::Ready(Ok(0)),
-                Stage::Failed(text) => return Poll::Ready(Err(undecodable(text.clone()))),
+                Stage::Failed(text) => return Poll::Ready(Err(self.undecodable(text.clone()))),
             };
             let step = match self.inflate.step(&self.coded[self.start..self.end], buf, last) {
                 Ok(step) => step,

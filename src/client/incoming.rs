@@ -5,14 +5,14 @@ use super::decoded::Decoded;
 use super::{
     Inner,
     call::{Call, Exchange},
-    failure::Failed,
+    failure::{Failed, Reused},
     flight::Flight,
     hook::Trace,
     response::{Parts, Response},
 };
 use crate::{
     buf::RecvBuf,
-    drive::{Body, CANCEL, Limits, Source, Stopped, Stream, Upload},
+    drive::{Body, CANCEL, ConnectionInfo, Limits, Source, Stopped, Stream, Upload},
     error::{Error, ErrorKind, Phase, Processed, Result},
     fields::Fields,
     net::Cx,
@@ -43,6 +43,7 @@ pub(super) struct Incoming {
     flight: Flight,
     began: Instant,
     attempts: u32,
+    reused: bool,
     inner: Arc<Inner>,
 }
 
@@ -55,7 +56,22 @@ enum State {
     /// Everything was read.
     Ended,
     /// It failed, and says so again.
-    Failed(ErrorKind, String),
+    Failed(Box<Failure>),
+}
+
+/// How a body failed.
+#[derive(Debug)]
+struct Failure {
+    kind: ErrorKind,
+    text: String,
+    written: u64,
+    conn: ConnectionInfo,
+}
+
+impl Failure {
+    fn tell(&self, e: Error) -> Error {
+        e.with_bytes_written(self.written).attach(self.conn.clone())
+    }
 }
 
 impl Incoming {
@@ -79,6 +95,7 @@ impl Incoming {
             flight: call.flight.hand_over(),
             began: call.began,
             attempts: call.attempts,
+            reused,
             inner: call.inner.clone(),
         };
         // A short answer has arrived whole: the connection can serve others before anybody reads the body.
@@ -108,14 +125,25 @@ impl Incoming {
         }))
     }
 
-    fn fail(&mut self, e: Error) -> Error {
-        self.state = State::Failed(e.kind(), e.to_string());
-        self.flight.failed();
+    /// Adds to an error of this body what is known of the request.
+    pub(super) fn about(&self, e: Error) -> Error {
         e.in_phase(Phase::Body)
             .with_processed(Processed::Yes)
             .with_elapsed(self.began.elapsed())
             .with_attempts(self.attempts)
             .with_retryable(false)
+            .attach(Reused(self.reused))
+    }
+
+    fn fail(&mut self, e: Error) -> Error {
+        let State::Open { stream, .. } = &self.state else { return e };
+        let (kind, text) = (e.kind(), e.to_string());
+        let failure =
+            Box::new(Failure { kind, text, written: stream.progress().written, conn: stream.carrier().info() });
+        let e = failure.tell(self.about(e));
+        self.state = State::Failed(failure);
+        self.flight.failed();
+        e
     }
 
     fn end(&mut self) {
@@ -170,10 +198,9 @@ impl Source for Incoming {
         }
         let (stream, upload) = match &mut self.state {
             State::Ended => return Poll::Ready(Ok(0)),
-            State::Failed(kind, text) => {
-                return Poll::Ready(Err(Error::with(*kind, text.clone())
-                    .in_phase(Phase::Body)
-                    .with_processed(Processed::Yes)));
+            State::Failed(failure) => {
+                let e = failure.tell(Error::with(failure.kind, failure.text.clone()));
+                return Poll::Ready(Err(self.about(e)));
             }
             State::Arrived(rest) => {
                 let n = rest.len().min(buf.len());
@@ -214,10 +241,7 @@ impl Source for Incoming {
                 self.bytes += n as u64;
                 Poll::Ready(Ok(n))
             }
-            Poll::Ready(Err(fault)) => {
-                let (e, info) = (fault.to_error(), stream.carrier().info());
-                Poll::Ready(Err(self.fail(e).attach(info)))
-            }
+            Poll::Ready(Err(fault)) => Poll::Ready(Err(self.fail(fault.to_error()))),
             Poll::Pending => match self.overdue(cx) {
                 Some(e) => Poll::Ready(Err(self.fail(e))),
                 None => Poll::Pending,
@@ -239,7 +263,7 @@ impl Source for Incoming {
     fn trailers(&self) -> Option<&HeaderMap> {
         match self.state {
             State::Ended => self.trailers.as_ref(),
-            State::Open { .. } | State::Arrived(_) | State::Failed(..) => None,
+            State::Open { .. } | State::Arrived(_) | State::Failed(_) => None,
         }
     }
 

@@ -1,0 +1,107 @@
+//! What every error says: how far its request got, on which connection, and in how many attempts.
+
+#[path = "support/h2client.rs"]
+mod h2client;
+#[path = "support/h2peer.rs"]
+mod h2peer;
+mod support;
+
+use bowline::{Error, ErrorKind, Phase, Processed};
+use h2peer::{Frame, Peer, task};
+use std::{io::Read, time::Duration};
+use support::{ms, peer};
+
+/// Reads a body until it fails, and then once more.
+fn fails_twice(mut body: bowline::Body) -> [Error; 2] {
+    let mut read = || {
+        let mut buf = [0; 64];
+        loop {
+            match body.read(&mut buf) {
+                Ok(n) => assert!(n > 0, "it ended as if it were whole"),
+                Err(e) => return Error::from(e),
+            }
+        }
+    };
+    [read(), read()]
+}
+
+#[track_caller]
+fn assert_told(errors: [Error; 2], kind: ErrorKind, attempts: u32, reused: bool) {
+    for e in errors {
+        assert_eq!((e.kind(), e.phase(), e.processed()), (kind, Phase::Body, Processed::Yes), "{e:?}");
+        assert_eq!((e.attempts(), e.reused(), e.is_retryable()), (attempts, Some(reused), false), "{e:?}");
+        assert!(e.elapsed() > Duration::ZERO, "{e:?}");
+    }
+}
+
+#[test]
+fn an_error_of_a_body_tells_of_the_whole_request() {
+    let peer = peer(|n, mut conn| {
+        match n {
+            0 => {
+                conn.request().unwrap();
+                conn.answer("whole");
+                // The next request is not answered, and comes again on another connection.
+                conn.request().unwrap();
+            }
+            _ => {
+                conn.request().unwrap();
+                conn.answer("whole");
+                let silent = conn.request().unwrap().target == "/silent";
+                conn.say("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\ncut");
+                if silent {
+                    conn.rest();
+                }
+            }
+        };
+    });
+    let client = support::client();
+    let ask = |path| client.get(peer.url(path)).read_timeout(ms(50)).send().unwrap();
+    assert_eq!(ask("/").text().unwrap(), "whole");
+    assert_eq!(ask("/").attempts(), 2);
+    for (path, kind) in [("/cut", ErrorKind::Closed), ("/silent", ErrorKind::TimedOut)] {
+        let response = ask(path);
+        let id = response.connection().id;
+        let errors = fails_twice(response.into_body());
+        for e in &errors {
+            assert_eq!(e.connection().map(|row| row.id), Some(id), "{path}");
+            assert!(e.bytes_written() > 30, "{path}: {}", e.bytes_written());
+        }
+        assert_told(errors, kind, 1, true);
+        assert_eq!(ask("/").text().unwrap(), "whole");
+    }
+}
+
+#[test]
+fn so_does_that_of_a_stream_that_is_reset_after_a_repetition() {
+    let peer = Peer::new();
+    let client = h2client::builder().build().unwrap();
+    let mut link = h2client::idle(&client, &peer);
+    let asked = task({
+        let request = client.post(peer.url("/")).body("text");
+        || request.send()
+    });
+    let (refused, _) = link.request_with_body();
+    link.send(&[Frame::reset(refused, 7)]);
+    let (stream, _) = link.request_with_body();
+    link.send(&[
+        Frame::headers(stream, 0, &[(":status", "200")]),
+        Frame::data(stream, b"abc"),
+        Frame::reset(stream, 2),
+    ]);
+    let errors = fails_twice(asked.join().unwrap().into_body());
+    assert!(errors.iter().all(|e| e.connection().is_some() && e.bytes_written() > 4), "{errors:?}");
+    assert_told(errors, ErrorKind::Reset, 2, true);
+}
+
+#[cfg(feature = "gzip")]
+#[test]
+fn so_does_that_of_a_body_that_cannot_be_decoded() {
+    let peer = peer(|_, mut conn| {
+        conn.request().unwrap();
+        conn.say("HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 4\r\n\r\nnone");
+        conn.rest();
+    });
+    let response = support::client().get(peer.url("/")).send().unwrap();
+    assert_told(fails_twice(response.into_body()), ErrorKind::Content, 1, false);
+}
