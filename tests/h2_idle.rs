@@ -262,3 +262,24 @@ fn the_reason_of_a_drained_connection_is_its_age() {
     assert_eq!(lines.iter().filter(|line| line.starts_with("closed")).collect::<Vec<_>>(), ["closed TooOld"]);
     assert_eq!(lines.last().map(String::as_str), Some("closed TooOld"), "{lines:?}");
 }
+
+#[test]
+fn a_connection_that_takes_nothing_new_is_closed_with_its_last_exchange() {
+    let peer = Peer::new();
+    let client = builder().build().unwrap();
+    let (first, second) = (get(&client, &peer), get(&client, &peer));
+    let mut link = peer.h2();
+    let streams = [link.request().stream, link.request().stream];
+    link.send(&[Frame::goaway(streams[1], 0, b"")]);
+    link.answer(streams[0], 200, b"one");
+    link.assert_quiet(ms(50));
+    assert_eq!(states(&client), [ConnectionState::Draining]);
+    link.answer(streams[1], 200, b"two");
+    // Nobody asks the pool for anything.
+    let last: Vec<_> = link.rest().iter().map(|frame| (frame.kind, frame.code())).collect();
+    assert_eq!(last, [(GOAWAY, 0)]);
+    assert_eq!(states(&client), [ConnectionState::Closed(bowline::CloseReason::ByPeer)]);
+    for answer in [first, second] {
+        assert_eq!(answer.join().unwrap().text().unwrap().len(), 3);
+    }
+}

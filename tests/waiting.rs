@@ -520,3 +520,48 @@ fn waiting_in_any_order() {
         assert!(one.wait().unwrap().text().unwrap().ends_with(&format!("/{n}")));
     }
 }
+
+/// A body of ten bytes every ten milliseconds, for three seconds.
+struct Dawdling(u32);
+
+impl Read for Dawdling {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        if self.0 == 300 {
+            return Ok(0);
+        }
+        self.0 += 1;
+        // This is what the reader is like, it waits for nothing.
+        thread::sleep(ms(10));
+        buf[..10].fill(b'x');
+        Ok(10)
+    }
+}
+
+#[test]
+fn a_body_whose_reader_takes_its_time_delays_no_answer_limit_or_cancel() {
+    let peer = peer(|_, mut conn| {
+        let head = conn.head().unwrap();
+        conn.chunk().unwrap();
+        if head.target == "/enough" {
+            conn.say("HTTP/1.1 413 Content Too Large\r\nConnection: close\r\nContent-Length: 6\r\n\r\nenough");
+        }
+        conn.rest();
+    });
+    let client = client();
+    let post = |path| client.post(peer.url(path)).body(Body::from_reader(Dawdling(0)));
+    let response = prompt(|| post("/enough").send()).unwrap();
+    assert_eq!((response.status().as_u16(), &*response.text().unwrap()), (413, "enough"));
+    let error = timed(ms(200), || post("/").timeout(ms(200)).send()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::TimedOut);
+    let cancel = Cancel::new();
+    let canceller = thread::spawn({
+        let cancel = cancel.clone();
+        move || {
+            thread::sleep(ms(100));
+            cancel.cancel();
+        }
+    });
+    let error = timed(ms(100), || post("/").cancel_on(&cancel).send()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Cancelled);
+    canceller.join().unwrap();
+}

@@ -126,6 +126,13 @@ impl<P: Protocol> Core<P> {
         wakes.extend(self.flushing.drain(..));
     }
 
+    /// Ends a connection that has served its last exchange.
+    pub(super) fn part(&mut self, wakes: &mut Wakes) {
+        let reason = self.parting.unwrap_or(CloseReason::ByPeer);
+        self.say_goodbye();
+        self.end(Cause::new(ErrorKind::Closed, reason, "the connection had served its last exchange"), wakes);
+    }
+
     /// Ends the connection after a panic, which has perhaps taken a buffer along.
     pub(super) fn give_up(&mut self) {
         let mut wakes = Wakes::new();

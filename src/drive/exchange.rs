@@ -438,6 +438,10 @@ impl<P: Exchanges> Carrier for Shared<P> {
             }
             // It may have made room for another stream; and what came behind an answer unasked must not pass for the next one.
             core.ingest(now, wakes);
+            // The pool may not look at it for long, and HTTP/1 needs no more than to be dropped.
+            if P::VERSION == Version::HTTP_2 && core.proto.is_over_for_new() && core.proto.is_idle() {
+                core.part(wakes);
+            }
             (tally, cause)
         });
         if let Some(cause) = cause {

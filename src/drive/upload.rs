@@ -7,7 +7,11 @@ use crate::{
     proto::{End, h1::Length},
     time::Deadline,
 };
-use std::{io::Read, task::Poll, time::Instant};
+use std::{
+    io::Read,
+    task::Poll,
+    time::{Duration, Instant},
+};
 
 /// How much of a body is read at a time: some frames' worth, so that reading and sending alternate in large steps.
 const PIECE: usize = 64 * 1024;
@@ -15,6 +19,9 @@ const PIECE: usize = 64 * 1024;
 /// How much goes out before its thread looks at what has arrived, and at its limits, although there is room for more: the peer
 /// may have answered, and others may wait for what this thread alone reads.
 pub(super) const TURN: usize = 256 * 1024;
+
+/// After how long it does so where a reader of the caller's takes its time.
+const PAUSE: Duration = Duration::from_millis(1);
 
 /// A body on its way out.
 #[derive(Debug)]
@@ -130,7 +137,8 @@ impl Upload {
     pub(crate) fn poll(&mut self, stream: &Stream, cx: &mut Cx<'_>) -> Poll<Result<(), Stopped>> {
         let (began, mut framed) = (cx.now, 0);
         while self.stage != Stage::Done {
-            if framed >= TURN {
+            // Only a reader of the caller's moves the clock of a step.
+            if framed >= TURN || framed > 0 && cx.now.saturating_duration_since(began) >= PAUSE {
                 stream.watch(cx);
                 cx.wait_until(Deadline::at(began));
                 return Poll::Pending;
