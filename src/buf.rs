@@ -32,11 +32,17 @@ impl RecvBuf {
     }
 
     /// Adds received bytes, with no more memory than they take: where there are many buffers and little in each.
+    #[inline]
     pub(crate) fn extend_exactly(&mut self, bytes: &[u8]) {
-        if self.is_empty() && self.store.len() < bytes.len() {
-            *self = RecvBuf { store: bytes.to_vec(), start: 0, end: bytes.len() };
-        } else {
-            self.extend(bytes);
+        match self.store.get_mut(..bytes.len()) {
+            Some(room) if self.start == self.end => {
+                room.copy_from_slice(bytes);
+                (self.start, self.end) = (0, bytes.len());
+            }
+            None if self.start == self.end => {
+                *self = RecvBuf { store: bytes.to_vec(), start: 0, end: bytes.len() };
+            }
+            _ => self.extend(bytes),
         }
     }
 
@@ -76,6 +82,7 @@ impl RecvBuf {
     /// # Panics
     ///
     /// Panics if fewer were taken since then.
+    #[inline]
     pub fn taken(&self, n: usize) -> &[u8] {
         assert!(n <= self.start, "{n} of {} taken bytes", self.start);
         &self.store[self.start - n..self.start]

@@ -8,7 +8,7 @@ use super::{
     shared::Protocol,
     slot::{Slot, Wakes},
     stream::Stream,
-    through::{Passed, Room, Watch},
+    through::{Passed, Room, Watch, Written},
 };
 use crate::{
     buf::RecvBuf,
@@ -322,8 +322,8 @@ pub(crate) trait Carrier: Send + Sync {
     fn poll_send(self: Arc<Self>, id: u32, data: &[u8], end: End, cx: &mut Cx<'_>) -> Poll<Result<Sent, Fault>>;
     /// Ready once the wire has taken everything framed for this exchange.
     fn poll_flushed(self: Arc<Self>, id: u32, cx: &mut Cx<'_>) -> Poll<Result<(), Fault>>;
-    /// Gives bytes of a tunnel to the wire itself; returns how many it took, zero also if something stands between.
-    fn write_through(&self, id: u32, bytes: &[u8], now: Instant) -> usize;
+    /// Gives bytes of a tunnel to the wire itself; nothing if something stands between.
+    fn write_through(&self, id: u32, bytes: &[u8], now: Instant) -> Written;
     /// Leaves a waker before the wire of a tunnel is waited for.
     fn watch_through(&self, id: u32, waker: &Waker) -> Watch;
     /// Takes bytes of a tunnel from the wire itself.

@@ -148,9 +148,11 @@ impl Duplex {
         Some((std::mem::take(&mut self.out), self.at))
     }
 
-    /// Returns whether bytes can go to the wire as they are, because nothing is before them.
+    /// Returns whether bytes can go out at once, because nothing is before them.
+    #[inline]
     pub(super) fn is_clear(&self) -> bool {
-        self.tls.is_none() && self.unsent() == 0 && self.writing.is_none() && self.finish == Finish::Open
+        let nothing = self.pending.is_empty() && self.at == self.out.len() && self.writing.is_none();
+        nothing && self.finish == Finish::Open && !self.tls_wants_write()
     }
 
     /// Takes the write role for `len` bytes that are somebody else's.
@@ -165,6 +167,17 @@ impl Duplex {
         self.taken += taken as u64;
         self.sealed -= (len - taken) as u64;
         (self.sent, self.touched) = (self.sealed, self.sealed);
+    }
+
+    /// With TLS, while it is clear: seals the first bytes of `data`, which are somebody else's, to be written next; returns how many.
+    pub(super) fn seal_past(&mut self, data: &[u8]) -> usize {
+        let Some(tls) = &mut self.tls else { return 0 };
+        let n = data.len().min(SEAL);
+        self.at = 0;
+        self.out.clear();
+        tls.seal(&data[..n], &mut self.out);
+        self.sealed += n as u64;
+        n
     }
 
     /// Fills `out`, which is empty, from `pending`.
@@ -273,6 +286,23 @@ impl Duplex {
         match &mut self.tls {
             None => Ok(Fed::Drained),
             Some(tls) => tls.feed(raw, input),
+        }
+    }
+
+    /// The same into `room`, and what does not fit there into `rest`; returns also how much is in `room`.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open).
+    pub(super) fn open_into(
+        &mut self,
+        raw: &mut RecvBuf,
+        room: &mut [u8],
+        rest: &mut RecvBuf,
+    ) -> Result<(usize, Fed), TlsError> {
+        match &mut self.tls {
+            None => Ok((0, Fed::Drained)),
+            Some(tls) => tls.feed_into(raw, room, rest),
         }
     }
 }

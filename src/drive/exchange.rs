@@ -15,7 +15,7 @@ use super::{
     shared::Shared,
     slot::{Receiving, Sending},
     stream::Stream,
-    through::{Passed, Room, Watch},
+    through::{Passed, Room, Watch, Written},
 };
 use crate::{
     buf::RecvBuf,
@@ -340,7 +340,7 @@ impl<P: Exchanges> Carrier for Shared<P> {
         }
     }
 
-    fn write_through(&self, id: u32, bytes: &[u8], now: Instant) -> usize {
+    fn write_through(&self, id: u32, bytes: &[u8], now: Instant) -> Written {
         self.write_past(id, bytes, now)
     }
 
@@ -456,7 +456,7 @@ impl<P: Exchanges> Carrier for Shared<P> {
 
     fn has_buffered(&self, id: u32) -> bool {
         let mut core = self.lock();
-        !core.input.is_empty() || core.proto.slot(id).is_some_and(|slot| !slot.body.is_empty())
+        !core.input.is_empty() || !core.raw.is_empty() || core.proto.slot(id).is_some_and(|slot| !slot.body.is_empty())
     }
 
     fn is_sending(&self, id: u32) -> bool {

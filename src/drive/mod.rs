@@ -89,7 +89,7 @@ pub(crate) use pace::Pace;
 pub(crate) use record::{Happened, Record};
 pub(crate) use shared::{Setup, Shared};
 pub(crate) use stream::{Stream, given_up};
-pub(crate) use through::{Passed, Room, Watch, recycle, spare};
+pub(crate) use through::{Passed, Room, Watch, Written, recycle, spare};
 pub(crate) use upgrade::{are_h2_settings, raw, serve_h2, to_h2};
 pub(crate) use upload::{Stopped, Upload};
 pub(crate) use wait::{Waits, block_on, step_once, tell_waits, wait_readable};

@@ -4,7 +4,7 @@ use super::{
     carrier::{Answer, Carrier, Ended, Lease, Missing, Progress, Sent},
     fault::{Cause, Fault},
     info::CloseReason,
-    through::{Passed, Room, Watch},
+    through::{Passed, Room, Watch, Written},
 };
 use crate::{
     buf::RecvBuf,
@@ -111,8 +111,8 @@ impl Stream {
         self.conn().poll_flushed(self.inner.id, cx)
     }
 
-    /// Gives bytes of a tunnel to the wire itself; returns how many it took.
-    pub(crate) fn write_through(&self, bytes: &[u8], now: Instant) -> usize {
+    /// Gives bytes of a tunnel to the wire itself.
+    pub(crate) fn write_through(&self, bytes: &[u8], now: Instant) -> Written {
         self.inner.conn.write_through(self.inner.id, bytes, now)
     }
 

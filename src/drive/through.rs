@@ -7,11 +7,14 @@ use super::{
     carrier::Exchanges,
     core::{Core, Eof},
     fault::Cause,
-    receive::{BULK, LITTLE, receive_into, receive_little},
+    receive::{BULK, LITTLE, RECEIVES, receive_into, receive_little},
     shared::Shared,
     slot::Wakes,
 };
-use crate::{buf::RecvBuf, net::Waker};
+use crate::{
+    buf::RecvBuf,
+    net::{Fed, Waker},
+};
 use std::{cell::RefCell, io, sync::MutexGuard, time::Instant};
 
 /// The most memory of one buffer that a thread keeps for its next bulk load.
@@ -34,6 +37,15 @@ pub(crate) enum Room<'a> {
     Little(&'a mut RecvBuf),
     /// Here and nowhere else.
     Slice(&'a mut [u8]),
+}
+
+/// What became of a write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Written {
+    /// How many of the bytes are the connection's affair now.
+    pub(crate) taken: usize,
+    /// Whether those are in the hands of the operating system.
+    pub(crate) flushed: bool,
 }
 
 /// What became of a read.
@@ -64,11 +76,14 @@ impl<P: Exchanges> Shared<P> {
         core.duplex.is_clear() && core.broken.is_none() && core.over.is_none() && core.proto.is_clear(id)
     }
 
-    /// Gives `bytes` to the wire; returns how many it took. Zero also if there is no way past the buffers, or the wire is broken.
-    pub(super) fn write_past(&self, id: u32, bytes: &[u8], now: Instant) -> usize {
+    /// Gives `bytes` to the wire; nothing also if there is no way past the buffers, or the wire is broken.
+    pub(super) fn write_past(&self, id: u32, bytes: &[u8], now: Instant) -> Written {
         let mut core = self.lock();
         if bytes.is_empty() || !Self::is_open(&mut core, id) {
-            return 0;
+            return Written { taken: 0, flushed: false };
+        }
+        if core.duplex.tls.is_some() {
+            return self.write_sealed(core, id, bytes, now);
         }
         core.duplex.begin_past(bytes.len());
         drop(core);
@@ -81,7 +96,31 @@ impl<P: Exchanges> Shared<P> {
             drop(core);
             self.with(now, |_, _| ());
         }
-        taken
+        Written { taken, flushed: true }
+    }
+
+    /// The same with TLS: what is sealed is taken, and what the wire does not take of it waits in the connection.
+    fn write_sealed<'a>(&'a self, mut core: MutexGuard<'a, Core<P>>, id: u32, bytes: &[u8], now: Instant) -> Written {
+        let mut taken = 0;
+        while taken < bytes.len() {
+            taken += core.duplex.seal_past(&bytes[taken..]);
+            let Some((out, at)) = core.duplex.begin_write() else { break };
+            drop(core);
+            let wanted = out.len() - at;
+            let written = self.outside(|wire| wire.try_write(&out[at..])).unwrap_or(0).min(wanted);
+            core = self.lock();
+            core.duplex.end_write(out, written, now);
+            core.last_out = now;
+            if written < wanted || !Self::is_open(&mut core, id) {
+                // Something came up meanwhile; or the wire is full, or broken, which another write finds out.
+                let end_at = core.duplex.framed();
+                let _ = Self::on_slot(&mut core, id, |slot| slot.end_at = end_at);
+                drop(core);
+                self.with(now, |_, _| ());
+                return Written { taken, flushed: false };
+            }
+        }
+        Written { taken, flushed: true }
     }
 
     /// Whether bytes can be taken from the wire itself.
@@ -98,7 +137,7 @@ impl<P: Exchanges> Shared<P> {
         }
         // What came before the tunnel lay in it.
         core.input.shrink(true);
-        if core.bulk {
+        if core.bulk || !core.raw.is_empty() {
             return Watch::Bulk;
         }
         if let Some(slot) = core.proto.slot(id) {
@@ -112,6 +151,9 @@ impl<P: Exchanges> Shared<P> {
         let mut core = self.lock();
         if !Self::is_readable(&mut core, id) {
             return Passed::Barred;
+        }
+        if core.duplex.tls.is_some() {
+            return self.read_sealed(core, room, now);
         }
         let bulk = core.bulk;
         core.receiving = true;
@@ -158,6 +200,79 @@ impl<P: Exchanges> Shared<P> {
         };
         self.settle(core, now, cause);
         Passed::Barred
+    }
+
+    /// The same with TLS.
+    fn read_sealed<'a>(&'a self, mut core: MutexGuard<'a, Core<P>>, mut room: Room<'_>, now: Instant) -> Passed {
+        for _ in 0..RECEIVES {
+            let mut end = None;
+            // What was received and not opened, because there was no room for more, comes first.
+            if core.raw.is_empty() {
+                let (bulk, little) = (core.bulk, matches!(room, Room::Little(_)));
+                let mut raw = std::mem::take(&mut core.raw);
+                core.receiving = true;
+                drop(core);
+                if bulk && !little && raw.capacity() < BULK {
+                    raw = spare();
+                }
+                let (result, full) = self.outside(|wire| match bulk {
+                    false if raw.capacity() < LITTLE => receive_little(wire, &mut raw),
+                    false => receive_into(wire, &mut raw, LITTLE, usize::MAX),
+                    true if little => receive_into(wire, &mut raw, LITTLE, LITTLE),
+                    true => receive_into(wire, &mut raw, BULK, usize::MAX),
+                });
+                core = self.lock();
+                core.receiving = false;
+                (core.raw, core.bulk) = (raw, full);
+                match result {
+                    Ok(0) => {
+                        core.eof = Eof::Seen { clean: false };
+                        end = Some(None);
+                    }
+                    Ok(n) => {
+                        core.bytes_in += n as u64;
+                        core.last_in = now;
+                    }
+                    Err(e) if matches!(e.kind(), io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock) => {
+                        if !core.owed && core.over.is_none() {
+                            recycle(&mut core.raw);
+                            return Passed::Nothing;
+                        }
+                        end = Some(None);
+                    }
+                    Err(e) => end = Some(Some(Cause::io("receiving", &e))),
+                }
+            }
+            if let Some(cause) = end {
+                self.settle(core, now, cause);
+                return Passed::Barred;
+            }
+            let Core { duplex, raw, input, .. } = &mut *core;
+            let opened = match &mut room {
+                Room::Slice(slice) => duplex.open_into(raw, slice, input),
+                Room::Buffer(buf) | Room::Little(buf) => {
+                    let before = buf.len();
+                    match duplex.open(raw, buf) {
+                        Err(_) if buf.len() > before => Ok((buf.len() - before, Fed::Closed)),
+                        opened => opened.map(|fed| (buf.len() - before, fed)),
+                    }
+                }
+            };
+            let ended = !matches!(opened, Ok((_, Fed::Drained | Fed::More)));
+            let n = opened.map_or(0, |(n, _)| n);
+            if ended || core.owed || core.over.is_some() || core.duplex.has_work() {
+                // What has ended, and how, is found out anew.
+                self.settle(core, now, None);
+                return if n > 0 { Passed::Bytes(n) } else { Passed::Barred };
+            }
+            match (n, core.bulk) {
+                (1.., _) => return Passed::Bytes(n),
+                (0, false) => return Passed::Nothing,
+                // A record was cut by the end of the room.
+                (0, true) => {}
+            }
+        }
+        Passed::Nothing
     }
 
     /// Does what has become necessary meanwhile; what there is to be told then is told by the buffers.

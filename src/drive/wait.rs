@@ -1,14 +1,14 @@
 //! The one blocking loop.
 
 use crate::{
-    net::{Cx, Interest, Lead, Part, Places, Ready, Waiter, Waker, Wants, Wire, with_waiter},
+    net::{Cx, Interest, Lead, Part, Places, Ready, Waiter, Waker, Wants, Wire, with_any_waiter, with_waiter},
     time::Deadline,
 };
 use std::{
     cell::{Cell, RefCell},
     sync::Arc,
     task::Poll,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 /// How often a look that must not block goes round while bytes keep arriving.
@@ -60,10 +60,11 @@ pub(crate) fn tell_waits(waits: Arc<dyn Waits>) {
 struct Told(Arc<dyn Waits>);
 
 impl Told {
-    /// The same for a wait that may be none.
-    fn begin_until(deadline: Deadline) -> Option<Self> {
+    /// The same for a wait on a wire.
+    #[inline]
+    fn begin_one() -> Option<Self> {
         let waits = TOLD.try_with(|told| told.try_borrow().is_ok_and(|told| told.is_some())).unwrap_or(false);
-        if waits && !deadline.has_passed(Instant::now()) { Told::begin(&[]) } else { None }
+        if waits { Told::begin(&[]) } else { None }
     }
 
     fn begin(shared: &[Arc<dyn Lead>]) -> Option<Self> {
@@ -95,19 +96,21 @@ pub(crate) fn block_on<T>(deadline: Deadline, mut step: impl FnMut(&mut Cx<'_>) 
 }
 
 /// Waits for one wire that nobody else waits for, without the ceremony of [`block_on`]: until it can be read, the thread is woken, or
-/// `deadline`. Before that `begin` leaves the waker where it is to be found; if it says no, there is no wait, and `None` is returned. Else whether the
-/// wire can be read.
-pub(crate) fn wait_readable(wire: &dyn Wire, deadline: Deadline, begin: impl FnOnce(&Waker) -> bool) -> Option<bool> {
-    with_waiter(|waiter| {
+/// for so long; once, so it may return early. Before that `begin` leaves the waker where it is to be found; if it says no, there is no
+/// wait, and `None` is returned. Else whether the wire is worth reading.
+#[inline]
+pub(crate) fn wait_readable(
+    wire: &dyn Wire,
+    left: Option<Duration>,
+    begin: impl FnOnce(&Waker) -> bool,
+) -> Option<bool> {
+    with_any_waiter(|waiter| {
         if !begin(waiter.waker()) {
             return None;
         }
-        let mut scratch = SCRATCH.try_with(Cell::take).ok().flatten().unwrap_or_default();
-        let told = Told::begin_until(deadline);
-        waiter.wait(&[(wire, Interest::Read)], deadline, &mut scratch.ready);
+        let told = Told::begin_one();
+        let ready = waiter.wait_to_read(wire, left);
         drop(told);
-        let ready = scratch.ready.first().is_some_and(|ready| ready.read);
-        let _ = SCRATCH.try_with(|cell| cell.set(Some(scratch)));
         Some(ready)
     })
 }

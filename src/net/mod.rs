@@ -39,7 +39,7 @@ pub(crate) use tls::{Fed, Session, TlsClient, TlsError, TlsWire};
 #[cfg(unix)]
 pub use unix::Unix;
 pub use wait::Waker;
-pub(crate) use wait::{Ready, Waiter, with_waiter};
+pub(crate) use wait::{Ready, Waiter, with_any_waiter, with_waiter};
 
 use crate::{error::Result, time::Deadline};
 use std::{io, net::SocketAddr};

@@ -90,6 +90,23 @@ impl<'a> PollSet<'a> {
     }
 }
 
+/// Waits until one of two descriptors can be read, without the ceremony of a [`PollSet`]; may return early. Returns which can.
+///
+/// # Errors
+///
+/// As [`PollSet::poll`].
+#[inline]
+pub(super) fn poll_two(a: Handle<'_>, b: Handle<'_>, timeout: Option<Duration>) -> io::Result<(bool, bool)> {
+    let timeout = timeout.map(|t| t.min(LONGEST_POLL)).and_then(|t| Timespec::try_from(t).ok());
+    let mut set = [PollFd::from_borrowed_fd(a, PollFlags::IN), PollFd::from_borrowed_fd(b, PollFlags::IN)];
+    match poll(&mut set, timeout.as_ref()) {
+        Ok(0) | Err(Errno::INTR) => Ok((false, false)),
+        // An error is found out by whoever reads.
+        Ok(_) => Ok((!set[0].revents().is_empty(), !set[1].revents().is_empty())),
+        Err(error) => Err(error.into()),
+    }
+}
+
 #[cfg(any(target_os = "linux", target_os = "android"))]
 pub(super) use epoll::Epoll;
 #[cfg(any(target_os = "linux", target_os = "android"))]

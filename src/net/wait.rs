@@ -9,7 +9,7 @@ use super::sleep::{Nudge, Sleep};
 use super::sys::{self, PollMemory, PollSet, WakeHandle};
 use super::{Interest, Wire};
 use crate::time::Deadline;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -115,12 +115,15 @@ impl Shared {
     }
 
     /// Returns the wake handle, made now if it was not yet; `None` if the system has none to give.
+    #[inline]
     fn wake_handle(&self) -> Option<&WakeHandle> {
-        let cell = &self.handle;
-        if cell.get().is_none() {
-            let _ = cell.set(WakeHandle::new().ok()?);
-        }
-        cell.get()
+        self.handle.get().or_else(|| self.make_wake_handle())
+    }
+
+    #[cold]
+    fn make_wake_handle(&self) -> Option<&WakeHandle> {
+        let _ = self.handle.set(WakeHandle::new().ok()?);
+        self.handle.get()
     }
 }
 
@@ -235,6 +238,39 @@ impl Waiter {
         &self.waker
     }
 
+    /// Waits for one wire to be readable, or a wake, for at most so long, once: it may return early for no reason. Returns whether the wire
+    /// is worth reading.
+    pub(crate) fn wait_to_read(&mut self, wire: &dyn Wire, left: Option<Duration>) -> bool {
+        let shared = &*self.waker.shared;
+        let (Some(wire), Some(handle)) = (sys::handle(wire).filter(|_| !wire.has_buffered()), shared.wake_handle())
+        else {
+            return self.wait_to_read_slowly(wire, left);
+        };
+        if !shared.sleep().begin(Sleep::Polling) {
+            shared.sleep().end();
+            return true;
+        }
+        let polled = sys::poll_two(wire, handle.handle(), left);
+        let woken = shared.sleep().end();
+        match polled {
+            Ok((read, signalled)) => {
+                if signalled {
+                    handle.drain();
+                }
+                read || woken
+            }
+            // The reads find out.
+            Err(_) => true,
+        }
+    }
+
+    #[cold]
+    fn wait_to_read_slowly(&mut self, wire: &dyn Wire, left: Option<Duration>) -> bool {
+        let mut ready = Vec::new();
+        self.wait(&[(wire, Interest::Read)], left.map_or(Deadline::NEVER, Deadline::after), &mut ready);
+        ready.first().is_some_and(|ready| ready.read)
+    }
+
     /// Waits until one of `wires` is ready, the waker was woken (consumes that), or `deadline` passed. Fills `ready`, one entry per wire.
     ///
     /// With a deadline that has passed it looks once, without blocking; so it does after a wake. Returns without a reason
@@ -276,24 +312,48 @@ impl Waiter {
 }
 
 thread_local! {
-    /// The waiters of this thread that are not in use, last used last.
-    static UNUSED: RefCell<Vec<Waiter>> = const { RefCell::new(Vec::new()) };
+    /// The waiter of this thread, while it is not in use.
+    static FIRST: Cell<Option<Box<Waiter>>> = const { Cell::new(None) };
+    /// Those that calls made inside calls have needed besides, last used last.
+    static MORE: RefCell<Vec<Waiter>> = const { RefCell::new(Vec::new()) };
 }
 
 /// A waiter in use; given back when it is dropped, also by a panic.
-struct Lent(Option<Waiter>);
+struct Lent(Option<Box<Waiter>>);
 
-impl Drop for Lent {
-    fn drop(&mut self) {
-        let Some(waiter) = self.0.take() else { return };
-        // While the thread ends there is nowhere to keep it.
-        let _ = UNUSED.try_with(|unused| {
-            if let Ok(mut unused) = unused.try_borrow_mut() {
-                if unused.len() < KEPT {
-                    unused.push(waiter);
+impl Lent {
+    #[inline]
+    fn take() -> Self {
+        let kept = FIRST.try_with(Cell::take).ok().flatten();
+        Lent(Some(kept.unwrap_or_else(Self::another)))
+    }
+
+    #[cold]
+    fn another() -> Box<Waiter> {
+        let kept = MORE.try_with(|more| more.try_borrow_mut().ok()?.pop()).ok().flatten();
+        Box::new(kept.unwrap_or_else(Waiter::new))
+    }
+
+    #[cold]
+    fn keep(waiter: Box<Waiter>) {
+        let _ = MORE.try_with(|more| {
+            if let Ok(mut more) = more.try_borrow_mut() {
+                if more.len() + 1 < KEPT {
+                    more.push(*waiter);
                 }
             }
         });
+    }
+}
+
+impl Drop for Lent {
+    #[inline]
+    fn drop(&mut self) {
+        // While the thread ends there is nowhere to keep it.
+        let waiter = self.0.take();
+        if let Ok(Some(other)) = FIRST.try_with(|first| first.replace(waiter)) {
+            Self::keep(other);
+        }
     }
 }
 
@@ -301,11 +361,18 @@ impl Drop for Lent {
 ///
 /// Waiters are kept per thread and reused. A nested call (a body reader that itself makes a request) gets another one.
 pub(crate) fn with_waiter<R>(f: impl FnOnce(&mut Waiter) -> R) -> R {
-    let kept = UNUSED.try_with(|unused| unused.try_borrow_mut().ok()?.pop()).ok().flatten();
-    let mut lent = Lent(None);
-    let waiter = lent.0.insert(kept.unwrap_or_else(Waiter::new));
-    // Nobody has been given its waker for this use: a wake that is left over means an earlier one.
-    waiter.waker.shared.sleep().end();
+    with_any_waiter(|waiter| {
+        // Nobody has been given its waker for this use: a wake that is left over means an earlier one.
+        waiter.waker.shared.sleep().end();
+        f(waiter)
+    })
+}
+
+/// The same, without forgetting a wake that means an earlier use of the waiter: the first wait may end at once, for no reason.
+#[inline]
+pub(crate) fn with_any_waiter<R>(f: impl FnOnce(&mut Waiter) -> R) -> R {
+    let mut lent = Lent::take();
+    let waiter = lent.0.get_or_insert_with(|| Box::new(Waiter::new()));
     f(waiter)
 }
 

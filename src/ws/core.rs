@@ -538,12 +538,19 @@ impl Core {
     }
 
     /// Puts back what the stream did not take.
+    #[inline]
     pub(super) fn put_back(&mut self, mut out: Vec<u8>, at: usize) {
+        if at == out.len() && self.out.is_empty() && out.capacity() <= KEPT {
+            out.clear();
+            std::mem::swap(&mut self.out, &mut out);
+            self.at = 0;
+        } else {
+            self.put_rest_back(out, at);
+        }
+    }
+
+    fn put_rest_back(&mut self, mut out: Vec<u8>, at: usize) {
         if at == out.len() {
-            if self.out.is_empty() && out.capacity() <= KEPT {
-                out.clear();
-                self.out = out;
-            }
             self.at = 0;
             return;
         }

@@ -62,6 +62,23 @@ enum Quick {
     Unclear,
 }
 
+/// How long a call may take.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limit {
+    deadline: Deadline,
+    /// How long that was when the call began.
+    left: Option<Duration>,
+}
+
+impl Limit {
+    pub(super) const NEVER: Limit = Limit { deadline: Deadline::NEVER, left: None };
+
+    pub(super) fn after(d: Duration) -> Self {
+        let deadline = Deadline::after(d);
+        Limit { deadline, left: deadline.instant().map(|_| d) }
+    }
+}
+
 /// What one round of waiting comes to.
 enum Step {
     Arrived(Result<Arrived>),
@@ -113,13 +130,14 @@ impl Inbound {
     }
 
     /// Waits for what is wanted; `None`: not in time.
-    pub(super) fn wait(&mut self, want: Want, deadline: Deadline) -> Option<Result<Arrived>> {
+    pub(super) fn wait(&mut self, want: Want, limit: Limit) -> Option<Result<Arrived>> {
+        let deadline = limit.deadline;
         self.give_back();
         if let Some(arrived) = self.at_once(want) {
             return Some(Ok(arrived));
         }
         if want == Want::Message {
-            let quick = self.quick(deadline);
+            let quick = self.quick(limit);
             let message = match (&quick, &self.lent) {
                 (Quick::Message(kind, len), Lent::Input(input)) => message(*kind, input.taken(*len).to_vec()).ok(),
                 _ => None,
@@ -151,14 +169,14 @@ impl Inbound {
         }
     }
 
-    /// Waits for bytes, if nothing but a short message is expected, and there are no limits but `deadline`: the most frequent wait of all.
-    ///
-    fn quick(&mut self, deadline: Deadline) -> Quick {
+    /// Waits for bytes, if nothing but a short message is expected, and there are no limits but that of the time: the most frequent wait
+    /// of all.
+    fn quick(&mut self, limit: Limit) -> Quick {
         if self.reopen.is_some() || !self.limits.is_empty() {
             return Quick::Unclear;
         }
         let Inbound { socket, stream, lent, .. } = self;
-        let waited = wait_readable(&**stream.carrier().wire(), deadline, |waker| {
+        let waited = wait_readable(&**stream.carrier().wire(), limit.left, |waker| {
             let mut core = socket.lock();
             match lent {
                 Lent::Input(input) if input.is_empty() && core.is_plain() => {}
@@ -175,7 +193,7 @@ impl Inbound {
         let (Some(ready), Lent::Input(input)) = (waited, lent) else { return Quick::Unclear };
         let now = Instant::now();
         if !ready {
-            return if deadline.has_passed(now) { Quick::TimedOut } else { Quick::Unclear };
+            return if limit.deadline.has_passed(now) { Quick::TimedOut } else { Quick::Unclear };
         }
         let Passed::Bytes(_) = stream.read_through(Room::Buffer(input), now) else { return Quick::Unclear };
         let mut core = socket.lock();
@@ -274,7 +292,7 @@ impl Inbound {
         if self.spent {
             return None;
         }
-        let item = self.message(Deadline::NEVER).map(Recv::item).transpose();
+        let item = self.message(Limit::NEVER).map(Recv::item).transpose();
         self.spent = !matches!(item, Some(Ok(_)));
         item
     }
@@ -286,8 +304,8 @@ impl Inbound {
     }
 
     /// Waits for a message of its own.
-    pub(super) fn message(&mut self, deadline: Deadline) -> Result<Recv<Message>> {
-        match self.wait(Want::Message, deadline) {
+    pub(super) fn message(&mut self, limit: Limit) -> Result<Recv<Message>> {
+        match self.wait(Want::Message, limit) {
             None => Ok(Recv::TimedOut),
             Some(Err(e)) => Err(e),
             Some(Ok(Arrived::Message(message))) => Ok(Recv::Item(message)),
@@ -299,18 +317,18 @@ impl Inbound {
     pub(super) fn message_ref(&mut self, timeout: Duration) -> Result<Recv<MessageRef<'_>>> {
         // The next short message behind the one that was lent.
         let next = match &mut self.lent {
-            Lent::Input(input) => self.socket.lock().short(input),
-            Lent::Assembly(_) | Lent::Message(_) | Lent::Nothing => None,
+            Lent::Input(input) if !input.is_empty() => self.socket.lock().short(input),
+            Lent::Assembly(_) | Lent::Input(_) | Lent::Message(_) | Lent::Nothing => None,
         };
-        let deadline = if next.is_none() { Deadline::after(timeout) } else { Deadline::NEVER };
-        let next = next.map_or_else(|| self.quick(deadline), |(kind, len)| Quick::Message(kind, len));
+        let limit = if next.is_none() { Limit::after(timeout) } else { Limit::NEVER };
+        let next = next.map_or_else(|| self.quick(limit), |(kind, len)| Quick::Message(kind, len));
         let (kind, len) = match next {
             Quick::Message(kind, len) => (kind, Some(len)),
             Quick::TimedOut => {
                 self.give_back();
                 return Ok(Recv::TimedOut);
             }
-            Quick::Unclear => match self.wait(Want::Lent, deadline) {
+            Quick::Unclear => match self.wait(Want::Lent, limit) {
                 None => return Ok(Recv::TimedOut),
                 Some(arrived) => match arrived? {
                     Arrived::Message(message) => return Ok(Recv::Item(self.lend_message(message))),
@@ -358,11 +376,11 @@ impl Inbound {
 
     /// Waits until the peer has answered a PING that is sent now.
     pub(super) fn confirm(&mut self, timeout: Duration) -> Result<Option<Duration>> {
-        let deadline = Deadline::after(timeout);
+        let limit = Limit::after(timeout);
         let began = Instant::now();
         self.give_back();
-        let payload = self.socket.ping(deadline, &mut self.limits)?;
-        match self.wait(Want::Pong(payload), deadline) {
+        let payload = self.socket.ping(limit.deadline, &mut self.limits)?;
+        match self.wait(Want::Pong(payload), limit) {
             None => Ok(None),
             Some(Ok(Arrived::Confirmed)) => Ok(Some(began.elapsed())),
             Some(Ok(_)) => Err(Error::with(ErrorKind::Closed, "the connection is closed").in_phase(Phase::Receive)),

@@ -1,7 +1,7 @@
 //! A message in parts, for those who do not want to hold it whole.
 
 use super::{
-    inbound::Inbound,
+    inbound::{Inbound, Limit},
     message::{MessageRef, Sent},
     sender::{WsSender, no_room},
     stage::{Arrived, Begun, Outgoing, Want, Writer},
@@ -11,7 +11,6 @@ use crate::{
     error::{Error, ErrorKind, Phase, Result},
     proto::{End, ws::Kind},
     recv::Recv,
-    time::Deadline,
 };
 use std::{
     io::{self, Read, Write},
@@ -35,8 +34,8 @@ pub struct MessageReader<'a> {
 
 impl<'a> MessageReader<'a> {
     /// Waits for the beginning of a message.
-    pub(super) fn begin(inbound: &'a mut Inbound, deadline: Deadline) -> Result<Recv<Self>> {
-        match inbound.part(Want::Part, deadline)? {
+    pub(super) fn begin(inbound: &'a mut Inbound, limit: Limit) -> Result<Recv<Self>> {
+        match inbound.part(Want::Part, limit)? {
             Recv::Item((kind, part, end)) => Ok(Recv::Item(MessageReader { inbound, kind, part, end })),
             Recv::TimedOut => Ok(Recv::TimedOut),
             Recv::Ended => Ok(Recv::Ended),
@@ -54,17 +53,17 @@ impl<'a> MessageReader<'a> {
     ///
     /// As [`WebSocket::recv`](super::WebSocket::recv); [`ErrorKind::Closed`] if the connection ended within the message.
     pub fn read_timeout(&mut self, buf: &mut [u8], timeout: Duration) -> Result<Recv<usize>> {
-        match self.read_until(buf, Deadline::after(timeout))? {
+        match self.read_until(buf, Limit::after(timeout))? {
             Recv::Item(0) if !buf.is_empty() => Ok(Recv::Ended),
             read => Ok(read),
         }
     }
 
     /// Zero is the end.
-    fn read_until(&mut self, buf: &mut [u8], deadline: Deadline) -> Result<Recv<usize>> {
+    fn read_until(&mut self, buf: &mut [u8], limit: Limit) -> Result<Recv<usize>> {
         while self.part.is_empty() && self.end == End::More && !buf.is_empty() {
             self.inbound.reuse(std::mem::take(&mut self.part));
-            match self.inbound.part(Want::Rest, deadline)? {
+            match self.inbound.part(Want::Rest, limit)? {
                 Recv::Item((_, part, end)) => (self.part, self.end) = (part, end),
                 Recv::TimedOut => return Ok(Recv::TimedOut),
                 Recv::Ended => {
@@ -81,7 +80,7 @@ impl<'a> MessageReader<'a> {
 
 impl Read for MessageReader<'_> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        Ok(self.read_until(buf, Deadline::NEVER)?.item().unwrap_or(0))
+        Ok(self.read_until(buf, Limit::NEVER)?.item().unwrap_or(0))
     }
 }
 
@@ -184,8 +183,8 @@ impl Drop for MessageWriter<'_> {
 
 impl Inbound {
     /// Waits for the next part of a message, and whether it is the last one.
-    fn part(&mut self, want: Want, deadline: Deadline) -> Result<Recv<(Kind, RecvBuf, End)>> {
-        match self.wait(want, deadline).transpose()? {
+    fn part(&mut self, want: Want, limit: Limit) -> Result<Recv<(Kind, RecvBuf, End)>> {
+        match self.wait(want, limit).transpose()? {
             None => Ok(Recv::TimedOut),
             Some(Arrived::Part(kind, end)) => Ok(Recv::Item((kind, self.take_assembly(), end))),
             Some(Arrived::Message(message)) => {

@@ -1,12 +1,12 @@
 //! The receiving half.
 
 use super::{
-    inbound::Inbound,
+    inbound::{Inbound, Limit},
     message::{Closed, Message, MessageRef},
     parts::MessageReader,
 };
-use crate::{error::Result, recv::Recv, time::Deadline};
-use std::time::{Duration, Instant};
+use crate::{error::Result, recv::Recv};
+use std::time::Duration;
 
 /// The receiving half. Answers PINGs while it waits.
 ///
@@ -27,7 +27,7 @@ impl WsReceiver {
     ///
     /// As [`WebSocket::recv`](super::WebSocket::recv).
     pub fn recv(&mut self) -> Result<Option<Message>> {
-        self.inbound.message(Deadline::NEVER).map(Recv::item)
+        self.inbound.message(Limit::NEVER).map(Recv::item)
     }
 
     /// Waits at most `timeout` in all, however the peer drips. A timeout is never fatal and loses no byte.
@@ -36,7 +36,7 @@ impl WsReceiver {
     ///
     /// As [`recv`](Self::recv).
     pub fn recv_timeout(&mut self, timeout: Duration) -> Result<Recv<Message>> {
-        self.inbound.message(Deadline::after(timeout))
+        self.inbound.message(Limit::after(timeout))
     }
 
     /// Takes what has arrived, without blocking; `TimedOut`: nothing complete yet.
@@ -45,7 +45,7 @@ impl WsReceiver {
     ///
     /// As [`recv`](Self::recv).
     pub fn try_recv(&mut self) -> Result<Recv<Message>> {
-        self.inbound.message(Deadline::at(Instant::now()))
+        self.inbound.message(Limit::after(Duration::ZERO))
     }
 
     /// As [`recv_timeout`](Self::recv_timeout), lending the message from the receive buffer, as
@@ -64,7 +64,7 @@ impl WsReceiver {
     ///
     /// As [`recv`](Self::recv).
     pub fn recv_parts(&mut self, timeout: Duration) -> Result<Recv<MessageReader<'_>>> {
-        MessageReader::begin(&mut self.inbound, Deadline::after(timeout))
+        MessageReader::begin(&mut self.inbound, Limit::after(timeout))
     }
 
     /// Returns the descriptor to poll, as [`WebSocket::fd`](super::WebSocket::fd).

@@ -82,8 +82,11 @@ impl WsSender {
     ///
     /// As there.
     pub fn send_buffered<'a>(&self, message: impl Into<MessageRef<'a>>) -> Result<()> {
-        let timeout = self.socket.send_timeout;
-        match self.socket.buffer(message.into(), self.sender, timeout, &self.limits)? {
+        let (message, timeout) = (message.into(), self.socket.send_timeout);
+        if self.socket.buffer_short(message) {
+            return Ok(());
+        }
+        match self.socket.buffer(message, self.sender, timeout, &self.limits)? {
             Sent::Accepted => Ok(()),
             Sent::TimedOut => Err(no_room(timeout)),
         }

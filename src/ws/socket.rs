@@ -12,7 +12,7 @@ use super::{
     stage::{Ending, Finish, Outgoing, Role, Sender, Stage, Want, Writer},
 };
 use crate::{
-    drive::{Fault, Limits, SentPart, Stream, block_on},
+    drive::{Fault, Limits, SentPart, Stream, Written, block_on},
     error::{Error, ErrorKind, Phase, Result},
     net::Cx,
     proto::{End, Role as Side, ws::Agreed},
@@ -127,7 +127,7 @@ impl Socket {
             let part = &rest[..rest.len().min(ROOM)];
             let end = if finish == Finish::Wanted && part.len() == rest.len() { End::Last } else { End::More };
             let (past, sent) = self.outside(Role::Writing, || {
-                let past = if full { 0 } else { stream.write_through(rest, cx.now) };
+                let past = if full { 0 } else { stream.write_through(rest, cx.now).taken };
                 let sent = match past {
                     0 => stream.poll_send(part, end, cx),
                     n => Poll::Ready(Ok(SentPart::Some(n))),
@@ -231,46 +231,60 @@ impl Socket {
     }
 
     /// Accepts a message and gives it to the wire, if nothing is in the way of either.
+    #[inline]
     fn at_once(&self, what: Outgoing<'_>, sender: Sender) -> Result<AtOnce> {
         let mut core = self.lock();
-        if core.writing || core.unsent() > 0 || !core.takes_at_once(what) {
+        if core.writing || core.unsent() > 0 {
             return Ok(AtOnce::Nothing);
         }
-        let now = Instant::now();
         match what {
             Outgoing::Whole(message) if core.frame_short(message) => {}
-            _ => core.frame(what, sender)?,
+            _ if core.takes_at_once(what) => core.frame(what, sender)?,
+            _ => return Ok(AtOnce::Nothing),
         }
         let (out, stream, generation) = (std::mem::take(&mut core.out), core.stream.clone(), core.generation);
         core.writing = true;
         drop(core);
 
-        let taken = self.outside(Role::Writing, || stream.write_through(&out, now));
+        let Written { taken, flushed } = self.outside(Role::Writing, || stream.write_through(&out, Instant::now()));
 
         let mut core = self.lock();
         core.writing = false;
-        let wakers = std::mem::take(&mut core.writers);
-        if core.generation != generation {
-            // What it was for is over.
-            drop(core);
-            wakers.wake();
-            return Ok(AtOnce::Gone);
+        let wakers = core.writers.take();
+        // Else what it was for is over.
+        let mut gone = true;
+        if core.generation == generation {
+            core.put_back(out, taken);
+            gone = flushed && !core.has_work();
         }
-        core.put_back(out, taken);
-        let gone = !core.has_work();
         drop(core);
-        wakers.wake();
+        if let Some(wakers) = wakers {
+            wakers.wake();
+        }
         Ok(if gone { AtOnce::Gone } else { AtOnce::Accepted })
     }
 
     /// Sends: accepted within `timeout` or not at all; then waits until it has gone, at most as long.
     pub(super) fn send(&self, what: Outgoing<'_>, sender: Sender, timeout: Duration, limits: &Limits) -> Result<Sent> {
         limits.check_at_once().map_err(|e| e.in_phase(Phase::Send))?;
-        let mut accepted = match self.at_once(what, sender)? {
+        let accepted = match self.at_once(what, sender)? {
             AtOnce::Gone => return Ok(Sent::Accepted),
             AtOnce::Accepted => true,
             AtOnce::Nothing => false,
         };
+        self.send_slowly(what, sender, timeout, limits, accepted)
+    }
+
+    /// The rest of it, where something was in the way.
+    #[inline(never)]
+    fn send_slowly(
+        &self,
+        what: Outgoing<'_>,
+        sender: Sender,
+        timeout: Duration,
+        limits: &Limits,
+        mut accepted: bool,
+    ) -> Result<Sent> {
         let mut limits = limits.clone();
         let sent = block_on(Deadline::after(timeout), |cx| {
             if let Err(e) = limits.check(cx) {
@@ -302,7 +316,16 @@ impl Socket {
         core.has_work() || !core.stream.carrier().is_flushed()
     }
 
+    /// Accepts a short message to be sent with others if that is no question at all; else says no, and nothing has happened: use
+    /// [`buffer`](Self::buffer). It is the same, faster.
+    #[inline]
+    pub(super) fn buffer_short(&self, message: MessageRef<'_>) -> bool {
+        let mut core = self.lock();
+        core.unsent() < BUFFER && core.frame_short(message)
+    }
+
     /// Accepts a message to be sent with others: when there are enough of them, with a flush, or by whoever receives.
+    #[inline(never)]
     pub(super) fn buffer(
         &self,
         message: MessageRef<'_>,
@@ -312,9 +335,6 @@ impl Socket {
     ) -> Result<Sent> {
         let what = Outgoing::Whole(message);
         let mut core = self.lock();
-        if core.unsent() < BUFFER && core.frame_short(message) {
-            return Ok(Sent::Accepted);
-        }
         if core.unsent() < BUFFER && core.takes_at_once(what) {
             return core.frame(what, sender).map(|()| Sent::Accepted);
         }

@@ -195,6 +195,12 @@ impl Waiting {
         }
     }
 
+    /// Takes them out, if there are any.
+    #[inline]
+    pub(super) fn take(&mut self) -> Option<Self> {
+        self.first.is_some().then(|| std::mem::take(self))
+    }
+
     /// Wakes them all. Not to be called under the lock.
     pub(super) fn wake(self) {
         self.first.iter().chain(&self.more).for_each(Waker::wake);

@@ -2,7 +2,7 @@
 
 use super::{
     config::Config,
-    inbound::Inbound,
+    inbound::{Inbound, Limit},
     message::{CloseCode, Closed, Message, MessageRef, Sent, WsStats},
     parts::{MessageReader, MessageWriter},
     receiver::WsReceiver,
@@ -17,7 +17,6 @@ use crate::{
     net::Wire,
     proto::{Role, ws::Agreed},
     recv::Recv,
-    time::Deadline,
 };
 use std::{
     sync::Arc,
@@ -179,7 +178,7 @@ impl WebSocket {
     /// heartbeat or a frame stalled; [`ErrorKind::TooLarge`](crate::ErrorKind::TooLarge) above the limit of a message; [`ErrorKind::PeerViolation`](crate::ErrorKind::PeerViolation);
     /// [`ErrorKind::Cancelled`](crate::ErrorKind::Cancelled). All but the last are final, and every later call gives them again.
     pub fn recv(&mut self) -> Result<Option<Message>> {
-        self.inbound.message(Deadline::NEVER).map(Recv::item)
+        self.inbound.message(Limit::NEVER).map(Recv::item)
     }
 
     /// Waits at most `timeout` in all, however the peer drips. A timeout is never fatal and loses no byte; zero looks at what is there.
@@ -188,7 +187,7 @@ impl WebSocket {
     ///
     /// As [`recv`](Self::recv).
     pub fn recv_timeout(&mut self, timeout: Duration) -> Result<Recv<Message>> {
-        self.inbound.message(Deadline::after(timeout))
+        self.inbound.message(Limit::after(timeout))
     }
 
     /// Takes what has arrived, without blocking; `TimedOut`: nothing complete yet.
@@ -197,7 +196,7 @@ impl WebSocket {
     ///
     /// As [`recv`](Self::recv).
     pub fn try_recv(&mut self) -> Result<Recv<Message>> {
-        self.inbound.message(Deadline::at(Instant::now()))
+        self.inbound.message(Limit::after(Duration::ZERO))
     }
 
     /// As [`recv_timeout`](Self::recv_timeout), lending the message from the receive buffer: no copy, no allocation.
@@ -240,7 +239,7 @@ impl WebSocket {
     /// # }
     /// ```
     pub fn recv_parts(&mut self, timeout: Duration) -> Result<Recv<MessageReader<'_>>> {
-        MessageReader::begin(&mut self.inbound, Deadline::after(timeout))
+        MessageReader::begin(&mut self.inbound, Limit::after(timeout))
     }
 
     /// Begins a message that is sent in parts, each of them on its way before the next one is known.

@@ -2,7 +2,7 @@
 
 use crate::support::{ms, timed};
 use bowline::{
-    Client, Exchange, Protocol, Recv, Server, Tls,
+    Client, ErrorKind, Exchange, Protocol, Recv, Server, Tls,
     ws::{CloseCode, Message},
 };
 use std::{
@@ -110,4 +110,83 @@ fn a_time_limit_holds_while_a_record_drips_and_stalls() {
     assert!(socket.recv().unwrap().unwrap().as_bytes() == large);
     socket.close(CloseCode::NORMAL, "").unwrap();
     relay.join().unwrap();
+}
+
+#[test]
+fn messages_of_every_size_both_ways_at_once() {
+    const SIZES: [usize; 8] = [1, 100, 5_000, 16_384, 70_000, 40, 300_000, 2 << 20];
+    let authority = Authority::new("websocket test");
+    let identity = authority.issue(&["127.0.0.1"]);
+    let server = Server::bind("127.0.0.1:0").unwrap();
+    let server = server
+        .tls_pem(identity.chain.as_bytes(), identity.key.as_bytes())
+        .spawn(|exchange: Exchange| {
+            let (sender, mut receiver) = exchange.websocket(&[])?.split();
+            // Nothing of what is sent here waits for what is received.
+            let sending = thread::spawn(move || {
+                (0..40usize).try_for_each(|n| {
+                    sender.ping()?;
+                    sender.send(&vec![n as u8; SIZES[n % SIZES.len()]])
+                })
+            });
+            for n in 0..40usize {
+                let message = receiver.recv()?.expect("a message");
+                assert!(message.as_bytes() == vec![n as u8; SIZES[(n + 3) % SIZES.len()]], "message {n}");
+            }
+            sending.join().expect("no panic")?;
+            assert_eq!(receiver.recv()?, None);
+            Ok(())
+        })
+        .unwrap();
+    let tls = Tls::new().add_root_pem(authority.pem().as_bytes()).only_added_roots();
+    let client = Client::builder().proxy(None).tls(tls).build().unwrap();
+    for protocol in [Protocol::Http1, Protocol::Http2] {
+        let socket = client.websocket(server.ws_url("/")).protocol(protocol).connect().unwrap();
+        let (sender, mut receiver) = socket.split();
+        let sending = {
+            let sender = sender.clone();
+            thread::spawn(move || {
+                (0..40usize).try_for_each(|n| {
+                    let message = vec![n as u8; SIZES[(n + 3) % SIZES.len()]];
+                    if n % 4 == 0 { sender.send_buffered(&message) } else { sender.send(&message) }
+                })
+            })
+        };
+        for n in 0..40usize {
+            // Owned and lent in turn.
+            if n % 2 == 0 {
+                let message = receiver.recv().unwrap().unwrap();
+                assert!(message.as_bytes() == vec![n as u8; SIZES[n % SIZES.len()]], "message {n} over {protocol:?}");
+            } else {
+                let message = receiver.recv_ref(ms(30_000)).unwrap().item().unwrap();
+                assert!(message.as_bytes() == vec![n as u8; SIZES[n % SIZES.len()]], "message {n} over {protocol:?}");
+            }
+        }
+        sending.join().unwrap().unwrap();
+        sender.close(CloseCode::NORMAL, "").unwrap();
+    }
+}
+
+#[test]
+fn an_end_without_a_close_comes_behind_the_messages() {
+    let authority = Authority::new("websocket test");
+    let identity = authority.issue(&["127.0.0.1"]);
+    let server = Server::bind("127.0.0.1:0").unwrap();
+    let server = server
+        .tls_pem(identity.chain.as_bytes(), identity.key.as_bytes())
+        .spawn(|exchange: Exchange| {
+            let mut socket = exchange.websocket(&[])?;
+            socket.send(&vec![1; 100_000])?;
+            socket.send("the last")
+        })
+        .unwrap();
+    let tls = Tls::new().add_root_pem(authority.pem().as_bytes()).only_added_roots();
+    let client = Client::builder().proxy(None).tls(tls).build().unwrap();
+    for (protocol, kind) in [(Protocol::Http1, ErrorKind::Closed), (Protocol::Http2, ErrorKind::Reset)] {
+        let mut socket = client.websocket(server.ws_url("/")).protocol(protocol).connect().unwrap();
+        assert_eq!(socket.recv().unwrap().unwrap().as_bytes().len(), 100_000);
+        assert_eq!(socket.recv().unwrap(), Some(Message::Text("the last".into())));
+        assert_eq!(socket.recv().unwrap_err().kind(), kind, "{protocol:?}");
+        assert!(!socket.closed().unwrap().clean);
+    }
 }

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `bowline` | this library |
 //! | `tungstenite`, `fastwebsockets` | what it is compared with, as their documentation advises for speed; only `ws://` |
-//! | `peer`, `tls-peer CERT KEY` | not a client but what all of them talk to: prints its port |
+//! | `peer`, `tls-peer CERT KEY`, `tls-h1-peer CERT KEY` | not a client but what all of them talk to: prints its port; the second speaks HTTP/2 |
 //!
 //! | scenario | what |
 //! |---|---|
@@ -15,7 +15,7 @@
 //!
 //! The last line says how often memory was asked for, and how much is held at the end.
 
-use bowline::{Client, Result, Server, Tls, ws::WebSocket as Socket};
+use bowline::{Client, Result, Server, Tls, http::Version, ws::WebSocket as Socket};
 use bowline_benches::Counting;
 use fastwebsockets::{Frame, OpCode, Payload, Role, WebSocket};
 use std::{
@@ -53,7 +53,8 @@ fn main() -> ExitCode {
 fn run(args: &[&str]) -> Result<u64> {
     let (who, scenario, url, n, size, ca) = match args {
         ["peer"] => return peer(),
-        ["tls-peer", cert, key] => return tls_peer(cert, key),
+        ["tls-peer", cert, key] => return tls_peer(Server::bind("127.0.0.1:0")?, cert, key),
+        ["tls-h1-peer", cert, key] => return tls_peer(Server::bind("127.0.0.1:0")?.only(Version::HTTP_11), cert, key),
         [who, scenario, url, n, size, ca @ ..] => {
             (*who, *scenario, *url, number(n)?, number(size)?, ca.first().copied())
         }
@@ -390,8 +391,8 @@ fn echo(reader: &mut BufReader<TcpStream>, socket: &mut TcpStream) -> std::io::R
 }
 
 /// The same with TLS.
-fn tls_peer(cert: &str, key: &str) -> Result<u64> {
-    let server = Server::bind("127.0.0.1:0")?.tls_pem(&std::fs::read(cert)?, &std::fs::read(key)?);
+fn tls_peer(server: Server, cert: &str, key: &str) -> Result<u64> {
+    let server = server.tls_pem(&std::fs::read(cert)?, &std::fs::read(key)?);
     println!("{}", server.local_addr()?.port());
     server.serve(move |exchange: bowline::Exchange| {
         let path = Arc::<str>::from(exchange.path());

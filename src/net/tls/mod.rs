@@ -34,7 +34,7 @@ use crate::{
 use rustls::{AlertDescription, Connection, ProtocolVersion, crypto::CryptoProvider};
 use std::{
     fmt,
-    io::{BufRead, Write},
+    io::{BufRead, Read, Write},
     sync::Arc,
 };
 
@@ -62,6 +62,21 @@ pub(crate) struct Session {
     inner: Connection,
     /// How the receiving half ended, said again by every later `feed`.
     end: Option<End>,
+}
+
+/// What one step of [`Session::feed`] came to.
+#[derive(Clone, Copy, Debug)]
+struct Step {
+    /// How much plaintext is to be taken out.
+    plain: usize,
+    end: Ended,
+}
+
+/// Whether the peer said that nothing more will come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ended {
+    No,
+    Yes,
 }
 
 #[derive(Clone, Debug)]
@@ -95,31 +110,73 @@ impl Session {
             }
             Some(End::Failed(failed)) => return Err(failed.clone()),
         }
-        loop {
-            if plain.len() > PLAIN_LIMIT && !raw.is_empty() {
+        while !raw.is_empty() {
+            if plain.len() > PLAIN_LIMIT {
                 return Ok(Fed::More);
             }
-            let taken = self.inner.read_tls(&mut raw.peek()).map_err(|e| rustls::Error::General(e.to_string()));
-            let state = taken.and_then(|n| {
-                raw.take(n);
-                self.inner.process_new_packets().map(|state| (n, state))
-            });
-            self.drain(plain);
-            match state {
-                Ok((_, state)) if state.peer_has_closed() => {
-                    // Data behind close_notify is ignored (RFC 8446, section 6.1).
-                    raw.clear();
-                    self.end = Some(End::Closed);
-                    return Ok(Fed::Closed);
-                }
-                Ok((0, _)) => return Ok(Fed::Drained),
-                Ok(_) if raw.is_empty() => return Ok(Fed::Drained),
-                Ok(_) => {}
-                Err(source) => {
-                    let failed = TlsError { source };
-                    self.end = Some(End::Failed(failed.clone()));
-                    return Err(failed);
-                }
+            let fed = self.step(raw);
+            if !matches!(fed, Ok(Step { plain: 0, .. })) {
+                self.drain(plain);
+            }
+            if fed?.end == Ended::Yes {
+                return Ok(Fed::Closed);
+            }
+        }
+        Ok(Fed::Drained)
+    }
+
+    /// The same into `room` as far as it goes, and behind that into `rest`; returns also how much is in `room`.
+    ///
+    /// # Errors
+    ///
+    /// As [`feed`](Self::feed), but only if nothing came before: else the next call says so.
+    pub(crate) fn feed_into(
+        &mut self,
+        raw: &mut RecvBuf,
+        room: &mut [u8],
+        rest: &mut RecvBuf,
+    ) -> Result<(usize, Fed), TlsError> {
+        let mut n = 0;
+        while self.end.is_none() && !raw.is_empty() && n < room.len() {
+            let fed = self.step(raw);
+            // Fails only when there is nothing.
+            while let Ok(taken @ 1..) = self.inner.reader().read(&mut room[n..]) {
+                n += taken;
+            }
+            match fed {
+                Ok(Step { plain: 0, .. }) => {}
+                Ok(_) => self.drain(rest),
+                Err(_) if n > 0 => break,
+                Err(e) => return Err(e),
+            }
+        }
+        match (n, &self.end) {
+            (0, _) => self.feed(raw, rest).map(|fed| (0, fed)),
+            (_, Some(_)) => Ok((n, Fed::Closed)),
+            (_, None) if raw.is_empty() => Ok((n, Fed::Drained)),
+            (_, None) => Ok((n, Fed::More)),
+        }
+    }
+
+    /// Takes what rustls takes at once out of `raw`, and lets it see what that is. What it decrypts to stays inside, to be taken out next.
+    fn step(&mut self, raw: &mut RecvBuf) -> Result<Step, TlsError> {
+        let taken = self.inner.read_tls(&mut raw.peek()).map_err(|e| rustls::Error::General(e.to_string()));
+        let state = taken.and_then(|n| {
+            raw.take(n);
+            self.inner.process_new_packets()
+        });
+        match state {
+            Ok(state) if state.peer_has_closed() => {
+                // Data behind close_notify is ignored (RFC 8446, section 6.1).
+                raw.clear();
+                self.end = Some(End::Closed);
+                Ok(Step { plain: state.plaintext_bytes_to_read(), end: Ended::Yes })
+            }
+            Ok(state) => Ok(Step { plain: state.plaintext_bytes_to_read(), end: Ended::No }),
+            Err(source) => {
+                let failed = TlsError { source };
+                self.end = Some(End::Failed(failed.clone()));
+                Err(failed)
             }
         }
     }

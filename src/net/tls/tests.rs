@@ -143,6 +143,41 @@ fn what_follows_close_notify_is_ignored() {
 }
 
 #[test]
+fn what_does_not_fit_into_the_room_comes_behind_it() {
+    let sent: Vec<u8> = (0..50_000u32).map(|n| (n % 251) as u8).collect();
+    for room in [1, 7, 4096, 16_384, 40_000, 100_000] {
+        let (mut client, mut server) = connected(&version::TLS13);
+        server.say(&sent);
+        server.session.close_notify(&mut server.out);
+        let (mut raw, mut rest, mut got) = (RecvBuf::new(), RecvBuf::new(), Vec::new());
+        let mut ends = 0;
+        for piece in server.out.chunks(9_000) {
+            raw.extend(piece);
+            while !raw.is_empty() {
+                let mut space = vec![0; room];
+                let (n, fed) = client.session.feed_into(&mut raw, &mut space, &mut rest).unwrap();
+                got.extend_from_slice(&space[..n]);
+                got.extend_from_slice(rest.take(rest.len()));
+                ends += u32::from(fed == Fed::Closed);
+                assert!(n > 0 || fed != Fed::More, "it goes on for ever");
+            }
+        }
+        assert!(got == sent, "room for {room}");
+        assert!(ends == 1 && client.session.is_closed());
+    }
+    let (mut client, mut server) = connected(&version::TLS13);
+    server.say(b"good");
+    server.out.extend_from_slice(&[23, 3, 3, 0, 40]);
+    server.out.extend_from_slice(&[0; 40]);
+    let (mut raw, mut room) = (RecvBuf::new(), [0; 100]);
+    raw.extend(&server.out);
+    assert!(matches!(client.session.feed_into(&mut raw, &mut room, &mut RecvBuf::new()), Ok((4, _))));
+    assert_eq!(room[..4], *b"good");
+    assert!(client.session.feed_into(&mut raw, &mut room, &mut RecvBuf::new()).is_err());
+    assert!(client.session.feed_into(&mut raw, &mut room, &mut RecvBuf::new()).is_err());
+}
+
+#[test]
 fn a_cut_is_not_a_close() {
     let (mut client, mut server) = connected(&version::TLS13);
     server.say(b"half of it");

@@ -408,3 +408,48 @@ fn a_thread_that_ends_can_still_wait() {
         assert!(receiver.recv().unwrap() >= Duration::from_millis(1), "waiter first: {waiter_first}");
     }
 }
+
+#[test]
+fn a_quick_wait_ends_with_bytes_a_wake_or_the_time() {
+    let (near, far) = sockets();
+    with_any_waiter(|waiter| {
+        let began = Instant::now();
+        assert!(!waiter.wait_to_read(&near, Some(Duration::from_millis(30))));
+        assert!(began.elapsed() >= Duration::from_millis(30), "early");
+
+        far.try_write(b"x").unwrap();
+        assert!(waiter.wait_to_read(&near, None));
+        assert_eq!(near.try_read(&mut [0; 8]).unwrap(), 1);
+
+        // A wake before the wait, which then does not look; and one meanwhile.
+        waiter.waker().wake();
+        assert!(waiter.wait_to_read(&near, None));
+        let waker = waiter.waker().clone();
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                until(&waker, Sleep::Polling);
+                waker.wake();
+            });
+            assert!(waiter.wait_to_read(&near, None));
+        });
+        // Both wakes are used up.
+        assert!(!waiter.wait_to_read(&near, Some(Duration::from_millis(1))));
+        assert!(!waiter.wait_to_read(&near, Some(Duration::ZERO)));
+    });
+}
+
+#[test]
+fn a_quick_wait_for_a_wire_without_a_descriptor() {
+    let wire = Plain::default();
+    with_waiter(|waiter| {
+        thread::scope(|scope| {
+            let waker = waiter.waker().clone();
+            let wire = &wire;
+            scope.spawn(move || {
+                until(&waker, Sleep::Parked);
+                wire.open();
+            });
+            assert!(waiter.wait_to_read(wire, None));
+        });
+    });
+}

@@ -104,6 +104,13 @@ impl Clock {
         self.phase = Phase::Ended;
     }
 
+    /// Returns whether the peer may be silent for as long as it likes.
+    #[inline]
+    pub(super) fn is_still(&self) -> bool {
+        let stalls = self.partial && self.frame_stall.is_some();
+        matches!(self.phase, Phase::Open(_)) && self.ping_interval.is_none() && !stalls
+    }
+
     /// Returns when something is due.
     pub(super) fn deadline(&self) -> Option<Instant> {
         match self.phase {

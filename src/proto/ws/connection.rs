@@ -6,7 +6,7 @@ use super::{
     deflate::{Deflater, Inflater},
     event::Kind,
     extension::Params,
-    frame::{self, FIN, Opcode},
+    frame::{self, CONTROL_MAX, FIN, Opcode},
     mask::{Keys, Mask},
     message::Message,
     owed::Owed,
@@ -78,6 +78,8 @@ pub struct Connection {
     pub(super) outgoing: Outgoing,
     pub(super) max_message: u64,
     pub(super) fragment_at: usize,
+    /// The longest message of which is known that it goes out as it is, in one frame with the shortest header.
+    pub(super) short_max: usize,
     pub(super) keys: Keys,
     pub(super) clock: Clock,
     pub(super) owed: Owed,
@@ -106,6 +108,7 @@ impl Connection {
             outgoing: Outgoing::Between,
             max_message: config.max_message,
             fragment_at: config.fragment_at.unwrap_or(usize::MAX),
+            short_max: if deflater.is_some() { 0 } else { config.fragment_at.unwrap_or(CONTROL_MAX).min(CONTROL_MAX) },
             keys: Keys::new(config.seed),
             clock: Clock::new(config, now),
             owed: Owed::default(),
@@ -153,7 +156,7 @@ impl Connection {
 
     /// Returns whether the next byte begins a message or is a control frame, and nothing is due at any time.
     pub fn is_plain(&self) -> bool {
-        matches!(self.incoming, Incoming::Between) && self.clock.deadline().is_none()
+        matches!(self.incoming, Incoming::Between) && self.clock.is_still()
     }
 
     /// Returns when to call [`handle_deadline`](Self::handle_deadline). Ask only after `poll_event` gave `None`.

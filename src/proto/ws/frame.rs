@@ -178,26 +178,6 @@ pub(super) fn put_header(first: u8, len: u64, mask: Option<Mask>, out: &mut Vec<
     }
 }
 
-/// The longest payload for which a frame is made in one piece: most of what a short frame costs is the growing of `out`.
-pub(super) const FAST: usize = 64;
-
-/// Appends a frame of at most [`FAST`] bytes, made in one piece and appended at once.
-#[inline]
-pub(super) fn put_short(first: u8, payload: &[u8], mask: Option<Mask>, out: &mut Vec<u8>) {
-    let mut frame = [0; 6 + FAST];
-    let len = payload.len().min(FAST);
-    frame[0] = first;
-    let Some(mask) = mask else {
-        frame[1] = len as u8;
-        frame[2..2 + len].copy_from_slice(&payload[..len]);
-        return out.extend_from_slice(&frame[..2 + len]);
-    };
-    frame[1] = MASKED | len as u8;
-    frame[2..6].copy_from_slice(&mask.bytes());
-    mask.copy(&payload[..len], &mut frame[6..]);
-    out.extend_from_slice(&frame[..6 + len]);
-}
-
 fn put_long_header(first: u8, len: u64, mask: Option<Mask>, out: &mut Vec<u8>) {
     let bit = if mask.is_some() { MASKED } else { 0 };
     match u16::try_from(len) {
@@ -218,13 +198,12 @@ fn put_long_header(first: u8, len: u64, mask: Option<Mask>, out: &mut Vec<u8>) {
 /// Appends a whole frame.
 #[inline]
 pub(super) fn put(first: u8, payload: &[u8], mask: Option<Mask>, out: &mut Vec<u8>) {
-    if payload.len() <= FAST {
-        return put_short(first, payload, mask, out);
+    if payload.len() > CONTROL_MAX {
+        out.reserve(HEADER_MAX + payload.len());
     }
-    out.reserve(HEADER_MAX + payload.len());
     put_header(first, payload.len() as u64, mask, out);
     match mask {
-        Some(mut mask) => mask.append(payload, out),
+        Some(mask) => mask.append_whole(payload, out),
         None => out.extend_from_slice(payload),
     }
 }

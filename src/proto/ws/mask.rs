@@ -31,38 +31,28 @@ impl Mask {
         self.turn(data.len());
     }
 
-    /// Copies a payload from its beginning to the beginning of `to`, masked.
-    #[inline]
-    pub(super) fn copy(self, payload: &[u8], to: &mut [u8]) {
-        let key = self.doubled();
-        let words = payload.chunks_exact(8);
-        let rest = words.remainder();
-        let mut to = to.chunks_exact_mut(8);
-        for (word, to) in words.zip(&mut to) {
-            let mut bytes = [0; 8];
-            bytes.copy_from_slice(word);
-            to.copy_from_slice(&(u64::from_le_bytes(bytes) ^ key).to_le_bytes());
-        }
-        let mut key = key;
-        for (byte, to) in rest.iter().zip(to.flatten()) {
-            *to = byte ^ key as u8;
-            key >>= 8;
-        }
+    /// Appends `data`, the next bytes of the payload, to `out` and masks it on the way.
+    pub(super) fn append(&mut self, data: &[u8], out: &mut Vec<u8>) {
+        out.reserve(data.len());
+        self.append_whole(data, out);
+        self.turn(data.len());
     }
 
-    /// Appends `data`, the next bytes of the payload, to `out` and masks it on the way.
+    /// The same for all of a payload.
     #[inline]
-    pub(super) fn append(&mut self, data: &[u8], out: &mut Vec<u8>) {
-        let mut key = self.doubled();
-        out.reserve(data.len());
-        let rest = append_blocks::<BLOCK>(data, key, out);
-        let rest = append_blocks::<16>(rest, key, out);
+    pub(super) fn append_whole(self, data: &[u8], out: &mut Vec<u8>) {
+        let key = self.doubled();
+        let rest = if data.len() < BLOCK { data } else { append_blocks::<BLOCK>(data, key, out) };
+        let rest = append_blocks::<32>(rest, key, out);
         let rest = append_blocks::<8>(rest, key, out);
-        for byte in rest {
-            out.push(byte ^ key as u8);
-            key >>= 8;
+        if !rest.is_empty() {
+            // Room of a size that is known here is made faster than that of a few bytes.
+            let mut last = [0; 8];
+            last.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
+            xor_words(&mut last, key);
+            out.extend_from_slice(&last);
+            out.truncate(out.len() - (8 - rest.len()));
         }
-        self.turn(data.len());
     }
 
     /// Returns the key for eight bytes.
@@ -140,12 +130,13 @@ impl Keys {
     /// Returns the next key.
     #[inline]
     pub(super) fn next(&mut self) -> Mask {
-        if self.used == self.block.len() {
-            self.refill();
+        if let Some(&word) = self.block.get(self.used) {
+            self.used += 1;
+            return Mask(word);
         }
-        let word = self.block[self.used];
-        self.used += 1;
-        Mask(word)
+        self.refill();
+        self.used = 1;
+        Mask(self.block[0])
     }
 
     /// Returns eight unpredictable bytes.
@@ -219,17 +210,6 @@ mod tests {
                 mask.append(&data[cut..len], &mut out);
                 assert_eq!(out[1..], expected, "{len} bytes cut at {cut}");
             }
-        }
-    }
-
-    #[test]
-    fn copying_is_masking() {
-        let data: Vec<u8> = (0..64).map(|n| n * 3).collect();
-        for len in 0..=data.len() {
-            let (mut expected, mut to) = (data[..len].to_vec(), [0; 64]);
-            Mask::new([1, 2, 4, 255]).apply(&mut expected);
-            Mask::new([1, 2, 4, 255]).copy(&data[..len], &mut to);
-            assert_eq!(to[..len], expected, "{len} bytes");
         }
     }
 

@@ -70,15 +70,9 @@ impl Connection {
     #[inline]
     pub fn poll_short<'b>(&mut self, input: &'b mut RecvBuf) -> Option<(Kind, &'b [u8])> {
         let short = self.short(input.peek())?;
-        if short.kind == Kind::Text {
-            // What is wrong with it has to be told by the other way.
-            let mut text = [0; CONTROL_MAX];
-            let text = &mut text[..short.len];
-            text.copy_from_slice(&input.peek()[short.header..short.header + short.len]);
-            if let Some(mut mask) = short.mask {
-                mask.apply(text);
-            }
-            check_text(text).ok()?;
+        // What is wrong with it has to be told by the other way.
+        if short.kind == Kind::Text && !is_text(&input.peek()[short.header..], short) {
+            return None;
         }
         let data = &mut input.take(short.header + short.len)[short.header..];
         if let Some(mut mask) = short.mask {
@@ -384,6 +378,18 @@ impl Payload {
             (1.., _) => Incoming::Payload(self, message),
         }
     }
+}
+
+/// Returns whether a short message is the text it says it is, without a change to its payload, with which `payload` begins.
+#[inline(never)]
+fn is_text(payload: &[u8], short: Short) -> bool {
+    let payload = &payload[..short.len];
+    let Some(mut mask) = short.mask else { return check_text(payload).is_ok() };
+    let mut text = [0; CONTROL_MAX];
+    let text = &mut text[..short.len];
+    text.copy_from_slice(payload);
+    mask.apply(text);
+    check_text(text).is_ok()
 }
 
 /// Returns whether a close code may stand in a frame (RFC 6455, section 7.4, and the registry it founded).

@@ -31,12 +31,10 @@ impl Connection {
     /// [`send`](Self::send). It is the same, faster.
     #[inline]
     pub fn send_short(&mut self, kind: Kind, data: &[u8], out: &mut Vec<u8>) -> bool {
-        let short = data.len() <= frame::FAST && data.len() <= self.fragment_at;
-        if !short || self.deflater.is_some() || self.outgoing != Outgoing::Between {
+        if data.len() > self.short_max || self.outgoing != Outgoing::Between {
             return false;
         }
-        let mask = self.next_mask();
-        frame::put_short(FIN | opcode(kind) as u8, data, mask, out);
+        self.put(FIN | opcode(kind) as u8, data, out);
         true
     }
 
