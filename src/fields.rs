@@ -1,15 +1,46 @@
-//! Decoded header fields: one buffer and ranges into it. The only file that names the crate `bytes`.
+//! Decoded header fields: one buffer and places in it. The only file that names the crate `bytes`.
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
+use std::ops::Range;
 
 /// One field: where it stands in the buffer.
 #[derive(Clone, Copy, Debug)]
-struct Range {
+struct Place {
     name: u32,
+    name_end: u32,
     value: u32,
     end: u32,
     sensitive: bool,
+}
+
+/// Where the fields of a section stand that is being understood.
+#[derive(Debug)]
+pub(crate) struct Marks(Vec<Place>);
+
+impl Marks {
+    /// Returns none, with room for so many.
+    pub(crate) fn with_capacity(fields: usize) -> Self {
+        Marks(Vec::with_capacity(fields))
+    }
+
+    /// Adds a field by the places of its name and its value, which stands behind. What holds for them is what [`Fields::push`] says.
+    ///
+    /// # Panics
+    ///
+    /// As [`Fields::push`].
+    #[inline]
+    pub(crate) fn add(&mut self, name: Range<usize>, value: Range<usize>) {
+        let end = u32::try_from(value.end).expect("header lists are limited far below 4 GiB");
+        // What is below the end fits as well.
+        let (start, name_end, value) = (name.start as u32, name.end as u32, value.start as u32);
+        self.0.push(Place { name: start, name_end, value, end, sensitive: false });
+    }
+
+    /// Makes a list of them; `section` is where they stand.
+    pub(crate) fn over(self, section: &[u8]) -> Fields {
+        Fields { bytes: section.to_vec(), places: self.0 }
+    }
 }
 
 /// The fields of a head or of trailers, in the order they arrived, in one buffer.
@@ -19,7 +50,7 @@ struct Range {
 #[derive(Clone, Debug, Default)]
 pub struct Fields {
     bytes: Vec<u8>,
-    ranges: Vec<Range>,
+    places: Vec<Place>,
 }
 
 impl Fields {
@@ -30,7 +61,7 @@ impl Fields {
 
     /// Returns an empty list with room for `fields` fields of `bytes` bytes together.
     pub fn with_capacity(fields: usize, bytes: usize) -> Self {
-        Fields { bytes: Vec::with_capacity(bytes), ranges: Vec::with_capacity(fields) }
+        Fields { bytes: Vec::with_capacity(bytes), places: Vec::with_capacity(fields) }
     }
 
     /// Adds a field. The caller has checked that the name is a token and the value holds no CR, LF or NUL.
@@ -60,27 +91,28 @@ impl Fields {
         self.bytes.reserve(name.len() + value.len());
         self.bytes.extend_from_slice(name);
         self.bytes.extend_from_slice(value);
-        self.ranges.push(Range { name: start as u32, value: (start + name.len()) as u32, end, sensitive });
+        let value = (start + name.len()) as u32;
+        self.places.push(Place { name: start as u32, name_end: value, value, end, sensitive });
     }
 
     /// Returns how many fields there are.
     #[cfg(any(test, feature = "unstable-proto"))]
     pub fn len(&self) -> usize {
-        self.ranges.len()
+        self.places.len()
     }
 
     /// Returns whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.ranges.is_empty()
+        self.places.is_empty()
     }
 
     /// Returns names and values in the order they arrived.
     pub fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
-        self.ranges.iter().map(|r| self.at(*r))
+        self.places.iter().map(|p| self.at(*p))
     }
 
-    fn at(&self, r: Range) -> (&[u8], &[u8]) {
-        (&self.bytes[r.name as usize..r.value as usize], &self.bytes[r.value as usize..r.end as usize])
+    fn at(&self, p: Place) -> (&[u8], &[u8]) {
+        (&self.bytes[p.name as usize..p.name_end as usize], &self.bytes[p.value as usize..p.end as usize])
     }
 
     /// Returns the first value of a name, ignoring case.
@@ -103,8 +135,8 @@ impl Fields {
     /// Takes every field of a name out, ignoring case.
     #[cfg(any(test, feature = "gzip", feature = "unstable-proto"))]
     pub fn remove(&mut self, name: &str) {
-        let Fields { bytes, ranges } = self;
-        ranges.retain(|r| !bytes[r.name as usize..r.value as usize].eq_ignore_ascii_case(name.as_bytes()));
+        let Fields { bytes, places } = self;
+        places.retain(|p| !bytes[p.name as usize..p.name_end as usize].eq_ignore_ascii_case(name.as_bytes()));
     }
 
     /// Makes a map whose values share the buffer.
@@ -113,12 +145,12 @@ impl Fields {
     /// this happens to nothing they made. More than 32,768 fields do not fit a map; engines limit the count far below.
     pub fn into_map(self) -> HeaderMap {
         let bytes = Bytes::from(self.bytes);
-        let mut map = HeaderMap::with_capacity(self.ranges.len().min(1024));
-        for r in self.ranges {
-            let name = HeaderName::from_bytes(&bytes[r.name as usize..r.value as usize]);
-            let value = HeaderValue::from_maybe_shared(bytes.slice(r.value as usize..r.end as usize));
+        let mut map = HeaderMap::with_capacity(self.places.len().min(1024));
+        for p in self.places {
+            let name = HeaderName::from_bytes(&bytes[p.name as usize..p.name_end as usize]);
+            let value = HeaderValue::from_maybe_shared(bytes.slice(p.value as usize..p.end as usize));
             if let (Ok(name), Ok(mut value)) = (name, value) {
-                value.set_sensitive(r.sensitive);
+                value.set_sensitive(p.sensitive);
                 // Fails only beyond 32,768 names, see above.
                 let _ = map.try_append(name, value);
             }
@@ -145,6 +177,19 @@ impl<'a> FromIterator<(&'a str, &'a str)> for Fields {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn fields_that_are_marked_where_they_stand() {
+        let section = b"A: b\r\nignored: x\r\nempty:\r\n";
+        let mut marks = Marks::with_capacity(0);
+        marks.add(0..1, 3..4);
+        marks.add(18..23, 24..24);
+        let mut fields = marks.over(section);
+        assert_eq!(fields, [("A", "b"), ("empty", "")].into_iter().collect());
+        fields.push(b"a", b"c");
+        assert_eq!(fields.get_all("a").collect::<Vec<_>>(), [b"b", b"c"]);
+        assert_eq!((fields.clone().into_map()["empty"].len(), fields.into_map().get_all("a").iter().count()), (0, 2));
+    }
 
     #[test]
     fn a_map_has_every_field_in_order() {

@@ -167,7 +167,8 @@ impl Slot {
     /// Adds bytes of the body that arrived.
     pub(super) fn receive(&mut self, data: &[u8]) {
         self.received += data.len() as u64;
-        self.body.extend(data);
+        // Most bodies come in one piece.
+        self.body.extend_exactly(data);
     }
 
     /// Returns whether both messages are complete.

@@ -1,7 +1,7 @@
 //! What the fields of a head say about its body and the connection.
 
 use super::{
-    syntax::{Name, NotDecimal, decimal, elements, is_host, is_token},
+    syntax::{Name, NotDecimal, decimal, elements, is_host, is_token, is_word},
     violation::Violation,
 };
 use crate::proto::Role;
@@ -119,8 +119,8 @@ impl Facts {
             Name::Host => {}
             Name::Connection => {
                 for option in elements(value) {
-                    self.close |= option.eq_ignore_ascii_case(b"close");
-                    self.keep_alive |= option.eq_ignore_ascii_case(b"keep-alive");
+                    self.close |= is_word(option, b"close");
+                    self.keep_alive |= is_word(option, b"keep-alive");
                 }
             }
             Name::ContentLength => {

@@ -8,7 +8,11 @@ use super::{
     syntax::{find_newline, is_blank, is_target, is_token, token_len, trim, trim_start, value_len},
     violation::Violation,
 };
-use crate::{buf::RecvBuf, fields::Fields, proto::Role};
+use crate::{
+    buf::RecvBuf,
+    fields::{Fields, Marks},
+    proto::Role,
+};
 use http::{Method, StatusCode, Uri, Version};
 
 /// How far the search for the end of a line, or of a section of lines, has come.
@@ -253,13 +257,9 @@ pub(super) fn take_fields<T: Default>(
         // Most sections arrive whole and are understood in one pass. Whatever is odd about one, folded lines too, is
         // left to the second look, which alone judges: so it makes no difference how the bytes arrived.
         let (bytes, mut taken) = (input.peek(), T::default());
-        let guess = Fields::with_capacity(16, bytes.len().min(512));
-        match fields(Role::Server, bytes, guess, |name, value| take(&mut taken, name, value)) {
-            Ok(done) if done.bytes <= allowed.bytes && done.lines <= allowed.lines => {
-                input.take(done.bytes);
-                return Ok(Some((done.kept, taken)));
-            }
-            Ok(_) | Err(_) => {}
+        if let Some((kept, len)) = plain_fields(bytes, &allowed, |name, value| take(&mut taken, name, value)) {
+            input.take(len);
+            return Ok(Some((kept, taken)));
         }
     }
     let Some(section) = scan.section(input.peek(), allowed)? else { return Ok(None) };
@@ -267,42 +267,68 @@ pub(super) fn take_fields<T: Default>(
     // Every line has a colon and CRLF that are not kept.
     let room = Fields::with_capacity(section.lines, section.bytes.saturating_sub(3 * section.lines + 2));
     let section = input.take(section.bytes);
-    let done = fields(role, section, room, |name, value| take(&mut taken, name, value))?;
-    Ok(Some((done.kept, taken)))
+    let kept = fields(role, section, room, |name, value| take(&mut taken, name, value))?;
+    Ok(Some((kept, taken)))
 }
 
-/// A section that was understood.
-struct Understood {
-    kept: Fields,
-    /// Its lines, the empty one not included.
-    lines: usize,
-    /// Its bytes, the empty line included.
-    bytes: usize,
+/// Understands a section of field lines in which nothing is odd; returns its length too. `take` says of each field whether it is kept.
+#[inline]
+fn plain_fields(
+    bytes: &[u8],
+    allowed: &Allowed,
+    mut take: impl FnMut(&[u8], &[u8]) -> Result<bool, Violation>,
+) -> Option<(Fields, usize)> {
+    let mut marks = Marks::with_capacity(16);
+    let (mut at, mut lines) = (0, 0);
+    while !bytes[at..].starts_with(b"\r\n") {
+        let line = &bytes[at..];
+        let name = token_len(line);
+        if name == 0 || line.get(name) != Some(&b':') || lines == allowed.lines {
+            return None;
+        }
+        let mut start = name + 1;
+        while start < line.len() && is_blank(line[start]) {
+            start += 1;
+        }
+        let end = start + value_len(&line[start..]);
+        if !line[end..].starts_with(b"\r\n") {
+            return None;
+        }
+        let mut trimmed = end;
+        while trimmed > start && is_blank(line[trimmed - 1]) {
+            trimmed -= 1;
+        }
+        if take(&line[..name], &line[start..trimmed]).ok()? {
+            marks.add(at..at + name, at + start..at + trimmed);
+        }
+        lines += 1;
+        at += end + 2;
+    }
+    let len = at + 2;
+    (len <= allowed.bytes).then(|| (marks.over(&bytes[..at]), len))
 }
 
-/// Understands a section of field lines; `take` says of each field whether it is kept. Folded lines are joined for a client.
+/// Understands a complete section of field lines; `take` says of each field whether it is kept. Folded lines are joined for a client.
 ///
 /// # Errors
 ///
-/// Whatever RFC 9112, section 5, does not allow, and what `take` refuses; anything, if the section is not complete.
-#[inline]
+/// Whatever RFC 9112, section 5, does not allow, and what `take` refuses.
 fn fields(
     role: Role,
     bytes: &[u8],
     mut kept: Fields,
     mut take: impl FnMut(&[u8], &[u8]) -> Result<bool, Violation>,
-) -> Result<Understood, Violation> {
+) -> Result<Fields, Violation> {
     if bytes.first().is_some_and(|&b| is_blank(b)) {
         return Err(Violation::FieldsIndented);
     }
-    let (mut rest, mut lines) = (bytes, 0);
+    let mut rest = bytes;
     loop {
-        if let [b'\r', b'\n', after @ ..] = rest {
-            return Ok(Understood { kept, lines, bytes: bytes.len() - after.len() });
+        if rest.starts_with(b"\r\n") {
+            return Ok(kept);
         }
         let Line { name, value, next } = field_line(rest)?;
         rest = next;
-        lines += 1;
         if role == Role::Client && rest.first().is_some_and(|&b| is_blank(b)) {
             let (value, next) = unfold(value, rest)?;
             rest = next;
@@ -323,7 +349,6 @@ struct Line<'a> {
 }
 
 /// Splits the first line of a section into name and value.
-#[inline]
 fn field_line(section: &[u8]) -> Result<Line<'_>, Violation> {
     let (name, rest) = section.split_at(token_len(section));
     match rest {
@@ -336,7 +361,6 @@ fn field_line(section: &[u8]) -> Result<Line<'_>, Violation> {
 }
 
 /// Splits the rest of a line from the lines that follow, and trims it.
-#[inline]
 fn value(rest: &[u8]) -> Result<(&[u8], &[u8]), Violation> {
     let (value, rest) = rest.split_at(value_len(rest));
     match rest {

@@ -47,7 +47,8 @@ fn has(b: u8, class: u8) -> bool {
 /// Returns how many bytes of a token there are at the front.
 #[inline]
 pub(super) fn token_len(bytes: &[u8]) -> usize {
-    let mut n = 0;
+    // Most names are letters and hyphens, which are told eight at a time.
+    let mut n = first(bytes, other_than_word, |b| !has(b, TOKEN)).unwrap_or(bytes.len());
     while n < bytes.len() && has(bytes[n], TOKEN) {
         n += 1;
     }
@@ -93,6 +94,16 @@ const HIGHS: u64 = ONES << 7;
 /// Marks the lowest zero byte of a word; marks above it mean nothing.
 fn zero_byte(word: u64) -> u64 {
     word.wrapping_sub(ONES) & !word & HIGHS
+}
+
+/// Marks the bytes of a word that are neither letters nor hyphens.
+fn other_than_word(word: u64) -> u64 {
+    let low = word & !HIGHS;
+    let lower = low | (ONES * 0x20);
+    // Sums of seven bits, so that no byte carries into the next.
+    let letters = (lower + ONES * (0x80 - 0x61)) & !(lower + ONES * (0x80 - 0x7b));
+    let not_hyphens = (low ^ (ONES * u64::from(b'-'))) + !HIGHS;
+    (word | (!letters & not_hyphens)) & HIGHS
 }
 
 /// Returns the place of the first byte that `word` marks, eight at a time, or that `byte` finds in what is left.
@@ -208,15 +219,58 @@ impl Name {
     #[inline]
     pub(super) fn of(name: &[u8]) -> Self {
         // Length and first byte rule out almost all others.
-        let (known, text): (Name, &[u8]) = match (name.len(), name.first().map(u8::to_ascii_lowercase)) {
-            (4, Some(b'h')) => (Name::Host, b"host"),
-            (6, Some(b'e')) => (Name::Expect, b"expect"),
-            (7, Some(b'u')) => (Name::Upgrade, b"upgrade"),
-            (10, Some(b'c')) => (Name::Connection, b"connection"),
-            (14, Some(b'c')) => (Name::ContentLength, b"content-length"),
-            (17, Some(b't')) => (Name::TransferEncoding, b"transfer-encoding"),
+        let (known, same) = match (name.len(), name.first().map(u8::to_ascii_lowercase)) {
+            (4, Some(b'h')) => (Name::Host, is_word(name, b"host")),
+            (6, Some(b'e')) => (Name::Expect, is_word(name, b"expect")),
+            (7, Some(b'u')) => (Name::Upgrade, is_word(name, b"upgrade")),
+            (10, Some(b'c')) => (Name::Connection, is_word(name, b"connection")),
+            (14, Some(b'c')) => (Name::ContentLength, is_word(name, b"content-length")),
+            (17, Some(b't')) => (Name::TransferEncoding, is_word(name, b"transfer-encoding")),
             _ => return Name::Other,
         };
-        if name.eq_ignore_ascii_case(text) { known } else { Name::Other }
+        if same { known } else { Name::Other }
+    }
+}
+
+/// Returns whether a token is `word`, lower-case letters and hyphens, ignoring case.
+#[inline]
+pub(super) fn is_word<const N: usize>(token: &[u8], word: &[u8; N]) -> bool {
+    // Of the bytes of a token only letters become letters by this bit, and only a hyphen stays one. All are compared at once.
+    let differs = |token: &[u8; N]| token.iter().zip(word).fold(0, |sum, (t, w)| sum | ((t | 0x20) ^ w));
+    token.try_into().is_ok_and(|token| differs(token) == 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tokens_end_where_every_byte_alone_says() {
+        // Each byte at each place of a word, and in what is left behind the words.
+        for b in 0..=u8::MAX {
+            for at in 0..19 {
+                for filler in [b'a', b'Z', b'-', b'_'] {
+                    let mut bytes = [filler; 19];
+                    bytes[at] = b;
+                    let expected = bytes.iter().position(|&b| !has(b, TOKEN)).unwrap_or(bytes.len());
+                    assert_eq!(token_len(&bytes), expected, "{b:#04x} at {at} among {filler:#04x}");
+                }
+            }
+        }
+        assert_eq!(token_len(b""), 0);
+    }
+
+    #[test]
+    fn words_are_told_from_other_tokens() {
+        for b in (0..=u8::MAX).filter(|&b| has(b, TOKEN)) {
+            for at in 0..10 {
+                let mut token = *b"keep-alive";
+                token[at] = b;
+                let expected = token.eq_ignore_ascii_case(b"keep-alive");
+                assert_eq!(is_word(&token, b"keep-alive"), expected, "{}", token.escape_ascii());
+            }
+        }
+        assert!(is_word(b"CLOSE", b"close") && !is_word(b"clos", b"close") && !is_word(b"closed", b"close"));
+        assert!(!is_word(b"", b"close"));
     }
 }

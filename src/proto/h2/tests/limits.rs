@@ -36,7 +36,7 @@ fn header_lists_that_a_server_takes() {
             let said = bench.said();
             if taken {
                 assert!(
-                    matches!(&events[0], Seen::Other(head) if head.contains("ranges: [Range")),
+                    matches!(&events[0], Seen::Other(head) if head.contains("places: [Place")),
                     "the field is there"
                 );
                 assert_eq!(said, b"");
