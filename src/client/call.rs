@@ -25,6 +25,7 @@ use crate::{
     drive::{Body, CANCEL, Carrier, Fault, Limits, Queued, Stream, Upload},
     error::{Error, ErrorKind, Phase, Processed, Result},
     net::Cx,
+    proto::h1::Length,
     time::Deadline,
 };
 use http::{Request, StatusCode, Uri, Version};
@@ -34,12 +35,16 @@ use std::{sync::Arc, task::Poll, time::Instant};
 #[derive(Debug)]
 pub(crate) struct Call {
     pub(super) inner: Arc<Inner>,
-    pub(super) options: Options,
+    pub(super) options: Arc<Options>,
     /// Method, URI and headers, the defaults included, as the program asked for them.
     pub(super) request: Request<()>,
     pub(super) origin: Origin,
     /// The body of the next attempt; afterwards what can be replayed of it.
     pub(super) body: Body,
+    /// Headers as the program wrote them and in its order, for peers that are wrong about case.
+    pub(super) written: Vec<(String, Vec<u8>)>,
+    /// The body can be sent only once.
+    pub(super) once: bool,
     /// The body is written by the caller.
     pub(super) external: bool,
     /// The connection to use, if the caller owns one.
@@ -68,8 +73,11 @@ pub(crate) struct Call {
 #[derive(Debug, Default)]
 pub(crate) struct Prepared {
     /// The head as hooks have changed it; `None`: as the program asked for it.
-    head: Option<Request<()>>,
-    upload: Option<Upload>,
+    head: Option<Box<Request<()>>>,
+    /// How long the body is; `None`: the caller writes it.
+    length: Option<Length>,
+    /// What of it is to be sent.
+    upload: Option<Box<Upload>>,
     began: Option<Instant>,
 }
 
@@ -119,7 +127,7 @@ impl Place {
 #[derive(Debug)]
 pub(crate) struct Exchange {
     pub(super) stream: Stream,
-    pub(super) upload: Option<Upload>,
+    pub(super) upload: Option<Box<Upload>>,
     /// Until when the body waits for a 100.
     expect: Option<Deadline>,
     /// When the last byte of the request was framed.
@@ -135,7 +143,7 @@ pub(crate) struct Exchange {
 
 impl Exchange {
     /// An exchange that had waited in line, on a connection that others use.
-    fn queued(stream: Stream, upload: Option<Upload>) -> Self {
+    fn queued(stream: Stream, upload: Option<Box<Upload>>) -> Self {
         Exchange {
             stream,
             upload,
@@ -153,7 +161,7 @@ impl Exchange {
 impl Call {
     pub(super) fn new(
         inner: Arc<Inner>,
-        options: Options,
+        options: Arc<Options>,
         request: Request<()>,
         origin: Origin,
         body: Body,
@@ -166,6 +174,8 @@ impl Call {
             options,
             request,
             origin,
+            written: Vec::new(),
+            once: !body.is_replayable() && body.content_length() != Some(0),
             body,
             external: false,
             pinned,

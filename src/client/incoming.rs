@@ -50,7 +50,7 @@ pub(super) struct Incoming {
 #[derive(Debug)]
 enum State {
     /// More may arrive.
-    Open { stream: Stream, upload: Option<Upload> },
+    Open { stream: Stream, upload: Option<Box<Upload>> },
     /// Everything has arrived, and the connection serves others already.
     Arrived(RecvBuf),
     /// Everything was read.

@@ -54,6 +54,7 @@ use crate::{
     time::Deadline,
 };
 use http::{HeaderMap, Method, Request, Uri};
+use options::Options;
 use pool::Pool;
 use settings::Settings;
 use std::{
@@ -107,8 +108,9 @@ pub struct Client {
 pub(super) struct Inner {
     pub(super) settings: Arc<Settings>,
     pub(super) pool: Arc<Pool>,
-    /// The headers of a request that says nothing of its own.
-    headers: HeaderMap,
+    /// A request that says nothing of its own.
+    plain: Request<()>,
+    options: Arc<Options>,
     recent: Recent,
     /// The thread of `keep_alive_thread`, which ends with the last handle.
     _keeper: Option<upkeep::Keeper>,
@@ -118,8 +120,10 @@ pub(super) struct Inner {
 
 impl Inner {
     fn new(settings: Arc<Settings>, pool: Arc<Pool>) -> Self {
-        let headers = settings.complete(HeaderMap::new(), None, None);
-        Inner { settings, pool, headers, recent: Recent::default(), _keeper: None, _base: None }
+        let mut plain = Request::new(());
+        *plain.headers_mut() = settings.complete(HeaderMap::new(), None, None);
+        let options = Arc::new(Options::of(&settings));
+        Inner { settings, pool, plain, options, recent: Recent::default(), _keeper: None, _base: None }
     }
 
     /// Tells the hooks; the step is made only if there are any.

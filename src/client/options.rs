@@ -22,10 +22,6 @@ pub(crate) struct Options {
     pub(crate) upgrade: Option<String>,
     /// What a WebSocket offers.
     pub(crate) websocket: Option<Box<Offer>>,
-    /// The body can be sent only once.
-    pub(crate) once: bool,
-    /// Headers as the program wrote them and in its order, for peers that are wrong about case.
-    pub(crate) written: Vec<(String, Vec<u8>)>,
 }
 
 impl Options {
@@ -40,8 +36,6 @@ impl Options {
             expect: None,
             upgrade: None,
             websocket: None,
-            once: false,
-            written: Vec::new(),
         }
     }
 }

@@ -44,7 +44,8 @@ pub struct RequestBuilder {
     original: Vec<(String, Vec<u8>)>,
     body: Body,
     content_type: Option<HeaderValue>,
-    options: Options,
+    /// Those of the client, until something else is said.
+    options: Arc<Options>,
     pinned: Option<Arc<dyn Carrier>>,
     mistake: Option<Error>,
 }
@@ -63,7 +64,7 @@ impl RequestBuilder {
     }
 
     pub(super) fn to(inner: Arc<Inner>, method: Method, url: Result<Url>) -> Self {
-        let options = Options::of(&inner.settings);
+        let options = inner.options.clone();
         RequestBuilder {
             inner,
             method,
@@ -88,6 +89,11 @@ impl RequestBuilder {
     pub(super) fn pin(mut self, conn: Arc<dyn Carrier>) -> Self {
         self.pinned = Some(conn);
         self
+    }
+
+    /// The options, to say something else than the client.
+    fn options(&mut self) -> &mut Options {
+        Arc::make_mut(&mut self.options)
     }
 
     fn try_set(mut self, f: impl FnOnce(&mut Self) -> Result<()>) -> Self {
@@ -182,50 +188,50 @@ impl RequestBuilder {
     }
 
     /// Sets the total time limit of this request.
-    pub fn timeout(mut self, total: Duration) -> Self {
-        self.options.timeouts = self.options.timeouts.total(total);
-        self
+    pub fn timeout(self, total: Duration) -> Self {
+        let timeouts = self.options.timeouts.clone().total(total);
+        self.timeouts(timeouts)
     }
 
     /// Sets the longest silence while the body is read.
-    pub fn read_timeout(mut self, d: Duration) -> Self {
-        self.options.timeouts = self.options.timeouts.read(d);
-        self
+    pub fn read_timeout(self, d: Duration) -> Self {
+        let timeouts = self.options.timeouts.clone().read(d);
+        self.timeouts(timeouts)
     }
 
     /// Sets all time limits of this request, instead of the client's.
     pub fn timeouts(mut self, timeouts: Timeouts) -> Self {
-        self.options.timeouts = timeouts;
+        self.options().timeouts = timeouts;
         self
     }
 
     /// Chooses the HTTP version for this request.
     pub fn protocol(mut self, protocol: Protocol) -> Self {
-        self.options.protocol = protocol;
+        self.options().protocol = protocol;
         self
     }
 
     /// Chooses the redirects for this request.
     pub fn redirects(mut self, redirects: Redirects) -> Self {
-        self.options.redirects = redirects;
+        self.options().redirects = redirects;
         self
     }
 
     /// Chooses the automatic retry for this request.
     pub fn retry(mut self, retry: Retry) -> Self {
-        self.options.retry = retry;
+        self.options().retry = retry;
         self
     }
 
     /// Sends `Expect: 100-continue`, and waits at most so long before the body is sent anyway (RFC 9110, section 10.1.1).
     pub fn expect_continue(mut self, d: Duration) -> Self {
-        self.options.expect = Some(d);
+        self.options().expect = Some(d);
         self
     }
 
     /// Ends this request and its body when the token is cancelled.
     pub fn cancel_on(mut self, cancel: &Cancel) -> Self {
-        self.options.cancels.push(cancel.clone());
+        self.options().cancels.push(cancel.clone());
         self
     }
 
@@ -300,9 +306,9 @@ impl RequestBuilder {
             let (name, value) = field("upgrade", protocol.as_bytes())?;
             self.headers.insert(name, value);
             self.headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
-            self.options.protocol = Protocol::Http1;
+            self.options().protocol = Protocol::Http1;
         }
-        self.options.upgrade = Some(protocol.to_owned());
+        self.options().upgrade = Some(protocol.to_owned());
         let mut call = self.into_call()?;
         call.external = connect;
         let result = block_on(Deadline::NEVER, |cx| call.poll(cx));
@@ -321,8 +327,8 @@ impl RequestBuilder {
 
     /// Makes the handshake of a WebSocket of it.
     pub(super) fn into_websocket(mut self, options: Options, offer: Offer) -> Result<Call> {
-        self.options = options;
-        (self.options.upgrade, self.options.websocket) = (Some("websocket".to_owned()), Some(Box::new(offer)));
+        let (upgrade, websocket) = (Some("websocket".to_owned()), Some(Box::new(offer)));
+        self.options = Arc::new(Options { upgrade, websocket, ..options });
         self.into_call()
     }
 
@@ -335,19 +341,23 @@ impl RequestBuilder {
         }
         let Url { uri, origin, authorization } = url?;
         let plain = headers.is_empty() && content_type.is_none() && authorization.is_none();
-        let mut headers = match plain {
-            true => inner.headers.clone(),
-            false => inner.settings.complete(headers, content_type, authorization),
+        let mut request = match plain {
+            true => inner.plain.clone(),
+            false => {
+                let mut request = Request::new(());
+                *request.headers_mut() = inner.settings.complete(headers, content_type, authorization);
+                request
+            }
         };
-        options.expect = options.expect.filter(|_| body.content_length() != Some(0));
-        if options.expect.is_some() {
-            headers.insert(header::EXPECT, HeaderValue::from_static("100-continue"));
+        (*request.method_mut(), *request.uri_mut()) = (method, uri);
+        match options.expect {
+            None => {}
+            Some(_) if body.content_length() == Some(0) => Arc::make_mut(&mut options).expect = None,
+            Some(_) => _ = request.headers_mut().insert(header::EXPECT, HeaderValue::from_static("100-continue")),
         }
-        options.once = !body.is_replayable() && body.content_length() != Some(0);
-        options.written = original;
-        let mut request = Request::new(());
-        (*request.method_mut(), *request.uri_mut(), *request.headers_mut()) = (method, uri, headers);
-        Ok(Call::new(inner, options, request, origin, body, pinned))
+        let mut call = Call::new(inner, options, request, origin, body, pinned);
+        call.written = original;
+        Ok(call)
     }
 }
 

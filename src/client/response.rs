@@ -54,7 +54,7 @@ struct Inner {
     parts: Parts,
     /// The fields as a map, once somebody wants one.
     headers: OnceLock<HeaderMap>,
-    info: OnceLock<ConnectionInfo>,
+    info: OnceLock<Box<ConnectionInfo>>,
 }
 
 /// What a response is made of.
@@ -126,7 +126,7 @@ impl Response {
 
     /// Returns the connection it came on, as it was when this was first asked: id, peer, protocol, RTT.
     pub fn connection(&self) -> &ConnectionInfo {
-        self.inner.info.get_or_init(|| self.inner.parts.conn.info())
+        self.inner.info.get_or_init(|| Box::new(self.inner.parts.conn.info()))
     }
 
     /// Returns whether the connection had served before.

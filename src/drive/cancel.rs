@@ -104,22 +104,29 @@ impl fmt::Debug for Interrupt {
 /// What can end the waits of one request, its body included, besides its own time limits.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Limits {
-    /// Any of these ends it.
-    pub(crate) cancels: Vec<Cancel>,
-    pub(crate) interrupt: Option<Interrupt>,
+    /// Most requests have none of it.
+    ends: Option<Arc<Ends>>,
     /// When `interrupt` is to be asked next.
     next_check: Option<Deadline>,
+}
+
+#[derive(Debug)]
+struct Ends {
+    /// Any of these ends it.
+    cancels: Vec<Cancel>,
+    interrupt: Option<Interrupt>,
 }
 
 impl Limits {
     /// Returns the limits of a request.
     pub(crate) fn new(cancels: Vec<Cancel>, interrupt: Option<Interrupt>) -> Self {
-        Limits { cancels, interrupt, next_check: None }
+        let ends = (!cancels.is_empty() || interrupt.is_some()).then(|| Arc::new(Ends { cancels, interrupt }));
+        Limits { ends, next_check: None }
     }
 
     /// Returns whether nothing can end its waits but its own time limits.
     pub(crate) fn is_empty(&self) -> bool {
-        self.cancels.is_empty() && self.interrupt.is_none()
+        self.ends.is_none()
     }
 
     /// Looks whether it has to end, without leaving word anywhere: for what does not wait.
@@ -128,7 +135,8 @@ impl Limits {
     ///
     /// `Cancelled`, if a token was cancelled.
     pub(crate) fn check_at_once(&self) -> Result<()> {
-        if self.cancels.iter().any(Cancel::is_cancelled) { Err(cancelled()) } else { Ok(()) }
+        let over = self.ends.as_ref().is_some_and(|ends| ends.cancels.iter().any(Cancel::is_cancelled));
+        if over { Err(cancelled()) } else { Ok(()) }
     }
 
     /// Looks whether the wait has to end, and sees to it that a later wish for that wakes the thread.
@@ -137,12 +145,13 @@ impl Limits {
     ///
     /// `Cancelled`, if a token was cancelled or the check said `Stop`.
     pub(crate) fn check(&mut self, cx: &mut Cx<'_>) -> Result<()> {
-        for cancel in &self.cancels {
+        let Some(ends) = &self.ends else { return Ok(()) };
+        for cancel in &ends.cancels {
             if cancel.register(cx.waker) {
                 return Err(cancelled());
             }
         }
-        let Some(interrupt) = &self.interrupt else { return Ok(()) };
+        let Some(interrupt) = &ends.interrupt else { return Ok(()) };
         let next = Deadline::from(cx.now.checked_add(interrupt.every));
         let due = self.next_check.get_or_insert(next);
         if due.has_passed(cx.now) {

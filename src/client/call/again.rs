@@ -51,7 +51,7 @@ impl Call {
         *self.request.uri_mut() = next.url.uri;
         self.origin = next.url.origin;
         if next.body == NextBody::Dropped {
-            (self.body, self.external, self.options.once) = (Body::empty(), false, false);
+            (self.body, self.external, self.once) = (Body::empty(), false, false);
         }
         (self.http1, self.repeated, self.fresh, self.processed) = (false, false, false, Processed::No);
         self.inner.pool.counters.redirects.fetch_add(1, Ordering::Relaxed);
@@ -62,7 +62,7 @@ impl Call {
 
     /// Whether the body was one that can be sent only once, and was.
     fn spent_body(&self) -> bool {
-        self.options.once && self.attempts > 0
+        self.once && self.attempts > 0
     }
 
     pub(super) fn is_idempotent(&self) -> bool {

@@ -26,7 +26,7 @@ impl Call {
             None => std::mem::take(&mut self.body),
         };
         let hooks = &self.inner.settings.hooks;
-        self.attempt = Prepared { head: None, upload: None, began: Some(now) };
+        self.attempt = Prepared { began: Some(now), ..Prepared::default() };
         if !hooks.is_empty() {
             let mut request = Request::new(body);
             *request.method_mut() = self.request.method().clone();
@@ -42,10 +42,12 @@ impl Call {
             if parts.uri != *self.request.uri() {
                 self.origin = Origin::of(&parts.uri)?;
             }
-            self.attempt.head = Some(Request::from_parts(parts, ()));
+            self.attempt.head = Some(Box::new(Request::from_parts(parts, ())));
         }
         if !self.external {
-            self.attempt.upload = Some(Upload::new(body));
+            let upload = Upload::new(body);
+            self.attempt.length = Some(upload.length());
+            self.attempt.upload = (!upload.is_done()).then(|| Box::new(upload));
         }
         self.adjust_head()
     }
@@ -74,9 +76,9 @@ impl Call {
 
     /// Adds what the body and the way to the peer call for.
     fn adjust_head(&mut self) -> Result<()> {
-        let length = self.attempt.upload.as_ref().map(|upload| upload.length());
+        let length = self.attempt.length;
         let route = connect::route(&self.inner.settings, &self.origin)?;
-        let head = self.attempt.head.as_mut().unwrap_or(&mut self.request);
+        let head = self.attempt.head.as_deref_mut().unwrap_or(&mut self.request);
         let wants_length = matches!(*head.method(), Method::POST | Method::PUT | Method::PATCH);
         match length {
             Some(Length::Known(n)) => _ = head.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(n)),
@@ -100,12 +102,12 @@ impl Call {
             return None;
         }
         let mut cased = head.clone();
-        cased.extensions_mut().insert(OriginalFields(as_written(&self.options.written, head.headers())));
+        cased.extensions_mut().insert(OriginalFields(as_written(&self.written, head.headers())));
         Some(cased)
     }
 
     pub(super) fn head(&self) -> &Request<()> {
-        self.attempt.head.as_ref().unwrap_or(&self.request)
+        self.attempt.head.as_deref().unwrap_or(&self.request)
     }
 
     /// How the body is delimited.
@@ -117,8 +119,8 @@ impl Call {
         if self.options.websocket.is_some() && version == Version::HTTP_2 {
             return Length::Unknown;
         }
-        match &self.attempt.upload {
-            Some(upload) => match (upload.length(), self.head().headers().contains_key(header::CONTENT_LENGTH)) {
+        match self.attempt.length {
+            Some(length) => match (length, self.head().headers().contains_key(header::CONTENT_LENGTH)) {
                 (Length::Empty, true) => Length::Known(0),
                 (length, _) => length,
             },

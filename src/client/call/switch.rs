@@ -20,7 +20,7 @@ impl Call {
     pub(super) fn h2c_upgrade(&self, conn: &Arc<dyn Carrier>) -> Option<Request<()>> {
         let wanted =
             self.protocol() == Protocol::H2cUpgrade && conn.version() != Version::HTTP_2 && self.pinned.is_none();
-        let bodiless = !self.external && self.attempt.upload.as_ref().is_some_and(|u| u.length() == Length::Empty);
+        let bodiless = self.attempt.length == Some(Length::Empty);
         let plain = self.origin.scheme == Scheme::Http && self.options.upgrade.is_none();
         if !(wanted && bodiless && plain) || self.inner.pool.is_http1_only(&self.key()) {
             return None;
