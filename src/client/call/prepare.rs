@@ -21,6 +21,11 @@ impl Call {
         if self.attempts == 1 && self.history.is_empty() && !self.external {
             self.hold_to_length()?;
         }
+        if self.attempts == 1 && self.request.headers().contains_key(header::TRANSFER_ENCODING) {
+            return Err(Error::invalid(
+                "the header Transfer-Encoding is not for the program: the body decides how it is sent",
+            ));
+        }
         let mut body = match self.body.replay() {
             Some(body) => body,
             None => std::mem::take(&mut self.body),

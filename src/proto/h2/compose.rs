@@ -77,15 +77,16 @@ impl<'a> Target<'a> {
         if protocol.is_some() && !(extended_connect && method == Method::CONNECT) {
             return Err(Misuse::ExtendedConnect);
         }
-        let authority = match uri.authority() {
-            // User information is not for the wire (RFC 9113, section 8.3.1).
-            Some(authority) => authority.as_str().rsplit('@').next().unwrap_or_default().as_bytes(),
-            None => survey.host.unwrap_or_default(),
-        };
+        // User information is not for the wire (RFC 9113, section 8.3.1).
+        let of_uri = uri.authority().map(|a| a.as_str().rsplit('@').next().unwrap_or_default().as_bytes());
+        let tunnel = method == Method::CONNECT && protocol.is_none();
+        // Who says Host means another name than that of the target, as on HTTP/1; the two must not differ, so one goes (same section).
+        let host = survey.host.filter(|host| !host.is_empty());
+        let authority = if tunnel { of_uri.or(host) } else { host.or(of_uri) }.unwrap_or_default();
         if authority.is_empty() {
             return Err(Misuse::AuthorityMissing);
         }
-        if method == Method::CONNECT && protocol.is_none() {
+        if tunnel {
             return Ok(Target { method, scheme: None, authority, path: None, protocol });
         }
         let scheme = Some(uri.scheme_str().ok_or(Misuse::SchemeMissing)?);

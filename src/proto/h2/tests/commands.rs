@@ -40,9 +40,11 @@ fn what_a_request_is_made_into() {
     let usual = [(":method", "GET"), (":scheme", "https"), (":authority", "a:1"), (":path", "/p?q")];
     type Row<'a> = (&'a str, Request<()>, Vec<(&'a str, &'a str)>);
     #[rustfmt::skip]
-    let table: [Row<'_>; 8] = [
+    let table: [Row<'_>; 10] = [
         ("the usual", request("GET", "https://a:1/p?q", &[("x", "y")]), [&usual[..], &[("x", "y")]].concat()),
-        ("Host gives way", request("GET", "https://a:1/p?q", &[("host", "b")]), usual.to_vec()),
+        ("Host is the authority", request("GET", "https://a:1/p?q", &[("host", "b:2")]), vec![usual[0], usual[1], (":authority", "b:2"), usual[3]]),
+        ("an empty Host is none", request("GET", "https://a:1/p?q", &[("host", "")]), usual.to_vec()),
+        ("Host of a tunnel gives way", request("CONNECT", "a:1", &[("host", "b")]), vec![(":method", "CONNECT"), (":authority", "a:1")]),
         ("user information stays here", request("GET", "https://u:p@a:1/p?q", &[]), usual.to_vec()),
         ("fields of HTTP/1 stay here", request("GET", "https://a:1/p?q", &[("connection", "x"), ("keep-alive", "x"),
             ("proxy-connection", "x"), ("transfer-encoding", "x"), ("upgrade", "x"), ("te", "gzip")]), usual.to_vec()),
