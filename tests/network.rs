@@ -16,7 +16,7 @@ use std::{
     thread,
     time::Instant,
 };
-use support::{Conn, Peer, Req, builder, ms, peer};
+use support::{Conn, GUARD, Peer, Req, builder, ms, peer};
 
 // ------------------------------------------------------------------------------------------------ proxies
 
@@ -587,4 +587,28 @@ fn an_upgrade_gives_the_bytes_behind_it() {
     assert_eq!((error.kind(), error.processed()), (ErrorKind::Handshake, Processed::Yes), "{error}");
     assert_eq!(error.into_response().unwrap().text().unwrap(), "no");
     assert_eq!((peer.connections(), client.stats().in_flight), (2, 0));
+}
+
+/// An end of the peer's direction is none of ours; that it takes nothing any more is one, though nobody can read it any more.
+#[test]
+fn a_tunnel_whose_peer_has_gone_behind_its_end() {
+    let peer = peer(|_, mut conn| {
+        conn.request().unwrap();
+        conn.say("HTTP/1.1 101 Switching Protocols\r\nUpgrade: echo\r\nConnection: upgrade\r\n\r\nbye");
+        conn.finish();
+        assert_eq!(conn.exactly(4), b"more");
+    });
+    let mut tunnel = builder().build().unwrap().get(peer.url("/")).upgrade("echo").unwrap();
+    let mut rest = String::new();
+    tunnel.read_to_string(&mut rest).unwrap();
+    assert_eq!(rest, "bye");
+    tunnel.write_all(b"more").unwrap();
+    let began = Instant::now();
+    let error = loop {
+        if let Err(error) = tunnel.write_all(b"and more").and_then(|()| tunnel.flush()) {
+            break error;
+        }
+        assert!(began.elapsed() < GUARD, "it takes everything");
+    };
+    assert_eq!(error.kind(), std::io::ErrorKind::UnexpectedEof, "{error:?}");
 }

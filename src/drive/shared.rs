@@ -334,6 +334,12 @@ impl<P: Protocol> Shared<P> {
         if core.broken.is_some() {
             // What there is to be read has arrived; nothing tells when a wire that is broken has no more.
             (core, _) = self.receive(core, now, wakes);
+            // Behind the end of their direction there is nothing, and nobody reads who could find that out.
+            if core.eof == Eof::Told {
+                if let Some(cause) = core.broken.take() {
+                    core.end(cause, wakes);
+                }
+            }
         }
         if core.duplex.take_finish() {
             drop(core);
