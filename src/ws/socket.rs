@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     drive::{Fault, Limits, SentPart, Stream, Written, block_on},
-    error::{Error, ErrorKind, Phase, Result},
+    error::{Error, ErrorKind, Phase, Processed, Result},
     net::Cx,
     proto::{End, Role as Side, ws::Agreed},
     time::Deadline,
@@ -159,11 +159,13 @@ impl Socket {
                     None
                 }
                 Poll::Ready(failed) => {
-                    // Nothing goes out any more; what came in before shows when it is read.
+                    // Nothing goes out any more; what came in before shows when it is read. If only the end was left, all that was
+                    // accepted has gone before.
+                    let lost = at < out.len();
                     core.out.clear();
                     core.at = 0;
                     core.finish = Finish::Done;
-                    Some(Poll::Ready(failed.map(|_| ())))
+                    Some(Poll::Ready(if lost { failed.map(|_| ()) } else { Ok(()) }))
                 }
             };
             let unsent = core.unsent();
@@ -304,6 +306,7 @@ impl Socket {
         }
         match sent {
             Some(Ok(())) => Ok(Sent::Accepted),
+            Some(Err(e)) if accepted => Err(e.with_processed(Processed::Maybe)),
             Some(Err(e)) => Err(e),
             None if accepted => Ok(Sent::Accepted),
             None => Ok(Sent::TimedOut),
@@ -365,7 +368,7 @@ impl Socket {
             self.hand_over();
         }
         match flushed {
-            Some(result) => result.map(|()| Sent::Accepted),
+            Some(result) => result.map(|()| Sent::Accepted).map_err(|e| e.with_processed(Processed::Maybe)),
             None => Ok(Sent::TimedOut),
         }
     }

@@ -105,7 +105,7 @@ impl WebSocket {
     /// # Errors
     ///
     /// [`ErrorKind::TimedOut`](crate::ErrorKind::TimedOut) if there was no room in time; [`ErrorKind::Closed`](crate::ErrorKind::Closed) if it is closing or closed; whatever broke the
-    /// connection, in which case the message may have arrived.
+    /// connection, in which case the message may have arrived ([`Processed::Maybe`](crate::Processed::Maybe)) unless it was not accepted.
     pub fn send<'a>(&mut self, message: impl Into<MessageRef<'a>>) -> Result<()> {
         self.sender.send(message)
     }

@@ -5,8 +5,8 @@ use crate::{
     support::{client, ms, prompt, timed},
 };
 use bowline::{
-    Cancel, ErrorKind, Recv,
-    net::pair,
+    Cancel, ErrorKind, Phase, Processed, Recv,
+    net::{Wire, pair},
     ws::{CloseCode, Config, Message, Role, Sent, WebSocket},
 };
 use std::{
@@ -161,6 +161,21 @@ fn a_large_message_against_a_full_wire() {
     assert_eq!(client.recv().unwrap().unwrap().as_bytes().len(), 300_000);
     client.close(CloseCode::GOING_AWAY, "").unwrap();
     assert_eq!(other.join().unwrap(), (300_000, None));
+}
+
+#[test]
+fn a_message_that_breaks_off_may_have_arrived() {
+    let (near, far) = pair(1000);
+    let mut client = WebSocket::over(near, Role::Client, Config::default()).unwrap();
+    let sending = thread::spawn(move || client.send(&[7; 10_000]).unwrap_err());
+    // Some of it is here, the rest finds no room.
+    let mut arrived = [0; 1000];
+    while far.try_read(&mut arrived).is_err() {
+        thread::yield_now();
+    }
+    drop(far);
+    let e = prompt(|| sending.join()).unwrap();
+    assert_eq!((e.phase(), e.processed()), (Phase::Send, Processed::Maybe), "{e:?}");
 }
 
 #[test]

@@ -219,6 +219,30 @@ fn two_threads_over_either_version() {
     }
 }
 
+#[test]
+fn an_end_that_follows_a_message_is_no_error_of_the_message() {
+    // Without a Close, as soon as the last message is there: over HTTP/2 this resets the stream.
+    let server = server(Config::default(), |exchange: Exchange| {
+        let mut socket = exchange.websocket(&[])?;
+        while socket.recv()?.is_some_and(|message| message.as_text() != Some("last")) {}
+        Ok(())
+    });
+    let client = client();
+    for protocol in BOTH {
+        for round in 0..1000 {
+            let socket = client.websocket(server.ws_url("/")).protocol(protocol).connect().unwrap();
+            let (sender, mut receiver) = socket.split();
+            let receiving = thread::spawn(move || receiver.recv().unwrap_err().kind());
+            for text in ["first", "last"] {
+                // What the end answers has left.
+                sender.send(text).unwrap_or_else(|e| panic!("{protocol:?}, {round}, {text}: {e:?}"));
+            }
+            let kind = receiving.join().unwrap();
+            assert!(matches!(kind, ErrorKind::Closed | ErrorKind::Reset), "{protocol:?}: {kind:?}");
+        }
+    }
+}
+
 #[cfg(feature = "deflate")]
 #[test]
 fn compressed_both_ways() {
