@@ -94,6 +94,22 @@ fn so_does_that_of_a_stream_that_is_reset_after_a_repetition() {
     assert_told(errors, ErrorKind::Reset, 2, true);
 }
 
+#[test]
+fn an_answer_that_cannot_be_is_an_answer() {
+    for (frame, processed) in [
+        (Frame::headers(1, 4 | 1, &[(":status", "200"), ("Upper", "case")]), Processed::Yes),
+        (Frame::window_update(1, 0), Processed::Maybe),
+    ] {
+        let peer = Peer::new();
+        let asked = h2client::get(&h2client::builder().build().unwrap(), &peer);
+        let mut link = peer.h2();
+        link.request();
+        link.send(&[frame]);
+        let e = asked.join().unwrap_err();
+        assert_eq!((e.kind(), e.processed(), e.attempts()), (ErrorKind::PeerViolation, processed, 1), "{e}");
+    }
+}
+
 #[cfg(feature = "gzip")]
 #[test]
 fn so_does_that_of_a_body_that_cannot_be_decoded() {

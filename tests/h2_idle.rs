@@ -283,3 +283,27 @@ fn a_connection_that_takes_nothing_new_is_closed_with_its_last_exchange() {
         assert_eq!(answer.join().unwrap().text().unwrap().len(), 3);
     }
 }
+
+#[test]
+fn a_wish_for_calm_on_a_connection_of_the_programs_own_is_heeded() {
+    let peer = Peer::new();
+    let client = builder().upkeep_interval(ms(100)).build().unwrap();
+    let connecting = task({
+        let (client, url) = (client.clone(), peer.url("/"));
+        move || client.connect(url).unwrap()
+    });
+    let mut link = peer.accept();
+    let connection = connecting.join();
+    let asked = connection.get("/");
+    let asked = task(|| asked.send());
+    link.handshake(&[]);
+    let stream = link.request().stream;
+    link.send(&[Frame::goaway(stream, 11, b"too_many_pings")]);
+    link.answer(stream, 204, b"");
+    asked.join().unwrap();
+    assert_eq!(link.rest().len(), 1);
+    for _ in 0..2 {
+        client.upkeep();
+        assert_eq!(client.stats().calmed, 1);
+    }
+}

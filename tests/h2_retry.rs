@@ -101,7 +101,7 @@ fn what_is_repeated_on_a_new_connection() {
         Row { name: "a violation of the connection", act: |link, _| link.send(&[Frame::new(DATA, 0, 0, [])]),
             post: false, get: false, kind: ErrorKind::PeerViolation, processed: Maybe },
         Row { name: "a violation of the stream", act: |link, id| link.send(&[Frame::headers(id, END_STREAM, &[("no", "status")])]),
-            post: false, get: false, kind: ErrorKind::PeerViolation, processed: Maybe },
+            post: false, get: false, kind: ErrorKind::PeerViolation, processed: Processed::Yes },
     ];
     for fresh in [true, false] {
         for row in &rows {

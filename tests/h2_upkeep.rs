@@ -259,8 +259,9 @@ fn a_peer_that_takes_no_byte_is_given_up() {
     let upload = task(|| uploading.send());
     let mut link = peer.h2_with(&[(INITIAL_WINDOW_SIZE, i32::MAX as u32)]);
     link.request();
-    link.send(&[Frame::window_update(0, 0x7000_0000)]);
     let bystander = get(&client, &peer);
+    link.skip_to(HEADERS);
+    link.send(&[Frame::window_update(0, 0x7000_0000)]);
     for (asked, at_least) in [(upload, stall), (bystander, Duration::ZERO)] {
         let e = asked.join().unwrap_err();
         assert_eq!(e.kind(), ErrorKind::TimedOut, "{e}");

@@ -61,7 +61,8 @@ pub(crate) fn decide(a: Attempted<'_>) -> Option<Again> {
             let by_peer =
                 matches!(cause.reason, CloseReason::ByPeer | CloseReason::PingUnanswered | CloseReason::Error);
             match () {
-                () if reused && progress.written == 0 && by_peer => Some(Again::Fresh),
+                // Whatever ended it, unless that was the program.
+                () if reused && progress.written == 0 && cause.reason != CloseReason::Shutdown => Some(Again::Fresh),
                 () if cause.reason == CloseReason::PingUnanswered && idempotent => Some(Again::Fresh),
                 // A fresh HTTP/1 connection that is closed at once is no accident of keep-alive.
                 () if version != Version::HTTP_2 && !reused => None,
@@ -107,6 +108,7 @@ mod tests {
             ("h2 HTTP_1_1_REQUIRED", reset(13), h2, false, 9, false, Some(Http1), Some(Http1)),
             ("h2 any other code", reset(2), h2, true, 9, false, None, None),
             ("a stall", over(WriteStalled), h2, true, 9, false, None, None),
+            ("a stall, nothing written", over(WriteStalled), h2, true, 0, false, Some(Fresh), Some(Fresh)),
             ("a violation", over(Violation), h2, true, 9, false, None, None),
             ("shut down by the program", over(Shutdown), h1, true, 0, false, None, None),
         ];

@@ -134,6 +134,8 @@ impl Inner {
                 false => UpkeepAction::AwaitingAck,
             };
         }
+        // Those of the program's own, too, which the pool does not keep.
+        conns.iter().for_each(|conn| self.pool.heed_calm(conn));
         // After the PINGs, which are what keeps a connection above its idle limit.
         self.pool.purge_past(&self.settings.limits);
         self.pool.forget_over();

@@ -132,6 +132,10 @@ pub(crate) trait Exchanges: Protocol {
     fn is_clogged(&self) -> bool {
         false
     }
+    /// Whether the peer asked for fewer PINGs since this was asked last (ENHANCE_YOUR_CALM).
+    fn take_calm(&mut self) -> bool {
+        false
+    }
     /// Whether an exchange could begin at once.
     fn has_room(&self) -> bool;
     /// How many exchanges began.
@@ -391,6 +395,8 @@ pub(crate) trait Carrier: Send + Sync {
     fn served(&self) -> u64;
     /// What is spoken on it.
     fn version(&self) -> Version;
+    /// Whether the peer asked for fewer PINGs since this was asked last.
+    fn take_calm(&self) -> bool;
     /// Why it is over, if it is.
     fn over(&self) -> Option<Cause>;
     /// Takes no new exchanges and tells the peer; those in flight go on.

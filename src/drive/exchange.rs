@@ -583,6 +583,10 @@ impl<P: Exchanges> Carrier for Shared<P> {
         P::VERSION
     }
 
+    fn take_calm(&self) -> bool {
+        self.lock().proto.take_calm()
+    }
+
     fn over(&self) -> Option<Cause> {
         self.lock().over.clone()
     }

@@ -3,7 +3,7 @@
 use super::{
     carrier::{Exchanges, Opened, Opening},
     duplex::Position,
-    fault::{CANCEL, Cause, Fault, NO_ERROR, REFUSED_STREAM},
+    fault::{CANCEL, Cause, ENHANCE_YOUR_CALM, Fault, NO_ERROR, REFUSED_STREAM},
     info::{CloseReason, ConnectionInfo, ConnectionState, GoAway, UpkeepAction},
     keep::Patience,
     next_id,
@@ -60,6 +60,8 @@ pub(crate) struct H2 {
     /// A PING of upkeep is on its way: its answer counts as use.
     kept: bool,
     goaway: Option<GoAway>,
+    /// The peer asked for fewer PINGs, and nobody was told yet.
+    wants_calm: bool,
     patience: Patience,
     /// Server: since when no exchange is open.
     idle: Option<Instant>,
@@ -85,6 +87,7 @@ impl H2 {
             requests: 0,
             kept: false,
             goaway: None,
+            wants_calm: false,
             patience: Patience::default(),
             idle: None,
             greeting: None,
@@ -180,7 +183,13 @@ impl H2 {
                     }
                     Failure::Refused => Fault::Refused(code),
                     Failure::Reset(code) => Fault::Reset(code.0),
-                    Failure::Violated(violation) => Fault::Failed(kind_of(&violation), violation.to_string().into()),
+                    Failure::Violated(violation) => {
+                        use h2::Violation as V;
+                        let beside = matches!(violation, V::IncrementZero { .. } | V::WindowOverflow { .. });
+                        // Whatever it was worth, it was an answer.
+                        self.on(stream, |slot| slot.answered |= !beside);
+                        Fault::Failed(kind_of(&violation), violation.to_string().into())
+                    }
                 };
                 self.on(stream, |slot| slot.fail(&fault, wakes));
             }
@@ -192,6 +201,7 @@ impl H2 {
             // More streams may be allowed now, or none any more.
             Event::Settings => wakes.extend(self.line.drain(..)),
             Event::GoAway { last_id, code, debug } => {
+                self.wants_calm |= code.0 == ENHANCE_YOUR_CALM || debug == b"too_many_pings";
                 let debug = debug[..debug.len().min(DEBUG_KEPT)].to_vec();
                 self.goaway = Some(GoAway { code: code.0, last_id, debug });
                 wakes.extend(self.line.drain(..));
@@ -456,6 +466,10 @@ impl Exchanges for H2 {
 
     fn awaits_since(&self) -> Option<Instant> {
         self.idle
+    }
+
+    fn take_calm(&mut self) -> bool {
+        std::mem::take(&mut self.wants_calm)
     }
 
     fn is_clogged(&self) -> bool {

@@ -77,9 +77,7 @@ pub(crate) use cancel::{Interrupt, Limits};
 pub(crate) use carrier::{
     Answer, Begun, Carrier, Ended, Lease, Missing, Opening, Progress, Queued, Sent as SentPart, Tally,
 };
-pub(crate) use fault::{
-    CANCEL, Cause, ENHANCE_YOUR_CALM, Fault, HTTP_1_1_REQUIRED, Http1Status, INTERNAL_ERROR, REFUSED_STREAM,
-};
+pub(crate) use fault::{CANCEL, Cause, Fault, HTTP_1_1_REQUIRED, Http1Status, INTERNAL_ERROR, REFUSED_STREAM};
 pub(crate) use h1::H1;
 pub(crate) use h2::H2;
 #[cfg(feature = "gzip")]

@@ -138,7 +138,9 @@ impl Call {
             }
             Verdict::Pass | Verdict::RetryAfter(_) => {}
         }
-        let Some(again) = again.filter(|_| self.may_repeat() && self.pinned.is_none()) else { return Some(e) };
+        // A connection of the caller's is never left for another one.
+        let stays = |again| self.pinned.as_ref().is_none_or(|conn| again == Again::Anywhere && conn.is_usable());
+        let Some(again) = again.filter(|again| self.may_repeat() && stays(*again)) else { return Some(e) };
         let pause = match again {
             Again::Later => {
                 let (from, to) = self.inner.settings.refused_pause;

@@ -14,7 +14,7 @@ pub(crate) use lease::{DialEntry, Lease, Permit};
 
 use super::{settings::PoolLimits, url::Origin};
 use crate::{
-    drive::{Cancel, Carrier, CloseReason, ConnectionInfo, ENHANCE_YOUR_CALM, Record},
+    drive::{Cancel, Carrier, CloseReason, ConnectionInfo, Record},
     net::{Cx, Waker},
     time::{Deadline, Stamp},
 };
@@ -260,8 +260,8 @@ impl Pool {
     }
 
     /// Where the peer said ENHANCE_YOUR_CALM, PINGs are spaced out.
-    fn heed_calm(&self, conn: &Arc<dyn Carrier>) {
-        let asked = conn.info().goaway.is_some_and(|g| g.code == ENHANCE_YOUR_CALM || g.debug == b"too_many_pings");
+    pub(crate) fn heed_calm(&self, conn: &Arc<dyn Carrier>) {
+        let asked = conn.take_calm();
         let mut state = self.lock();
         if asked && (state.calm.len() < CALM_KEPT || state.calm.contains_key(conn.origin())) {
             *state.calm.entry(conn.origin().to_owned()).or_default() += 1;
