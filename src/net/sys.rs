@@ -121,6 +121,7 @@ pub(super) use socketpair::SocketPair as WakeHandle;
 mod epoll {
     use super::{Duration, Errno, Handle, Interest, LONGEST_POLL, Owned, Ready, Timespec, io};
     use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
+    use std::mem::MaybeUninit;
 
     /// How many descriptors one wait reports; the others are reported by the next.
     const EVENTS: usize = 256;
@@ -157,14 +158,14 @@ mod epoll {
         /// Waits until something is ready; `None` is for ever. May return early, also with nothing ready.
         pub(crate) fn wait(&self, timeout: Option<Duration>, mut each: impl FnMut(u64, Ready)) -> io::Result<()> {
             let timeout = timeout.map(|t| t.min(LONGEST_POLL)).and_then(|t| Timespec::try_from(t).ok());
-            let empty = Event { flags: EventFlags::empty(), data: EventData::new_u64(0) };
-            let mut events = [empty; EVENTS];
-            let n = match epoll::wait(&self.0, &mut events, timeout.as_ref()) {
-                Ok(n) => n,
-                Err(Errno::INTR) => 0,
+            // Filled by the system: most of the room is never used.
+            let mut room = [const { MaybeUninit::<Event>::uninit() }; EVENTS];
+            let events = match epoll::wait(&self.0, &mut room, timeout.as_ref()) {
+                Ok((events, _)) => &*events,
+                Err(Errno::INTR) => &[],
                 Err(error) => return Err(error.into()),
             };
-            for event in &events[..n] {
+            for event in events {
                 let (flags, data) = (event.flags, event.data);
                 let broken = flags.intersects(EventFlags::ERR | EventFlags::HUP);
                 let read = flags.contains(EventFlags::IN) || broken;

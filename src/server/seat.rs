@@ -25,7 +25,7 @@ use std::{
     net::SocketAddr,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicUsize, Ordering},
     },
     task::Poll,
     time::{Duration, Instant},
@@ -70,12 +70,10 @@ pub(super) struct Seat {
     pub(super) hub: Arc<Hub>,
     pub(super) turns: Turns,
     state: Mutex<State>,
-    /// What the poller watches the wire for; changed only by who attends to the seat.
+    /// What the poller watches the wire for.
     watched: Mutex<Option<Interest>>,
     /// How often somebody wanted it to be attended to since nobody did.
     stirs: AtomicUsize,
-    /// The poller was called for nothing: it should watch for no more than is needed.
-    exactly: AtomicBool,
     /// Requests with handlers.
     running: AtomicUsize,
     /// How often the client was told that the server shuts down.
@@ -136,7 +134,6 @@ impl Seat {
             state: Mutex::new(State::Greeting(Box::new(greeting))),
             watched: Mutex::new(None),
             stirs: AtomicUsize::new(0),
-            exactly: AtomicBool::new(false),
             running: AtomicUsize::new(0),
             calls: AtomicUsize::new(0),
         })
@@ -178,7 +175,8 @@ impl Seat {
         if let Some(carrier) = self.carrier() {
             let arrived = carrier.tend(ready, now);
             if ready.write || !arrived {
-                self.exactly.store(true, Ordering::SeqCst);
+                // The poller was called for nothing, and would be again until whoever attends to the seat just now has done so.
+                self.watch_for(&carrier, Rule::Exactly);
                 self.stir();
             }
             return;
@@ -267,9 +265,7 @@ impl Seat {
         }
         match carrier.closing(now) {
             Closing::Open => {
-                let exactly = self.exactly.swap(false, Ordering::SeqCst);
-                let interest = carrier.charge(if exactly { Rule::Exactly } else { Rule::Lazily });
-                if !self.watch(interest) {
+                if !self.watch_for(&carrier, Rule::Lazily) {
                     carrier.shutdown(Cause::shutdown());
                     self.leave();
                 }
@@ -411,9 +407,25 @@ impl Seat {
         self.hub.remove(self.id);
     }
 
+    /// Has the poller watch the wire for what is needed of an open connection; false if it cannot.
+    fn watch_for(&self, carrier: &Arc<dyn Carrier>, rule: Rule) -> bool {
+        let mut watched = lock(&self.watched);
+        // It may have become another, or be ending: who sees to that watches for something else, after this.
+        let same = |open: &Arc<dyn Carrier>| std::ptr::addr_eq(Arc::as_ptr(open), Arc::as_ptr(carrier));
+        if !matches!(&*lock(&self.state), State::Open(open) if same(open)) {
+            return true;
+        }
+        // Asked behind the lock: what another thread was told before must not come after this.
+        let interest = carrier.charge(rule);
+        self.change(&mut watched, interest)
+    }
+
     /// Has the poller watch the wire for this; false if it cannot.
     fn watch(&self, interest: Option<Interest>) -> bool {
-        let mut watched = lock(&self.watched);
+        self.change(&mut lock(&self.watched), interest)
+    }
+
+    fn change(&self, watched: &mut Option<Interest>, interest: Option<Interest>) -> bool {
         let gone = matches!(*lock(&self.state), State::Gone);
         // Who gives the seat up says so before it comes here.
         let interest = interest.filter(|_| !gone);

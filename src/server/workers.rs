@@ -2,6 +2,8 @@
 //!
 //! A thread that waits inside the library, for a slow client or for an answer of another server, does not count: while it
 //! sleeps another may run. So clients that stall keep threads from nobody, up to the second bound, on threads altogether.
+//!
+//! Of those without work the one is called that was the last to have some: its memory is still at hand, and the others come to their end.
 
 use super::turns;
 use crate::{
@@ -12,11 +14,11 @@ use std::{
     collections::VecDeque,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
-        Arc, Condvar, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
-    thread,
-    time::Duration,
+    thread::{self, Thread, ThreadId},
+    time::{Duration, Instant},
 };
 
 /// How long a thread without work stays: long enough for the next burst.
@@ -47,7 +49,6 @@ pub(super) struct Workers {
 #[derive(Debug)]
 struct Pool {
     state: Mutex<State>,
-    work: Condvar,
     /// How many may run.
     running: usize,
     /// How many there may be.
@@ -62,11 +63,11 @@ struct Pool {
 struct State {
     jobs: VecDeque<Box<dyn Job>>,
     threads: usize,
-    /// Threads that wait for a job, one included that was called.
-    idle: usize,
-    /// One of them was called and has not come yet. Whoever takes a job calls the next if there are more: a burst wakes as many
+    /// Threads that wait for a job, in the order in which they had their last one.
+    idle: Vec<Thread>,
+    /// One of them that was called and has not come yet. Whoever takes a job calls the next if there are more: a burst wakes as many
     /// threads as it takes time, not as many as it has jobs.
-    called: bool,
+    called: Option<ThreadId>,
     /// Threads that wait inside a job.
     waiting: usize,
     closed: bool,
@@ -78,7 +79,7 @@ impl std::fmt::Debug for State {
         f.debug_struct("State")
             .field("jobs", &jobs.len())
             .field("threads", threads)
-            .field("idle", idle)
+            .field("idle", &idle.len())
             .field("called", called)
             .field("waiting", waiting)
             .field("closed", closed)
@@ -87,20 +88,26 @@ impl std::fmt::Debug for State {
 }
 
 impl State {
-    /// Returns whether a thread that waits is to be woken for what is to be done; counts it as called.
-    fn call(&mut self) -> bool {
-        let calls = !self.jobs.is_empty() && self.idle > 0 && !self.called;
-        self.called |= calls;
-        calls
+    /// Returns the thread that is to be woken for what is to be done, if one is needed that waits.
+    fn call(&mut self) -> Option<Thread> {
+        if self.jobs.is_empty() || self.called.is_some() {
+            return None;
+        }
+        let thread = self.idle.pop()?;
+        self.called = Some(thread.id());
+        Some(thread)
+    }
+
+    /// Returns how many threads there are without a job, or about to have one.
+    fn free(&self) -> usize {
+        self.idle.len() + usize::from(self.called.is_some())
     }
 
     /// Returns whether another thread is needed for what waits, and allowed; counts it as begun.
     fn grow(&mut self, pool: &Pool) -> bool {
-        let runs = self.threads - self.idle - self.waiting.min(self.threads);
-        let grows = self.jobs.len() > self.idle
-            && runs + self.idle < pool.running
-            && self.threads < pool.threads
-            && !self.closed;
+        let free = self.free();
+        let runs = self.threads.saturating_sub(free + self.waiting);
+        let grows = self.jobs.len() > free && runs + free < pool.running && self.threads < pool.threads && !self.closed;
         self.threads += usize::from(grows);
         grows
     }
@@ -111,8 +118,7 @@ impl Workers {
     pub(super) fn new(running: usize, queue: usize, clients: usize) -> Self {
         let running = running.max(1);
         let threads = running.saturating_mul(WAITING + 1).saturating_add(clients.min(CLIENTS));
-        let (state, work) = (Mutex::default(), Condvar::new());
-        Workers { pool: Arc::new(Pool { state, work, running, threads, slow: AtomicUsize::new(0), queue }) }
+        Workers { pool: Arc::new(Pool { state: Mutex::default(), running, threads, slow: AtomicUsize::new(0), queue }) }
     }
 
     /// Whether so many handlers wait for their clients that nobody may have more than one of them.
@@ -178,9 +184,9 @@ impl Workers {
     pub(super) fn close(&self) {
         let mut state = self.pool.lock();
         state.closed = true;
-        let jobs = std::mem::take(&mut state.jobs);
+        let (jobs, idle) = (std::mem::take(&mut state.jobs), std::mem::take(&mut state.idle));
         drop(state);
-        self.pool.work.notify_all();
+        idle.iter().for_each(Thread::unpark);
         jobs.into_iter().for_each(Job::refuse);
     }
 }
@@ -195,8 +201,8 @@ impl Pool {
         let (calls, grows) = (state.call(), state.grow(self));
         // Who is woken wants the lock.
         drop(state);
-        if calls {
-            self.work.notify_one();
+        if let Some(thread) = calls {
+            thread.unpark();
         }
         if grows {
             self.spawn();
@@ -225,8 +231,8 @@ impl Pool {
             if let Some(job) = state.jobs.pop_front() {
                 let calls = state.call();
                 drop(state);
-                if calls {
-                    self.work.notify_one();
+                if let Some(thread) = calls {
+                    thread.unpark();
                 }
                 // Handlers that panic are caught, and answered for, inside the job.
                 let _ = catch_unwind(AssertUnwindSafe(|| job.run()));
@@ -236,12 +242,19 @@ impl Pool {
             if state.closed {
                 break;
             }
-            state.idle += 1;
-            let (woken, timeout) = self.work.wait_timeout(state, LINGER).unwrap_or_else(PoisonError::into_inner);
-            state = woken;
-            state.idle -= 1;
-            state.called = false;
-            if timeout.timed_out() && state.jobs.is_empty() {
+            let me = thread::current();
+            state.idle.push(me.clone());
+            drop(state);
+            let since = Instant::now();
+            thread::park_timeout(LINGER);
+            state = self.lock();
+            if state.called == Some(me.id()) {
+                state.called = None;
+                continue;
+            }
+            // Nobody called: time has passed, or something else had woken this thread.
+            state.idle.retain(|thread| thread.id() != me.id());
+            if since.elapsed() >= LINGER && state.jobs.is_empty() {
                 break;
             }
         }
@@ -356,6 +369,31 @@ mod tests {
         drop(waits);
         waker.wake();
         meet.wait();
+        workers.close();
+    }
+
+    #[test]
+    fn who_had_the_last_job_has_the_next() {
+        let workers = Workers::new(3, 10, 1);
+        let all_idle = || {
+            while workers.pool.lock().idle.len() < 3 {
+                thread::yield_now();
+            }
+        };
+        let meet = Arc::new(Barrier::new(3));
+        for _ in 0..3 {
+            let meet = meet.clone();
+            workers.submit(call(move || drop(meet.wait())));
+        }
+        all_idle();
+        let last = workers.pool.lock().idle[2].id();
+        let (done, dones) = mpsc::channel();
+        for n in 0..5 {
+            let done = done.clone();
+            workers.submit(call(move || done.send(thread::current().id()).unwrap()));
+            assert_eq!(dones.recv().unwrap(), last, "job {n}");
+            all_idle();
+        }
         workers.close();
     }
 
