@@ -188,7 +188,9 @@ impl Builder {
     /// again, behind what [`on_open`](Self::on_open) sends: at least once, in order, but perhaps twice.
     ///
     /// A PING behind them asks whether they arrived; the answer is seen by calls that receive. While `bytes` of messages are not confirmed,
-    /// sends wait, so somebody else has to receive meanwhile. What `on_open` sends is not kept, nor are messages sent in parts.
+    /// sends wait, and receive meanwhile if nobody else does: messages that come are kept for the calls that receive, up to about the limit
+    /// of one message, and then a send gets no place before somebody has taken them. What `on_open` sends is not kept, nor are messages sent
+    /// in parts.
     pub fn outbox(mut self, bytes: usize) -> Self {
         self.outbox = Some(bytes);
         self

@@ -315,6 +315,12 @@ impl<P: Exchanges> Carrier for Shared<P> {
     }
 
     fn poll_flushed(self: Arc<Self>, id: u32, cx: &mut Cx<'_>) -> Poll<Result<(), Fault>> {
+        let mut core = self.lock();
+        let sent = core.duplex.sent();
+        if let Ok(true) = Self::on_slot(&mut core, id, |slot| slot.end_at <= sent) {
+            return Poll::Ready(Ok(()));
+        }
+        drop(core);
         let waker = cx.waker;
         let flushed = self.with(cx.now, |core, _| {
             let sent = core.duplex.sent();

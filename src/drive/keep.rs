@@ -110,6 +110,9 @@ impl<P: Protocol> Shared<P> {
 
     /// Wakes the keeper if there is something for it to do.
     pub(super) fn tell_keeper(&self, core: &mut Core<P>, wakes: &mut Wakes) {
+        if core.keeper.is_none() {
+            return;
+        }
         let needed = self.kept_for(core);
         let Some(keeper) = &mut core.keeper else { return };
         let call = match core.over {

@@ -206,7 +206,14 @@ impl Wakes {
     }
 
     /// Wakes them all. Not to be called under a lock.
+    #[inline]
     pub(super) fn fire(self) {
+        if self.first.is_some() {
+            self.wake();
+        }
+    }
+
+    fn wake(self) {
         self.first.iter().chain(&self.more).for_each(Waker::wake);
     }
 }

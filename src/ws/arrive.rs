@@ -3,7 +3,7 @@
 use super::{
     core::Core,
     socket::{Look, Socket},
-    stage::{Arrived, Ending, Linger, Role, Stage, Want},
+    stage::{Arrived, Ending, Lending, Linger, Role, Stage, Want},
 };
 use crate::{
     drive::{Passed, Room, Stream, Watch, recycle, spare},
@@ -36,10 +36,26 @@ impl Socket {
             if core.reading {
                 core.readers.leave(cx.waker);
                 let work = core.has_work();
+                let due = core.engine.deadline().filter(|_| want == Want::End && core.lending != Lending::Nothing);
+                match due {
+                    // Nobody comes back to look for their Close.
+                    Some(due) if due <= cx.now => core.on_deadline(cx.now),
+                    Some(due) => cx.wait_until(Deadline::at(due)),
+                    None => {}
+                }
+                let error = match &core.stage {
+                    Stage::Ended(ending) if due.is_some() => Some(ending.error()),
+                    _ => None,
+                };
                 drop(core);
                 if work {
                     // Whoever has the role may have lent a message, and be busy with it.
                     let _ = self.poll_pump(cx);
+                }
+                if let Some(error) = error {
+                    let core = self.lock();
+                    self.note_end(&core);
+                    return Poll::Ready(error.map_or(Ok(Arrived::Ended), Err));
                 }
                 return Poll::Pending;
             }
@@ -82,8 +98,9 @@ impl Socket {
                 Stage::Closing if want != Want::End => return Poll::Ready(Ok(Arrived::Ended)),
                 Stage::Opening | Stage::Open | Stage::Closing => {}
             }
-            if matches!(want, Want::Pong(_)) && core.is_full() {
-                // The PONG is behind more than is kept: only the time limit of the call ends this.
+            if want.keeps() && core.is_full() {
+                // The PONG is behind more than is kept: only a receiving call, or the time limit, ends this.
+                core.writers.leave(cx.waker);
                 return Poll::Pending;
             }
             let busy = match self.fill(core, want, look, cx) {

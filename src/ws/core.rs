@@ -3,7 +3,7 @@
 use super::{
     message::{Message, MessageRef, WsStats},
     outbox::Outbox,
-    stage::{Arrived, Begun, Ending, Finish, Linger, Outgoing, Role, Sender, Stage, Waiting, Want, Writer},
+    stage::{Arrived, Begun, Ending, Finish, Lending, Linger, Outgoing, Role, Sender, Stage, Waiting, Want, Writer},
 };
 use crate::{
     buf::RecvBuf,
@@ -78,6 +78,10 @@ pub(super) struct Core {
     /// Some thread has the input, or what is to go out.
     pub(super) reading: bool,
     pub(super) writing: bool,
+    /// Whether the input is with the caller, who comes back when it likes.
+    pub(super) lending: Lending,
+    /// A message is received in parts, and not all of it was.
+    in_parts: bool,
     /// Who waits to receive, and who to send.
     pub(super) readers: Waiting,
     pub(super) writers: Waiting,
@@ -115,6 +119,8 @@ impl Core {
             seen: (0, 0),
             reading: false,
             writing: false,
+            lending: Lending::Nothing,
+            in_parts: false,
             readers: Waiting::default(),
             writers: Waiting::default(),
             stats: WsStats::default(),
@@ -134,7 +140,7 @@ impl Core {
         self.generation += 1;
         self.input.clear();
         self.assembly.clear();
-        (self.complete, self.skips, self.within) = (None, false, None);
+        (self.complete, self.skips, self.within, self.in_parts) = (None, false, None, false);
         self.out.clear();
         self.at = 0;
         self.outbox.iter_mut().for_each(Outbox::lose);
@@ -290,18 +296,28 @@ impl Core {
                 self.queued = 0;
                 self.complete = None;
             }
-            Want::Pong(_) => {}
+            Want::Room if self.has_place() => return Some(Arrived::Confirmed),
+            Want::Pong(_) | Want::Room => {}
         }
         loop {
-            if matches!(want, Want::Pong(_)) && self.is_full() {
+            if want.keeps() && self.is_full() {
                 return None;
             }
             match self.event(want, now) {
-                Ok(Some(Arrived::Message(message))) if matches!(want, Want::Pong(_)) => {
+                Ok(Some(Arrived::Message(message))) if want.keeps() => {
                     self.queued += message.as_bytes().len();
                     self.queue.push_back(message);
                 }
-                Ok(arrived) => return arrived,
+                Ok(arrived) => {
+                    match arrived {
+                        Some(Arrived::Part(_, end)) => self.in_parts = end == End::More,
+                        Some(Arrived::Message(_) | Arrived::InInput(..) | Arrived::Assembled(_)) => {
+                            self.in_parts = false;
+                        }
+                        Some(Arrived::Confirmed | Arrived::Ended) | None => {}
+                    }
+                    return arrived;
+                }
                 Err(violation) => {
                     self.end(Ending::violation(violation));
                     return None;
@@ -310,9 +326,19 @@ impl Core {
         }
     }
 
-    /// Whether messages wait that came before the PONG that was waited for, and no more may.
+    /// Whether a message could be accepted from anybody, as far as that depends on what arrives.
+    pub(super) fn has_place(&self) -> bool {
+        matches!(self.stage, Stage::Open) && self.outbox.as_ref().is_none_or(Outbox::has_room)
+    }
+
+    /// Whether it is the outbox that has no place for a message.
+    pub(super) fn waits_for_outbox(&self) -> bool {
+        matches!(self.stage, Stage::Open) && !self.has_place()
+    }
+
+    /// Whether nothing more is received for somebody who wants something else than messages: too many wait, or a part of one.
     pub(super) fn is_full(&self) -> bool {
-        self.queued > self.max_message
+        self.queued > self.max_message || self.in_parts
     }
 
     /// Whether something arrived that was not looked at yet.
@@ -349,7 +375,7 @@ impl Core {
                 Event::Piece { kind, data, end } => {
                     self.stats.bytes_in += data.len() as u64;
                     let whole = end == End::Last && self.assembly.is_empty();
-                    if whole && matches!(want, Want::Message | Want::End | Want::Pong(_)) {
+                    if whole && matches!(want, Want::Message | Want::End | Want::Pong(_) | Want::Room) {
                         self.stats.messages_in += 1;
                         return message(kind, data.to_vec()).map(|m| Some(Arrived::Message(m)));
                     }
@@ -377,7 +403,7 @@ impl Core {
                 Event::Pong(payload) => {
                     let Ok(payload) = <[u8; 8]>::try_from(payload) else { continue };
                     self.answered(payload, now);
-                    if want == Want::Pong(payload) {
+                    if want == Want::Pong(payload) || want == Want::Room && self.has_place() {
                         return Ok(Some(Arrived::Confirmed));
                     }
                 }
@@ -397,7 +423,7 @@ impl Core {
         match want {
             Want::Lent => Ok(Arrived::Assembled(kind)),
             Want::Part | Want::Rest => Ok(Arrived::Part(kind, End::Last)),
-            Want::End | Want::Message | Want::Pong(_) => {
+            Want::End | Want::Message | Want::Pong(_) | Want::Room => {
                 message(kind, std::mem::take(&mut self.assembly).into_vec()).map(Arrived::Message)
             }
         }
@@ -448,6 +474,7 @@ impl Core {
     /// Nobody wants the rest of the message that has begun.
     pub(super) fn skip(&mut self) {
         self.assembly.clear();
+        self.in_parts = false;
         self.skips = self.complete.take().is_none();
     }
 

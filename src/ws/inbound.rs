@@ -7,7 +7,7 @@ use super::{
     reopen::Reopen,
     sender::WsSender,
     socket::{Look, Socket},
-    stage::{Arrived, Sender, Stage, Waiting, Want},
+    stage::{Arrived, Lending, Sender, Stage, Waiting, Want},
 };
 use crate::{
     buf::RecvBuf,
@@ -37,6 +37,8 @@ pub(super) struct Inbound {
     lent: Lent,
     /// An iterator that has given its last item.
     spent: bool,
+    /// There is an outbox.
+    keeps_messages: bool,
 }
 
 /// What the last call has lent, which is given back by the next.
@@ -89,7 +91,8 @@ enum Step {
 impl Inbound {
     pub(super) fn new(socket: Arc<Socket>, stream: Stream, agreed: Agreed, config: Config, limits: Limits) -> Self {
         let subprotocol = agreed.subprotocol;
-        Inbound { socket, stream, limits, config, subprotocol, reopen: None, lent: Lent::Nothing, spent: false }
+        let (reopen, lent) = (None, Lent::Nothing);
+        Inbound { socket, stream, limits, config, subprotocol, reopen, lent, spent: false, keeps_messages: false }
     }
 
     pub(super) fn subprotocol(&self) -> Option<&str> {
@@ -123,8 +126,10 @@ impl Inbound {
             Lent::Assembly(assembly) => self.socket.lock().give_back(assembly),
             Lent::Input(input) => {
                 let mut core = self.socket.lock();
-                core.input = input;
-                self.socket.give_role_back(core);
+                if std::mem::replace(&mut core.lending, Lending::Nothing) != Lending::Over {
+                    core.input = input;
+                    self.socket.give_role_back(core);
+                }
             }
         }
     }
@@ -179,7 +184,7 @@ impl Inbound {
         let waited = wait_readable(&**stream.carrier().wire(), limit.left, |waker| {
             let mut core = socket.lock();
             match lent {
-                Lent::Input(input) if input.is_empty() && core.is_plain() => {}
+                Lent::Input(input) if input.is_empty() && core.is_plain() => core.lending = Lending::Nothing,
                 Lent::Nothing if !core.reading && core.input.is_empty() && core.is_plain() => {
                     core.reading = true;
                     *lent = Lent::Input(std::mem::take(&mut core.input));
@@ -198,7 +203,13 @@ impl Inbound {
         let Passed::Bytes(_) = stream.read_through(Room::Buffer(input), now) else { return Quick::Unclear };
         let mut core = socket.lock();
         core.engine.received(now);
-        core.short(input).map_or(Quick::Unclear, |(kind, len)| Quick::Message(kind, len))
+        match core.short(input) {
+            Some((kind, len)) => {
+                core.lending = Lending::of(input);
+                Quick::Message(kind, len)
+            }
+            None => Quick::Unclear,
+        }
     }
 
     /// What lies there whole, without the ceremony of a wait.
@@ -303,6 +314,34 @@ impl Inbound {
         lent || self.socket.lock().has_buffered() || self.stream.has_buffered()
     }
 
+    /// Whether it may depend on what arrives, or on another connection, that a message can be sent.
+    #[inline]
+    pub(super) fn sees_to_room(&self) -> bool {
+        self.keeps_messages || self.reopen.is_some()
+    }
+
+    /// From now on messages are kept until they are confirmed.
+    pub(super) fn keep_messages(&mut self, limit: usize) {
+        self.keeps_messages = true;
+        self.socket.keep_messages(limit);
+    }
+
+    /// Waits for a place for a message, where nobody else does what that depends on: receives, and opens the connection again.
+    /// Returns how much time is left; `None`: no place in time.
+    pub(super) fn make_room(&mut self, timeout: Duration) -> Result<Option<Duration>> {
+        let core = self.socket.lock();
+        if core.has_place() || matches!(core.stage, Stage::Closing | Stage::Ended(_)) {
+            return Ok(Some(timeout));
+        }
+        drop(core);
+        let limit = Limit::after(timeout);
+        match self.wait(Want::Room, limit) {
+            None => Ok(None),
+            Some(Ok(_)) => Ok(Some(limit.deadline.left(Instant::now()).unwrap_or(timeout))),
+            Some(Err(e)) => Err(e.in_phase(Phase::Send)),
+        }
+    }
+
     /// Waits for a message of its own.
     pub(super) fn message(&mut self, limit: Limit) -> Result<Recv<Message>> {
         match self.wait(Want::Message, limit) {
@@ -317,7 +356,12 @@ impl Inbound {
     pub(super) fn message_ref(&mut self, timeout: Duration) -> Result<Recv<MessageRef<'_>>> {
         // The next short message behind the one that was lent.
         let next = match &mut self.lent {
-            Lent::Input(input) if !input.is_empty() => self.socket.lock().short(input),
+            Lent::Input(input) if !input.is_empty() => {
+                let mut core = self.socket.lock();
+                let short = core.short(input);
+                core.lending = Lending::of(input);
+                short
+            }
             Lent::Assembly(_) | Lent::Input(_) | Lent::Message(_) | Lent::Nothing => None,
         };
         let limit = if next.is_none() { Limit::after(timeout) } else { Limit::NEVER };
@@ -333,7 +377,9 @@ impl Inbound {
                 Some(arrived) => match arrived? {
                     Arrived::Message(message) => return Ok(Recv::Item(self.lend_message(message))),
                     Arrived::InInput(kind, len) => {
-                        self.lent = Lent::Input(std::mem::take(&mut self.socket.lock().input));
+                        let mut core = self.socket.lock();
+                        core.lending = Lending::of(&core.input);
+                        self.lent = Lent::Input(std::mem::take(&mut core.input));
                         (kind, Some(len))
                     }
                     Arrived::Assembled(kind) => {

@@ -146,8 +146,10 @@ impl WsSender {
         self.socket.unconfirmed()
     }
 
-    /// Sends Close and waits for theirs, at most 3 s. A receiver that waits sees the end at once; what else the peer sends is
-    /// discarded. If the socket is closing or closed already, nothing happens.
+    /// Sends Close and waits for theirs, at most 3 s. A receiver that waits sees the end at once, and one that is busy with a message that
+    /// was lent to it keeps that; what else the peer sends is discarded. If the socket is closing or closed already, nothing happens.
+    ///
+    /// Theirs may stand behind other messages in the buffer in which one is lent: then it is seen once the receiver comes back for more.
     ///
     /// # Errors
     ///

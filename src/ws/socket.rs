@@ -9,7 +9,7 @@ use super::{
     core::{Core, ROOM, refused},
     message::{CloseCode, Closed, Message, MessageRef, Sent},
     outbox::Outbox,
-    stage::{Ending, Finish, Outgoing, Role, Sender, Stage, Want, Writer},
+    stage::{Ending, Finish, Lending, Outgoing, Role, Sender, Stage, Want, Writer},
 };
 use crate::{
     drive::{Fault, Limits, SentPart, Stream, Written, block_on},
@@ -191,7 +191,14 @@ impl Socket {
     }
 
     /// Accepts a message once less than `room` is unsent.
-    fn poll_accept(&self, what: Outgoing<'_>, sender: Sender, room: usize, cx: &mut Cx<'_>) -> Poll<Result<()>> {
+    fn poll_accept(
+        &self,
+        what: Outgoing<'_>,
+        sender: Sender,
+        room: usize,
+        look: &mut Look,
+        cx: &mut Cx<'_>,
+    ) -> Poll<Result<()>> {
         let mut tried = None;
         loop {
             let mut core = self.lock();
@@ -199,11 +206,15 @@ impl Socket {
                 Ok(true) => {}
                 Ok(false) => {
                     core.writers.leave(cx.waker);
-                    let work = core.has_work();
+                    let (work, reads) = (core.has_work(), core.waits_for_outbox());
                     drop(core);
                     if work {
                         // What was accepted before may be what it waits for.
                         let _ = self.poll_pump(cx);
+                    }
+                    // Or what the peer answers, if nobody else receives.
+                    if reads && self.poll_arrived(Want::Room, look, cx).is_ready() {
+                        continue;
                     }
                     return Poll::Pending;
                 }
@@ -287,13 +298,13 @@ impl Socket {
         limits: &Limits,
         mut accepted: bool,
     ) -> Result<Sent> {
-        let mut limits = limits.clone();
+        let (mut limits, mut look) = (limits.clone(), Look::Later);
         let sent = block_on(Deadline::after(timeout), |cx| {
             if let Err(e) = limits.check(cx) {
                 return Poll::Ready(Err(e.in_phase(Phase::Send)));
             }
             if !accepted {
-                match self.poll_accept(what, sender, ROOM, cx) {
+                match self.poll_accept(what, sender, ROOM, &mut look, cx) {
                     Poll::Ready(Ok(())) => accepted = true,
                     other => return other,
                 }
@@ -342,12 +353,12 @@ impl Socket {
             return core.frame(what, sender).map(|()| Sent::Accepted);
         }
         drop(core);
-        let mut limits = limits.clone();
+        let (mut limits, mut look) = (limits.clone(), Look::Later);
         let accepted = block_on(Deadline::after(timeout), |cx| {
             if let Err(e) = limits.check(cx) {
                 return Poll::Ready(Err(e.in_phase(Phase::Send)));
             }
-            self.poll_accept(what, sender, ROOM, cx)
+            self.poll_accept(what, sender, ROOM, &mut look, cx)
         });
         match accepted {
             Some(result) => result.map(|()| Sent::Accepted),
@@ -383,14 +394,16 @@ impl Socket {
             }
             AtOnce::Nothing => {}
         }
-        let accepted = block_on(Deadline::at(Instant::now()), |cx| match self.poll_accept(what, sender, ROOM, cx) {
-            Poll::Ready(Ok(())) => {
-                // What is not taken now goes out with whatever is called next.
-                let _ = self.poll_pump(cx);
-                Poll::Ready(Ok(()))
-            }
-            other => other,
-        });
+        let mut look = Look::Later;
+        let accepted =
+            block_on(Deadline::at(Instant::now()), |cx| match self.poll_accept(what, sender, ROOM, &mut look, cx) {
+                Poll::Ready(Ok(())) => {
+                    // What is not taken now goes out with whatever is called next.
+                    let _ = self.poll_pump(cx);
+                    Poll::Ready(Ok(()))
+                }
+                other => other,
+            });
         self.hand_over();
         match accepted {
             Some(result) => result.map(|()| Sent::Accepted),
@@ -459,6 +472,10 @@ impl Socket {
                 let Core { engine, out, .. } = &mut *core;
                 engine.close(Some(code.as_u16()), reason, now, out).map_err(refused)?;
                 core.stage = Stage::Closing;
+                if core.lending == Lending::Message {
+                    // Whoever looks at a message takes its time, and need not come back for this.
+                    (core.lending, core.reading) = (Lending::Over, false);
+                }
             }
             Stage::Broken(ending) => core.stage = Stage::Ended(ending.clone()),
             Stage::Closing | Stage::Ended(_) => return Ok(()),

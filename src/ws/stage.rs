@@ -2,6 +2,7 @@
 
 use super::message::{Closed, Message, MessageRef};
 use crate::{
+    buf::RecvBuf,
     error::{Error, ErrorKind, Phase},
     net::Waker,
     proto::{
@@ -112,7 +113,7 @@ pub(super) enum Arrived {
     Assembled(Kind),
     /// The assembly is the next part of a message.
     Part(Kind, End),
-    /// The answer of the PING that is waited for.
+    /// The answer of the PING that is waited for, or the place.
     Confirmed,
     /// The end.
     Ended,
@@ -143,11 +144,18 @@ pub(super) enum Want {
     Pong([u8; 8]),
     /// The next part of a message of which a part was received.
     Rest,
+    /// A place for another message: the connection is open, and there is room in the outbox; messages are kept for later.
+    Room,
 }
 
 impl Want {
     pub(super) fn is_part(self) -> bool {
         matches!(self, Want::Part | Want::Rest)
+    }
+
+    /// Whether messages that come meanwhile are kept for later calls.
+    pub(super) fn keeps(self) -> bool {
+        matches!(self, Want::Pong(_) | Want::Room)
     }
 }
 
@@ -158,6 +166,27 @@ pub(super) enum Finish {
     /// Once everything was sent.
     Wanted,
     Done,
+}
+
+/// Whether the caller has the input, and with it the reading role, because a message lies in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Lending {
+    /// It has not.
+    Nothing,
+    /// There is nothing else in it.
+    Message,
+    /// Behind the message there is more.
+    More,
+    /// It had, and whoever closes has gone on without it: there was nothing else in it.
+    Over,
+}
+
+impl Lending {
+    /// A message lies in the input, as the last thing that was taken.
+    #[inline]
+    pub(super) fn of(input: &RecvBuf) -> Self {
+        if input.is_empty() { Lending::Message } else { Lending::More }
+    }
 }
 
 /// What only one thread does at a time.

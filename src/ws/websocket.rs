@@ -7,7 +7,7 @@ use super::{
     parts::{MessageReader, MessageWriter},
     receiver::WsReceiver,
     reopen::Reopen,
-    sender::WsSender,
+    sender::{WsSender, no_room},
     socket::Socket,
     stage::Sender,
 };
@@ -86,8 +86,8 @@ impl WebSocket {
     }
 
     /// Keeps so many bytes of messages until they are confirmed.
-    pub(crate) fn keep_messages(self, limit: usize) -> Self {
-        self.inbound.socket.keep_messages(limit);
+    pub(crate) fn keep_messages(mut self, limit: usize) -> Self {
+        self.inbound.keep_messages(limit);
         self
     }
 
@@ -97,16 +97,31 @@ impl WebSocket {
         Ok(self)
     }
 
+    /// Waits for a place in the outbox, and for a connection.
+    fn make_room(&mut self) -> Result<()> {
+        let timeout = self.sender.timeout();
+        match self.inbound.make_room(timeout)? {
+            Some(_) => Ok(()),
+            None => Err(no_room(timeout)),
+        }
+    }
+
     /// Sends one message; blocks under back-pressure, at most [`Config::send_timeout`].
     ///
     /// A message is accepted whole or not at all, when less than 64 KiB of those before it are unsent; then this waits until it is in the
     /// hands of the operating system, and if that takes too long the rest goes out with later calls.
+    ///
+    /// With an outbox that is full (`Builder::outbox` of the client) it waits for the peer to confirm what is in it, and while the
+    /// connection is lost for the next one; what arrives meanwhile is kept for the calls that receive, up to about the limit of one message.
     ///
     /// # Errors
     ///
     /// [`ErrorKind::TimedOut`](crate::ErrorKind::TimedOut) if there was no room in time; [`ErrorKind::Closed`](crate::ErrorKind::Closed) if it is closing or closed; whatever broke the
     /// connection, in which case the message may have arrived ([`Processed::Maybe`](crate::Processed::Maybe)) unless it was not accepted.
     pub fn send<'a>(&mut self, message: impl Into<MessageRef<'a>>) -> Result<()> {
+        if self.inbound.sees_to_room() {
+            self.make_room()?;
+        }
         self.sender.send(message)
     }
 
@@ -116,7 +131,14 @@ impl WebSocket {
     ///
     /// As [`send`](Self::send), but for the timeout.
     pub fn send_timeout<'a>(&mut self, message: impl Into<MessageRef<'a>>, timeout: Duration) -> Result<Sent> {
-        self.sender.send_timeout(message, timeout)
+        let mut left = timeout;
+        if self.inbound.sees_to_room() {
+            match self.inbound.make_room(timeout)? {
+                Some(d) => left = d,
+                None => return Ok(Sent::TimedOut),
+            }
+        }
+        self.sender.send_timeout(message, left)
     }
 
     /// Sends if there is room, without blocking. What the wire does not take at once goes out with later calls, whatever they are.
@@ -154,6 +176,9 @@ impl WebSocket {
     /// # }
     /// ```
     pub fn send_buffered<'a>(&mut self, message: impl Into<MessageRef<'a>>) -> Result<()> {
+        if self.inbound.sees_to_room() {
+            self.make_room()?;
+        }
         self.sender.send_buffered(message)
     }
 

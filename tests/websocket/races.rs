@@ -156,6 +156,36 @@ fn a_close_goes_out_while_a_message_is_lent() {
     prompt(|| closing.join()).unwrap().unwrap();
 }
 
+#[test]
+fn a_close_ends_while_a_message_is_lent() {
+    let (near, far) = pair(1 << 16);
+    let (sender, mut receiver) = WebSocket::over(near, Role::Client, Config::default()).unwrap().split();
+    far.try_write(&text("lent")).unwrap();
+    let lent = receiver.recv_ref(ms(1000)).unwrap().item().unwrap();
+    let closing = thread::spawn(move || sender.close(CloseCode::NORMAL, ""));
+    assert_eq!(prompt(|| short_frame(&far))[0], 0x88);
+    far.try_write(&text("discarded")).unwrap();
+    far.try_write(&close(1000)).unwrap();
+    // Whoever looks at the message does not come back before that.
+    prompt(|| closing.join()).unwrap().unwrap();
+    assert_eq!(lent.as_bytes(), b"lent");
+    assert_eq!(receiver.recv().unwrap(), None);
+    assert!(receiver.closed().unwrap().clean);
+}
+
+#[test]
+fn a_close_waits_no_longer_than_it_may_for_what_is_lent() {
+    let (near, far) = pair(1 << 16);
+    let (sender, mut receiver) = WebSocket::over(near, Role::Client, Config::default()).unwrap().split();
+    far.try_write(&[text("lent"), text("behind it"), close(1000)].concat()).unwrap();
+    let lent = receiver.recv_ref(ms(1000)).unwrap().item().unwrap();
+    let e = timed(ms(3000), || sender.close(CloseCode::NORMAL, "")).unwrap_err();
+    assert_eq!(e.kind(), ErrorKind::TimedOut);
+    assert_eq!(lent.as_bytes(), b"lent");
+    assert!(receiver.recv().is_err());
+    assert!(!receiver.closed().unwrap().clean);
+}
+
 /// A peer that sends these bytes as fast as it can, until the test is over.
 fn flood(bytes: &'static [u8]) -> (crate::support::Peer, Arc<AtomicBool>) {
     let over = Arc::new(AtomicBool::new(false));

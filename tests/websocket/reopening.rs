@@ -6,7 +6,7 @@ use crate::{
 };
 use bowline::{
     Backoff, ErrorKind, Recv,
-    ws::{CloseCode, Message},
+    ws::{CloseCode, Message, Sent},
 };
 use std::{
     sync::{Arc, Mutex, mpsc},
@@ -199,7 +199,7 @@ fn an_outbox_that_is_full_holds_sends_up() {
     let socket = client().websocket(peer.url("/")).reconnect(quick()).outbox(10).connect().unwrap();
     let (sender, mut receiver) = socket.split();
     sender.send("twelve bytes").unwrap();
-    assert_eq!(sender.send_timeout("no room", ms(50)).unwrap(), bowline::ws::Sent::TimedOut);
+    assert_eq!(sender.send_timeout("no room", ms(50)).unwrap(), Sent::TimedOut);
     assert_eq!(sender.stats().unconfirmed, 1);
     let waiting = sender.clone();
     let waiting = thread::spawn(move || waiting.send("room"));
@@ -208,4 +208,67 @@ fn an_outbox_that_is_full_holds_sends_up() {
         assert_eq!(receiver.recv().unwrap(), Some(Message::Text(text.into())));
     }
     waiting.join().unwrap().unwrap();
+}
+
+#[test]
+fn one_thread_with_a_full_outbox_receives_meanwhile() {
+    let peer = raw::open(raw::echo);
+    let messages: Vec<Message> = (0..50).map(|n| Message::Text(format!("message {n}"))).collect();
+    // Whole, and as a sender whose receiver does nothing.
+    let mut socket = client().websocket(peer.url("/")).outbox(10).connect().unwrap();
+    for message in &messages {
+        match message.as_bytes().len() % 3 {
+            0 => prompt(|| socket.send_buffered(message)).unwrap(),
+            1 => prompt(|| socket.send(message)).unwrap(),
+            _ => assert_eq!(prompt(|| socket.send_timeout(message, ms(5000))).unwrap(), Sent::Accepted),
+        }
+    }
+    for message in &messages {
+        assert_eq!(socket.recv().unwrap().as_ref(), Some(message));
+    }
+    socket.close(CloseCode::NORMAL, "").unwrap();
+
+    let (sender, mut receiver) = client().websocket(peer.url("/")).outbox(10).connect().unwrap().split();
+    for message in &messages {
+        prompt(|| sender.send(message)).unwrap();
+    }
+    for message in &messages {
+        assert_eq!(receiver.recv().unwrap().as_ref(), Some(message));
+    }
+    sender.close(CloseCode::NORMAL, "").unwrap();
+}
+
+#[test]
+fn a_send_after_a_lent_message_does_not_wait_for_itself() {
+    let peer = raw::open(raw::echo);
+    let mut socket = client().websocket(peer.url("/")).outbox(1).connect().unwrap();
+    for n in 0..20 {
+        let message = format!("message {n}");
+        prompt(|| socket.send(&message)).unwrap();
+        let echo = socket.recv_ref(ms(5000)).unwrap().item().unwrap();
+        assert_eq!(echo.as_bytes(), message.as_bytes());
+    }
+    socket.close(CloseCode::NORMAL, "").unwrap();
+}
+
+#[test]
+fn one_thread_with_a_full_outbox_opens_it_again() {
+    let peer = peer(|n, mut conn| {
+        let head = raw::switching(&mut conn, "");
+        conn.say(head);
+        if n == 0 {
+            raw::next(&mut conn);
+        } else {
+            raw::echo(&mut conn);
+        }
+    });
+    let mut socket = client().websocket(peer.url("/")).reconnect(quick()).outbox(1).connect().unwrap();
+    for text in ["one", "two", "three"] {
+        assert_eq!(socket.send_timeout(text, ms(10_000)).unwrap(), Sent::Accepted);
+    }
+    for text in ["one", "two", "three"] {
+        assert_eq!(socket.recv().unwrap(), Some(Message::Text(text.into())));
+    }
+    assert_eq!(socket.stats().reconnects, 1);
+    socket.close(CloseCode::NORMAL, "").unwrap();
 }
