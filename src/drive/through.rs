@@ -23,6 +23,9 @@ const KEPT: usize = 4 * 1024 * 1024;
 /// From how many bytes on a buffer is worth keeping.
 const WORTH: usize = 64 * 1024;
 
+/// How much one write seals at most: then there are time limits and tokens to be looked at.
+const PIECE: usize = 256 * 1024;
+
 thread_local! {
     /// Large buffers that this thread has no use for now.
     static SPARE: RefCell<Vec<RecvBuf>> = const { RefCell::new(Vec::new()) };
@@ -44,8 +47,13 @@ pub(crate) enum Room<'a> {
 pub(crate) struct Written {
     /// How many of the bytes are the connection's affair now.
     pub(crate) taken: usize,
-    /// Whether those are in the hands of the operating system.
+    /// Whether those are in the hands of the operating system, which takes more.
     pub(crate) flushed: bool,
+}
+
+impl Written {
+    /// None of them.
+    pub(crate) const NOTHING: Written = Written { taken: 0, flushed: false };
 }
 
 /// What became of a read.
@@ -80,7 +88,7 @@ impl<P: Exchanges> Shared<P> {
     pub(super) fn write_past(&self, id: u32, bytes: &[u8], now: Instant) -> Written {
         let mut core = self.lock();
         if bytes.is_empty() || !Self::is_open(&mut core, id) {
-            return Written { taken: 0, flushed: false };
+            return Written::NOTHING;
         }
         if core.duplex.tls.is_some() {
             return self.write_sealed(core, id, bytes, now);
@@ -96,11 +104,12 @@ impl<P: Exchanges> Shared<P> {
             drop(core);
             self.with(now, |_, _| ());
         }
-        Written { taken, flushed: true }
+        Written { taken, flushed: taken == bytes.len() }
     }
 
     /// The same with TLS: what is sealed is taken, and what the wire does not take of it waits in the connection.
     fn write_sealed<'a>(&'a self, mut core: MutexGuard<'a, Core<P>>, id: u32, bytes: &[u8], now: Instant) -> Written {
+        let bytes = &bytes[..bytes.len().min(PIECE)];
         let mut taken = 0;
         while taken < bytes.len() {
             taken += core.duplex.seal_past(&bytes[taken..]);

@@ -108,7 +108,7 @@ pub(crate) fn wait_readable(
         if !begin(waiter.waker()) {
             return None;
         }
-        let told = Told::begin_one();
+        let told = if left == Some(Duration::ZERO) { None } else { Told::begin_one() };
         let ready = waiter.wait_to_read(wire, left);
         drop(told);
         Some(ready)

@@ -34,30 +34,7 @@ impl Socket {
         loop {
             let mut core = self.lock();
             if core.reading {
-                core.readers.leave(cx.waker);
-                let work = core.has_work();
-                let due = core.engine.deadline().filter(|_| want == Want::End && core.lending != Lending::Nothing);
-                match due {
-                    // Nobody comes back to look for their Close.
-                    Some(due) if due <= cx.now => core.on_deadline(cx.now),
-                    Some(due) => cx.wait_until(Deadline::at(due)),
-                    None => {}
-                }
-                let error = match &core.stage {
-                    Stage::Ended(ending) if due.is_some() => Some(ending.error()),
-                    _ => None,
-                };
-                drop(core);
-                if work {
-                    // Whoever has the role may have lent a message, and be busy with it.
-                    let _ = self.poll_pump(cx);
-                }
-                if let Some(error) = error {
-                    let core = self.lock();
-                    self.note_end(&core);
-                    return Poll::Ready(error.map_or(Ok(Arrived::Ended), Err));
-                }
-                return Poll::Pending;
+                return self.wait_for_reader(core, want, cx);
             }
             let arrived = core.next(want, cx.now);
             core.reading = arrived.as_ref().is_some_and(Arrived::lies_there);
@@ -136,6 +113,33 @@ impl Socket {
             }
             core.readers.leave(cx.waker);
             return Poll::Pending;
+        }
+    }
+
+    /// Waits for whoever has the reading role, which may have lent a message and be busy with it; meanwhile what is to go out goes out.
+    fn wait_for_reader(&self, mut core: MutexGuard<'_, Core>, want: Want, cx: &mut Cx<'_>) -> Poll<Result<Arrived>> {
+        core.readers.leave(cx.waker);
+        let mut ended = None;
+        if want == Want::End && core.lending != Lending::Nothing {
+            // Perhaps nobody comes back to look for their Close.
+            match core.engine.deadline() {
+                Some(due) if due <= cx.now => core.on_deadline(cx.now),
+                Some(due) => cx.wait_until(Deadline::at(due)),
+                None => {}
+            }
+            if let Stage::Ended(ending) = &core.stage {
+                self.note_end(&core);
+                ended = Some(ending.error());
+            }
+        }
+        let work = core.has_work();
+        drop(core);
+        if work {
+            let _ = self.poll_pump(cx);
+        }
+        match ended {
+            Some(error) => Poll::Ready(error.map_or(Ok(Arrived::Ended), Err)),
+            None => Poll::Pending,
         }
     }
 

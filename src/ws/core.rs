@@ -3,15 +3,18 @@
 use super::{
     message::{Message, MessageRef, WsStats},
     outbox::Outbox,
-    stage::{Arrived, Begun, Ending, Finish, Lending, Linger, Outgoing, Role, Sender, Stage, Waiting, Want, Writer},
+    stage::{
+        Arrived, Begun, Ending, Finish, Lending, Linger, Outgoing, Role, Sender, Stage, Waiting, Want, Writer, closed,
+        interrupted, message, refused,
+    },
 };
 use crate::{
     buf::RecvBuf,
     drive::{Stream, recycle, spare},
-    error::{Error, ErrorKind, Phase, Result},
+    error::Result,
     proto::{
         End, Role as Side,
-        ws::{Agreed, Config, Connection, Event, Kind, Misuse, Violation},
+        ws::{Agreed, Config, Connection, Event, Kind, Violation},
     },
 };
 use std::{
@@ -583,7 +586,7 @@ impl Core {
         }
         out.append(&mut self.out);
         (self.out, self.at) = (out, at);
-        if at >= ROOM && at * 2 >= self.out.len() {
+        if at >= ROOM && at * 4 >= self.out.len() * 3 {
             self.out.drain(..at);
             self.at = 0;
         }
@@ -593,30 +596,4 @@ impl Core {
     pub(super) fn everyone(&mut self) -> (Waiting, Waiting) {
         (std::mem::take(&mut self.readers), std::mem::take(&mut self.writers))
     }
-}
-
-/// Makes a message of its bytes, which the engine has checked.
-pub(super) fn message(kind: Kind, data: Vec<u8>) -> Result<Message, Violation> {
-    match kind {
-        Kind::Binary => Ok(Message::Binary(data)),
-        Kind::Text => String::from_utf8(data).map(Message::Text).map_err(|_| Violation::TextNotUtf8),
-    }
-}
-
-fn closed(text: &str) -> Error {
-    Error::with(ErrorKind::Closed, text).in_phase(Phase::Send)
-}
-
-fn interrupted() -> Error {
-    closed("the connection on which the message was begun is gone")
-}
-
-/// The error of a send that the engine refuses.
-pub(super) fn refused(misuse: Misuse) -> Error {
-    let kind = match misuse {
-        Misuse::Closed => ErrorKind::Closed,
-        Misuse::CloseCodeInvalid | Misuse::ControlTooLong | Misuse::SubprotocolInvalid => ErrorKind::InvalidInput,
-        _ => ErrorKind::Misuse,
-    };
-    Error::with(kind, misuse.to_string()).in_phase(Phase::Send)
 }

@@ -2,12 +2,11 @@
 
 use super::{
     config::Config,
-    core::message,
     message::{Message, MessageRef},
     reopen::Reopen,
     sender::WsSender,
     socket::{Look, Socket},
-    stage::{Arrived, Lending, Sender, Stage, Waiting, Want},
+    stage::{Arrived, Lending, Sender, Stage, Waiting, Want, message},
 };
 use crate::{
     buf::RecvBuf,

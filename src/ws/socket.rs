@@ -6,10 +6,10 @@
 
 use super::{
     config::Config,
-    core::{Core, ROOM, refused},
+    core::{Core, ROOM},
     message::{CloseCode, Closed, Message, MessageRef, Sent},
     outbox::Outbox,
-    stage::{Ending, Finish, Lending, Outgoing, Role, Sender, Stage, Want, Writer},
+    stage::{Ending, Finish, Lending, Outgoing, Role, Sender, Stage, Want, Writer, refused},
 };
 use crate::{
     drive::{Fault, Limits, SentPart, Stream, Written, block_on},
@@ -127,14 +127,14 @@ impl Socket {
             let part = &rest[..rest.len().min(ROOM)];
             let end = if finish == Finish::Wanted && part.len() == rest.len() { End::Last } else { End::More };
             let (past, sent) = self.outside(Role::Writing, || {
-                let past = if full { 0 } else { stream.write_through(rest, cx.now).taken };
-                let sent = match past {
+                let past = if full { Written::NOTHING } else { stream.write_through(rest, cx.now) };
+                let sent = match past.taken {
                     0 => stream.poll_send(part, end, cx),
                     n => Poll::Ready(Ok(SentPart::Some(n))),
                 };
                 (past, sent)
             });
-            full = past > 0 && past < rest.len();
+            full = past.taken > 0 && !past.flushed;
 
             let mut core = self.lock();
             core.writing = false;
@@ -152,7 +152,7 @@ impl Socket {
                 }
                 Poll::Ready(Ok(SentPart::Some(n))) => {
                     at += n;
-                    if past == 0 && n == part.len() && end == End::Last {
+                    if past.taken == 0 && n == part.len() && end == End::Last {
                         core.finish = Finish::Done;
                     }
                     core.put_back(out, at);

@@ -7,7 +7,7 @@ use crate::{
     net::Waker,
     proto::{
         End,
-        ws::{Kind, Violation},
+        ws::{Kind, Misuse, Violation},
     },
 };
 use std::time::Instant;
@@ -239,4 +239,30 @@ impl Waiting {
     pub(super) fn wake_others(self, own: &Waker) {
         self.first.iter().chain(&self.more).filter(|w| !w.same(own)).for_each(Waker::wake);
     }
+}
+
+/// Makes a message of its bytes, which the engine has checked.
+pub(super) fn message(kind: Kind, data: Vec<u8>) -> Result<Message, Violation> {
+    match kind {
+        Kind::Binary => Ok(Message::Binary(data)),
+        Kind::Text => String::from_utf8(data).map(Message::Text).map_err(|_| Violation::TextNotUtf8),
+    }
+}
+
+pub(super) fn closed(text: &str) -> Error {
+    Error::with(ErrorKind::Closed, text).in_phase(Phase::Send)
+}
+
+pub(super) fn interrupted() -> Error {
+    closed("the connection on which the message was begun is gone")
+}
+
+/// The error of a send that the engine refuses.
+pub(super) fn refused(misuse: Misuse) -> Error {
+    let kind = match misuse {
+        Misuse::Closed => ErrorKind::Closed,
+        Misuse::CloseCodeInvalid | Misuse::ControlTooLong | Misuse::SubprotocolInvalid => ErrorKind::InvalidInput,
+        _ => ErrorKind::Misuse,
+    };
+    Error::with(kind, misuse.to_string()).in_phase(Phase::Send)
 }
