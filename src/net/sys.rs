@@ -86,7 +86,8 @@ impl<'a> PollSet<'a> {
         let Some(entry) = self.0.get(n) else { return Ready::default() };
         let (flags, broken) = (entry.revents(), PollFlags::ERR | PollFlags::HUP | PollFlags::NVAL);
         let broken = flags.intersects(broken);
-        Ready { read: flags.contains(PollFlags::IN) || broken, write: flags.contains(PollFlags::OUT) || broken }
+        // Of the several bits that are `IN` on Windows one is enough.
+        Ready { read: flags.intersects(PollFlags::IN) || broken, write: flags.intersects(PollFlags::OUT) || broken }
     }
 }
 
