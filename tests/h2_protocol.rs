@@ -80,8 +80,13 @@ impl Wire for Tap {
         self.tcp.shutdown();
     }
 
+    #[cfg(unix)]
     fn fd(&self) -> Option<std::os::fd::BorrowedFd<'_>> {
         self.tcp.fd()
+    }
+    #[cfg(windows)]
+    fn socket(&self) -> Option<std::os::windows::io::BorrowedSocket<'_>> {
+        self.tcp.socket()
     }
 
     fn peer_addr(&self) -> Option<SocketAddr> {
@@ -573,7 +578,8 @@ mod over_tls {
             let answer = asked.join().unwrap();
             assert_eq!(answer.version(), *version, "{protocol:?} with a peer of {spoken:?}");
             let selected = spoken.iter().find(|p| offered.iter().any(|o| o.as_bytes() == **p));
-            let selected = if *protocol == Auto && spoken.len() == 2 { Some(&&b"h2"[..]) } else { selected };
+            let h2 = &b"h2"[..];
+            let selected = if *protocol == Auto && spoken.len() == 2 { Some(&h2) } else { selected };
             assert_eq!(answer.connection().alpn.as_deref().map(str::as_bytes), selected.copied());
             assert!(answer.connection().tls.is_some());
         }

@@ -400,8 +400,13 @@ impl Wire for FragileWire {
         self.tcp.shutdown();
     }
 
+    #[cfg(unix)]
     fn fd(&self) -> Option<std::os::fd::BorrowedFd<'_>> {
         self.tcp.fd()
+    }
+    #[cfg(windows)]
+    fn socket(&self) -> Option<std::os::windows::io::BorrowedSocket<'_>> {
+        self.tcp.socket()
     }
 }
 

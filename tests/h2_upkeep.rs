@@ -455,9 +455,12 @@ fn keepers() -> usize {
     names.filter(|name| name.trim() == "bowline-upkeep").count()
 }
 
-/// Threads take a moment to get their name, and to end.
+/// Threads take a moment to get their name, and to end. Only Linux lists them where a file can be read.
 #[track_caller]
 fn assert_keepers(n: usize, why: &str) {
+    if !cfg!(target_os = "linux") {
+        return;
+    }
     let began = Instant::now();
     while keepers() != n {
         assert!(began.elapsed() < LATE, "{why}: {} threads", keepers());

@@ -273,6 +273,10 @@ impl Wire for Breaks {
     fn fd(&self) -> Option<std::os::fd::BorrowedFd<'_>> {
         self.tcp.fd()
     }
+    #[cfg(windows)]
+    fn socket(&self) -> Option<std::os::windows::io::BorrowedSocket<'_>> {
+        self.tcp.socket()
+    }
 }
 
 #[test]

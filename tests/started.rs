@@ -286,7 +286,10 @@ fn settings_at_their_ends() {
         assert_eq!(asked.join().unwrap().len(), 30_000, "{case}");
         client.upkeep();
         let next = client.next_upkeep();
-        assert!(next.is_none_or(|at| at <= Instant::now() + Duration::from_secs(25 * 3600)), "{case}: {next:?}");
+        // Never, or as good as: some systems count centuries.
+        let soon = Instant::now() + Duration::from_secs(25 * 3600);
+        let never = soon + Duration::from_secs(100 * 365 * 24 * 3600);
+        assert!(next.is_none_or(|at| at <= soon || at > never), "{case}: {next:?}");
         assert_eq!(client.drain(max), 0, "{case}");
     }
 }

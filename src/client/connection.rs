@@ -138,6 +138,14 @@ impl Connection {
     pub fn fd(&self) -> Option<std::os::fd::BorrowedFd<'_>> {
         self.conn.wire().fd()
     }
+
+    /// Returns the socket to poll, if the wire has one.
+    ///
+    /// Call [`pump`](Self::pump), or a `try_` method until it has nothing more, before every poll: bytes may wait above the socket.
+    #[cfg(windows)]
+    pub fn socket(&self) -> Option<std::os::windows::io::BorrowedSocket<'_>> {
+        self.conn.wire().socket()
+    }
 }
 
 impl Drop for Connection {

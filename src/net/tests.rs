@@ -1,9 +1,10 @@
 //! Sockets, listeners and connecting, over 127.0.0.1.
 
+#[cfg(unix)]
 use super::sys::AcceptFailure;
 use super::*;
 use std::io::ErrorKind::{AddrNotAvailable, ConnectionRefused, WouldBlock};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpListener, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpListener};
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -263,10 +264,10 @@ fn without_descriptors_waits_and_accepting_go_on() {
 #[cfg(target_os = "linux")]
 fn few_descriptors() {
     let (listener, addr) = listen();
-    let near = TcpStream::connect(addr).unwrap();
+    let near = std::net::TcpStream::connect(addr).unwrap();
     let far = accept(&listener);
     // A peer waits, and not one descriptor is left.
-    let _waiting = TcpStream::connect(addr).unwrap();
+    let _waiting = std::net::TcpStream::connect(addr).unwrap();
     let mut hoard = Vec::new();
     while let Ok(another) = near.try_clone() {
         hoard.push(another);

@@ -105,6 +105,13 @@ impl Inbound {
         if carrier.version() == http::Version::HTTP_2 { None } else { carrier.wire().fd() }
     }
 
+    /// The socket to poll; none where the connection belongs to others too.
+    #[cfg(windows)]
+    pub(super) fn socket(&self) -> Option<std::os::windows::io::BorrowedSocket<'_>> {
+        let carrier = self.stream.carrier();
+        if carrier.version() == http::Version::HTTP_2 { None } else { carrier.wire().socket() }
+    }
+
     /// Has it opened again when it breaks, and runs the caller's code for the first opening.
     pub(super) fn reopen_by(&mut self, mut reopen: Reopen) -> Result<()> {
         let mut core = self.socket.lock();

@@ -73,6 +73,12 @@ impl WsReceiver {
         self.inbound.fd()
     }
 
+    /// Returns the socket to poll, as [`WebSocket::socket`](super::WebSocket::socket).
+    #[cfg(windows)]
+    pub fn socket(&self) -> Option<std::os::windows::io::BorrowedSocket<'_>> {
+        self.inbound.socket()
+    }
+
     /// Returns whether bytes were received that no call has looked at, as [`WebSocket::has_buffered`](super::WebSocket::has_buffered).
     pub fn has_buffered(&self) -> bool {
         self.inbound.has_buffered()

@@ -338,6 +338,15 @@ impl WebSocket {
         self.inbound.fd()
     }
 
+    /// Returns the socket to poll; `None` over HTTP/2, where it belongs to others too, and on a wire without one.
+    ///
+    /// Call [`try_recv`](Self::try_recv) until `TimedOut` first: bytes may wait above the socket. Poll for writing as well while
+    /// [`wants_write`](Self::wants_write).
+    #[cfg(windows)]
+    pub fn socket(&self) -> Option<std::os::windows::io::BorrowedSocket<'_>> {
+        self.inbound.socket()
+    }
+
     /// Returns whether bytes were received that no call has looked at: do not poll the descriptor before [`try_recv`](Self::try_recv).
     pub fn has_buffered(&self) -> bool {
         self.inbound.has_buffered()

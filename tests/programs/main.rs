@@ -8,6 +8,7 @@ mod p01_health;
 mod p02_packages;
 mod p03_git;
 mod p06_feed;
+#[cfg(unix)]
 mod p07_game;
 #[cfg(feature = "unstable-proto")]
 mod p09_fuzz;

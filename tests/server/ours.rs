@@ -136,6 +136,7 @@ fn one_version_alone() {
     assert_eq!(e.kind(), ErrorKind::InvalidInput);
 }
 
+#[cfg(unix)]
 #[test]
 fn on_a_unix_socket() {
     let path = std::env::temp_dir().join(format!("bowline-server-{}", std::process::id()));

@@ -41,7 +41,10 @@ fn over_tls_by_either_version() {
     let client = Client::builder().proxy(None).tls(tls).build().unwrap();
     for (protocol, has_fd) in [(Protocol::Auto, false), (Protocol::Http1, true), (Protocol::Http2, false)] {
         let mut socket = client.websocket(server.ws_url("/")).protocol(protocol).connect().unwrap();
+        #[cfg(unix)]
         assert_eq!(socket.fd().is_some(), has_fd, "{protocol:?}");
+        #[cfg(windows)]
+        assert_eq!(socket.socket().is_some(), has_fd, "{protocol:?}");
         for n in 0..300 {
             assert_eq!(socket.recv().unwrap(), Some(Message::Text(format!("{n}"))));
         }

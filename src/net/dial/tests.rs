@@ -1,6 +1,8 @@
 use super::*;
+#[cfg(unix)]
+use crate::net::Unix;
 use crate::net::{Connect, Resolve};
-use crate::net::{PairEnd, Proxy, Unix, Waiter, Wants, pair};
+use crate::net::{PairEnd, Proxy, Waiter, Wants, pair};
 use std::{
     cell::RefCell,
     collections::HashMap,

@@ -95,7 +95,9 @@ impl Proxy {
     /// A variable that cannot be understood makes the requests fail that would use it, because going without a
     /// proxy is not what was asked for.
     pub fn from_env() -> Option<Self> {
-        Self::from_variables(|name| std::env::var(name).ok())
+        // On Windows the case of a name says nothing: asked for in lower case, the header `Proxy` of a CGI request is found, too.
+        let forged = |name: &str| cfg!(windows) && name == "http_proxy" && std::env::var_os("REQUEST_METHOD").is_some();
+        Self::from_variables(|name| if forged(name) { None } else { std::env::var(name).ok() })
     }
 
     /// Is [`from_env`](Self::from_env) with the environment given.
