@@ -3,13 +3,12 @@
 mod support;
 
 use bowline::{
-    Attempt, Batch, Body, Connection, Deadline, Error, ErrorKind, Hook, Phase, Processed, Recv, Response, Timeouts,
-    Verdict,
-    net::{Resolve, pair},
+    Attempt, Batch, Body, Connection, Error, ErrorKind, Hook, Phase, Processed, Recv, Response, Timeouts, Verdict,
+    net::pair,
 };
 use std::{
     io::{self, Read, Write},
-    net::{SocketAddr, TcpListener, TcpStream},
+    net::{TcpListener, TcpStream},
     sync::{Mutex, mpsc},
     thread,
     time::{Duration, Instant},
@@ -39,17 +38,6 @@ fn silent() -> Peer {
 
 // ------------------------------------------------------------------------------------------------ resolve
 
-/// Finds this address, after so long.
-struct Slow(SocketAddr, Duration, mpsc::Sender<Option<Duration>>);
-
-impl Resolve for Slow {
-    fn resolve(&self, _host: &str, _port: u16, deadline: Deadline) -> io::Result<Vec<SocketAddr>> {
-        self.2.send(deadline.left(Instant::now())).unwrap();
-        thread::sleep(self.1);
-        Ok(vec![self.0])
-    }
-}
-
 #[test]
 fn the_system_is_given_its_time() {
     for timeouts in [Timeouts::none().resolve(Duration::ZERO), Timeouts::none().connect(Duration::ZERO)] {
@@ -57,29 +45,6 @@ fn the_system_is_given_its_time() {
         expect(&error, Phase::Resolve, Duration::ZERO);
         assert_eq!((error.processed(), error.is_retryable(), error.attempts()), (Processed::No, true, 1));
     }
-}
-
-#[test]
-fn a_resolver_of_the_program_is_told_and_not_interrupted() {
-    let peer = peer(|_, mut conn| conn.serve());
-    let (told, limit) = mpsc::channel();
-    let resolver = Slow(peer.addr(), ms(300), told);
-    let client = builder().timeouts(Timeouts::none().resolve(ms(100))).resolver(resolver).build().unwrap();
-    timed(ms(300), || client.get("http://name.test/").send().unwrap());
-    let left = limit.recv().unwrap().unwrap();
-    assert!(left <= ms(100) && left > Duration::ZERO, "{left:?}");
-}
-
-#[test]
-fn a_resolver_that_gives_up_in_time() {
-    struct GivesUp;
-    impl Resolve for GivesUp {
-        fn resolve(&self, _: &str, _: u16, _: Deadline) -> io::Result<Vec<SocketAddr>> {
-            Err(io::ErrorKind::TimedOut.into())
-        }
-    }
-    let client = builder().resolver(GivesUp).build().unwrap();
-    expect(&client.get("http://name.test/").send().unwrap_err(), Phase::Resolve, Duration::ZERO);
 }
 
 // ------------------------------------------------------------------------------------------------ connect

@@ -152,7 +152,16 @@ impl Dial {
         loop {
             let stage = std::mem::replace(&mut self.stage, Stage::Over);
             let phase = stage.phase();
-            match self.step(stage, cx) {
+            let own = matches!(
+                (&stage, &self.plan.via),
+                (Stage::Start, Via::Connector(_) | Via::Network { resolver: Some(_), .. })
+            );
+            let turn = self.step(stage, cx);
+            if own {
+                // Code of the caller's may have taken any time.
+                cx.now = cx.now.max(Instant::now());
+            }
+            match turn {
                 Ok(Turn::Done(dialled)) => return Poll::Ready(Ok(*dialled)),
                 Ok(Turn::Go(stage)) => self.stage = stage,
                 Ok(Turn::Wait(stage)) => {
@@ -224,7 +233,12 @@ impl Dial {
         match &self.plan.via {
             Via::Connector(connector) => {
                 let wire = connector.connect(&hop, self.plan.connect_by)?;
-                self.connected(Line::new(Arc::from(wire)), Instant::now())
+                let now = Instant::now();
+                if self.plan.connect_by.has_passed(now) {
+                    wire.shutdown();
+                    return Err(self.timed_out(&Stage::Start).into());
+                }
+                self.connected(Line::new(Arc::from(wire)), now)
             }
             Via::Unix(path) => self.unix(path.clone(), cx),
             Via::Network { resolver, .. } => {
@@ -232,7 +246,12 @@ impl Dial {
                     Ok(vec![SocketAddr::new(address, hop.port)])
                 } else if let Some(resolver) = resolver {
                     let deadline = self.plan.resolve_by.earlier(self.plan.connect_by);
-                    resolver.resolve(&hop.host, hop.port, deadline)
+                    let found = resolver.resolve(&hop.host, hop.port, deadline);
+                    if found.is_ok() && deadline.has_passed(Instant::now()) {
+                        Err(io::Error::new(io::ErrorKind::TimedOut, "no answer in time"))
+                    } else {
+                        found
+                    }
                 } else {
                     match Lookup::of(hop.host, hop.port) {
                         Ok(lookup) => return Ok(Turn::Go(Stage::Lookup(lookup))),
