@@ -4,8 +4,8 @@
 mod h2peer;
 
 #[cfg(feature = "tls")]
-#[path = "../src/net/tls/certs.rs"]
-mod certs;
+#[path = "support/tls.rs"]
+mod tls;
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use bowline::{
@@ -266,7 +266,7 @@ fn nothing_is_to_be_pushed() {
     let asked = get(&client, &peer);
     let mut link = peer.h2();
     let head = link.request();
-    link.send(&[Frame::new(5, END_HEADERS, head.stream, [0, 0, 0, 2, 0x82])]);
+    link.send(&[Frame::new(PUSH_PROMISE, END_HEADERS, head.stream, [0, 0, 0, 2, 0x82])]);
     assert_eq!(asked.join().unwrap_err().kind(), ErrorKind::PeerViolation);
     let goaway = link.rest().pop().expect("a GOAWAY");
     assert_eq!((goaway.kind, goaway.code()), (GOAWAY, 1));
@@ -448,16 +448,11 @@ fn several_threads_share_one_upgrade() {
 
 #[cfg(feature = "tls")]
 mod over_tls {
-    use super::{certs, *};
+    use super::*;
     use bowline::{Phase, Tls};
-    use certs::Authority;
-    use rustls::{
-        ServerConfig, ServerConnection, StreamOwned,
-        crypto::ring,
-        pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
-        server::Acceptor,
-    };
+    use rustls::{ServerConfig, ServerConnection, StreamOwned, server::Acceptor};
     use std::io::{Read, Write};
+    use tls::certs::Authority;
 
     struct Secure {
         peer: Peer,
@@ -471,16 +466,8 @@ mod over_tls {
         fn new(alpn: &[&[u8]]) -> Self {
             let authority = Authority::new("protocol test");
             let identity = authority.issue(&["127.0.0.1"]);
-            let chain = CertificateDer::pem_slice_iter(identity.chain.as_bytes()).collect::<Result<_, _>>().unwrap();
-            let key = PrivateKeyDer::from_pem_slice(identity.key.as_bytes()).unwrap();
-            let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
-                .with_safe_default_protocol_versions()
-                .unwrap()
-                .with_no_client_auth()
-                .with_single_cert(chain, key)
-                .unwrap();
-            config.alpn_protocols = alpn.iter().map(|p| p.to_vec()).collect();
-            Secure { peer: Peer::new(), authority, config: Arc::new(config) }
+            let config = tls::config(&identity, alpn);
+            Secure { peer: Peer::new(), authority, config }
         }
 
         fn ask(&self, protocol: Protocol) -> Task<Result<Response>> {

@@ -227,7 +227,7 @@ mod secure {
         let authority = tls::certs::Authority::new("test");
         let config = tls::config(&authority.issue(&["a.test", "127.0.0.1"]), alpn);
         let trust = Tls::new().add_root_pem(authority.pem().as_bytes()).only_added_roots();
-        (peer(move |n, conn| script(n, &mut tls::accept(conn, &config))), trust)
+        (peer(move |n, conn| script(n, &mut Conn::over(tls::accept(conn.into_stream(), &config)))), trust)
     }
 
     #[test]

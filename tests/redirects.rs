@@ -367,7 +367,7 @@ mod downgrade {
         let plain = moving();
         let target = plain.url("/end");
         let secure = peer(move |_, conn| {
-            let mut conn = tls::accept(conn, &config);
+            let mut conn = Conn::over(tls::accept(conn.into_stream(), &config));
             while conn.request().is_some() {
                 redirect(&mut conn, 302, &target, "moved");
             }

@@ -6,8 +6,6 @@
 
 #[path = "stress/bodies.rs"]
 mod bodies;
-#[path = "../src/net/tls/certs.rs"]
-mod certs;
 #[path = "stress/far.rs"]
 mod far;
 #[path = "support/h2peer.rs"]
@@ -16,15 +14,17 @@ mod h2peer;
 mod leaders;
 #[path = "stress/mixed.rs"]
 mod mixed;
+#[path = "support/tls.rs"]
+mod tls;
 
 use bowline::{Client, ClientBuilder, Protocol, Server, ServerHandle, Tls};
-use certs::{Authority, Identity};
 use std::{
     io::{self, Read},
     sync::{OnceLock, mpsc},
     thread,
     time::{Duration, Instant},
 };
+use tls::certs::{Authority, Identity};
 
 /// How long one round may take: far more than it needs on a machine that is busy with others.
 const GUARD: Duration = Duration::from_secs(120);

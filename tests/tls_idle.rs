@@ -3,7 +3,6 @@
 
 mod support;
 #[path = "support/tls.rs"]
-#[allow(dead_code, reason = "this test needs more of the session than a connection shows")]
 mod tls;
 
 use bowline::{Tls, http::Version};
@@ -15,7 +14,7 @@ use std::{
     thread,
     time::Duration,
 };
-use support::{Conn, builder};
+use support::builder;
 
 type Stream = StreamOwned<ServerConnection, TcpStream>;
 
@@ -85,7 +84,7 @@ fn what_happens_on_an_idle_connection() {
                 // Else what happens may wait for the acknowledgement of the answer.
                 socket.set_nodelay(true).unwrap();
                 // The last connection is that of the test itself, which says nothing.
-                let mut stream = StreamOwned::new(ServerConnection::new(config.clone()).unwrap(), socket);
+                let mut stream = tls::accept(socket, &config);
                 if !serve(&mut stream) {
                     return;
                 }

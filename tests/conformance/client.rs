@@ -1,50 +1,17 @@
 //! A client that writes frames by hand, and what it waits for.
 
-use rustls::{
-    ClientConfig, ClientConnection, DigitallySignedStruct, SignatureScheme, StreamOwned,
-    client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
-    crypto::{CryptoProvider, ring},
-    pki_types::{CertificateDer, ServerName, UnixTime},
-};
+#[path = "../support/frame.rs"]
+mod frame;
+
+use crate::tls;
+pub use frame::*;
+use rustls::ClientConfig;
 use std::{
     io::{self, Read, Write},
     net::{SocketAddr, TcpStream},
     sync::Arc,
     time::Duration,
 };
-
-pub const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-
-pub const DATA: u8 = 0;
-pub const HEADERS: u8 = 1;
-pub const PRIORITY: u8 = 2;
-pub const RST_STREAM: u8 = 3;
-pub const SETTINGS: u8 = 4;
-pub const PUSH_PROMISE: u8 = 5;
-pub const PING: u8 = 6;
-pub const GOAWAY: u8 = 7;
-pub const WINDOW_UPDATE: u8 = 8;
-pub const CONTINUATION: u8 = 9;
-
-pub const END_STREAM: u8 = 1;
-pub const ACK: u8 = 1;
-pub const END_HEADERS: u8 = 4;
-pub const PADDED: u8 = 8;
-pub const PRIORITIZED: u8 = 0x20;
-
-pub const PROTOCOL_ERROR: u32 = 1;
-pub const FLOW_CONTROL_ERROR: u32 = 3;
-pub const STREAM_CLOSED: u32 = 5;
-pub const FRAME_SIZE_ERROR: u32 = 6;
-pub const REFUSED_STREAM: u32 = 7;
-pub const CANCEL: u32 = 8;
-pub const COMPRESSION_ERROR: u32 = 9;
-
-pub const HEADER_TABLE_SIZE: u16 = 1;
-pub const ENABLE_PUSH: u16 = 2;
-pub const MAX_CONCURRENT_STREAMS: u16 = 3;
-pub const INITIAL_WINDOW_SIZE: u16 = 4;
-pub const MAX_FRAME_SIZE: u16 = 5;
 
 /// How long nothing may come where something has to.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -69,76 +36,6 @@ pub struct Target {
     pub address: SocketAddr,
     pub tls: Option<Arc<ClientConfig>>,
     pub measure: Measure,
-}
-
-/// Returns what speaks TLS with anybody.
-pub fn tls() -> Arc<ClientConfig> {
-    let provider = Arc::new(ring::default_provider());
-    let mut config = ClientConfig::builder_with_provider(provider.clone())
-        .with_safe_default_protocol_versions()
-        .expect("TLS 1.2 and 1.3")
-        .dangerous()
-        .with_custom_certificate_verifier(Arc::new(Anybody(provider)))
-        .with_no_client_auth();
-    config.alpn_protocols = vec![b"h2".to_vec()];
-    Arc::new(config)
-}
-
-#[derive(Debug)]
-struct Anybody(Arc<CryptoProvider>);
-
-impl ServerCertVerifier for Anybody {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        _: &[u8],
-        _: &CertificateDer<'_>,
-        _: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        Ok(HandshakeSignatureValid::assertion())
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        _: &[u8],
-        _: &CertificateDer<'_>,
-        _: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        Ok(HandshakeSignatureValid::assertion())
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
-    }
-}
-
-/// A frame as it came.
-#[derive(Debug)]
-pub struct Frame {
-    pub kind: u8,
-    pub flags: u8,
-    pub stream: u32,
-    pub payload: Vec<u8>,
-}
-
-impl Frame {
-    fn number(&self, at: usize) -> u32 {
-        self.payload.get(at..at + 4).map_or(u32::MAX, |four| u32::from_be_bytes(four.try_into().expect("four bytes")))
-    }
-
-    fn ends(&self, stream: u32) -> bool {
-        matches!(self.kind, DATA | HEADERS) && self.stream == stream && self.flags & END_STREAM != 0
-    }
 }
 
 /// What came next.
@@ -171,11 +68,7 @@ impl Client {
         socket.set_nodelay(true).expect("an option");
         let wire: Box<dyn Wire> = match &target.tls {
             None => Box::new(socket),
-            Some(config) => {
-                let name = ServerName::from(target.address.ip());
-                let session = ClientConnection::new(config.clone(), name).map_err(|e| e.to_string())?;
-                Box::new(StreamOwned::new(session, socket))
-            }
+            Some(config) => Box::new(tls::connect(socket, target.address, config)),
         };
         Ok(Client {
             wire,
@@ -223,25 +116,19 @@ impl Client {
     }
 
     pub fn frame(&mut self, kind: u8, flags: u8, stream: u32, payload: &[u8]) -> &mut Self {
-        let mut bytes = (payload.len() as u32).to_be_bytes()[1..].to_vec();
-        bytes.extend([kind, flags]);
-        bytes.extend(stream.to_be_bytes());
-        bytes.extend(payload);
-        self.raw(&bytes)
+        self.raw(&Frame::new(kind, flags, stream, payload).bytes())
     }
 
     pub fn settings(&mut self, values: &[(u16, u32)]) -> &mut Self {
-        let payload: Vec<u8> =
-            values.iter().flat_map(|(id, value)| [&id.to_be_bytes()[..], &value.to_be_bytes()].concat()).collect();
-        self.frame(SETTINGS, 0, 0, &payload)
+        self.raw(&Frame::settings(values).bytes())
     }
 
     pub fn window_update(&mut self, stream: u32, by: u32) -> &mut Self {
-        self.frame(WINDOW_UPDATE, 0, stream, &by.to_be_bytes())
+        self.raw(&Frame::window_update(stream, by).bytes())
     }
 
     pub fn reset(&mut self, stream: u32, code: u32) -> &mut Self {
-        self.frame(RST_STREAM, 0, stream, &code.to_be_bytes())
+        self.raw(&Frame::reset(stream, code).bytes())
     }
 
     /// The fields of a request that is in order.
@@ -274,14 +161,9 @@ impl Client {
 
     fn next(&mut self) -> Came {
         loop {
-            if let Some([a, b, c, kind, flags, s @ ..]) = self.unread.first_chunk::<9>().copied() {
-                let len = u32::from_be_bytes([0, a, b, c]) as usize;
-                if self.unread.len() >= 9 + len {
-                    let (stream, payload) = (u32::from_be_bytes(s), self.unread[9..9 + len].to_vec());
-                    self.unread.drain(..9 + len);
-                    self.passed.push(format!("{kind}/{flags:#x}/{stream}"));
-                    return Came::Frame(Frame { kind, flags, stream, payload });
-                }
+            if let Some(frame) = Frame::parse(&mut self.unread) {
+                self.passed.push(format!("{}/{:#x}/{}", frame.kind, frame.flags, frame.stream));
+                return Came::Frame(frame);
             }
             let mut buf = [0; 16 << 10];
             match self.wire.read(&mut buf) {
@@ -310,7 +192,7 @@ impl Client {
         let mut told = false;
         loop {
             match self.next() {
-                Came::Frame(f) if f.kind == GOAWAY && codes.contains(&f.number(4)) => {
+                Came::Frame(f) if f.kind == GOAWAY && f.try_code().is_some_and(|code| codes.contains(&code)) => {
                     if !self.is_strict() {
                         return Ok(());
                     }
@@ -329,7 +211,7 @@ impl Client {
     pub fn goaway(&mut self, code: u32) -> Verdict {
         loop {
             match self.next() {
-                Came::Frame(f) if f.kind == GOAWAY && f.number(4) == code => return Ok(()),
+                Came::Frame(f) if f.kind == GOAWAY && f.try_code() == Some(code) => return Ok(()),
                 Came::Frame(f) if f.kind != GOAWAY => {}
                 other => return Err(self.instead("GOAWAY", other)),
             }
@@ -352,10 +234,16 @@ impl Client {
         let wanted = format!("an error {codes:?} of stream {stream}");
         loop {
             match self.next() {
-                Came::Frame(f) if f.kind == RST_STREAM && f.stream == stream && codes.contains(&f.number(0)) => {
+                Came::Frame(f)
+                    if f.kind == RST_STREAM
+                        && f.stream == stream
+                        && f.try_code().is_some_and(|code| codes.contains(&code)) =>
+                {
                     return if self.is_strict() { self.lives() } else { Ok(()) };
                 }
-                Came::Frame(f) if f.kind == GOAWAY && codes.contains(&f.number(4)) => return Ok(()),
+                Came::Frame(f) if f.kind == GOAWAY && f.try_code().is_some_and(|code| codes.contains(&code)) => {
+                    return Ok(());
+                }
                 Came::Frame(f) if matches!(f.kind, RST_STREAM | GOAWAY) => {
                     return Err(self.instead(&wanted, Came::Frame(f)));
                 }
@@ -410,7 +298,7 @@ impl Client {
     pub fn complete(&mut self, stream: u32) -> Verdict {
         loop {
             match self.next() {
-                Came::Frame(f) if f.ends(stream) => return Ok(()),
+                Came::Frame(f) if f.ends() && f.stream == stream => return Ok(()),
                 Came::Frame(f) if !matches!(f.kind, GOAWAY | RST_STREAM) => {}
                 other => return Err(self.instead("a whole answer", other)),
             }
@@ -429,28 +317,4 @@ impl Client {
             }
         }
     }
-}
-
-/// Literals without indexing (RFC 7541, section 6.2.2).
-pub fn block(fields: &[(impl AsRef<str>, impl AsRef<str>)]) -> Vec<u8> {
-    let mut block = Vec::new();
-    for (name, value) in fields {
-        block.push(0);
-        for text in [name.as_ref(), value.as_ref()] {
-            // Of an integer with a prefix of seven bits (section 5.1).
-            match text.len().checked_sub(0x7f) {
-                None => block.push(text.len() as u8),
-                Some(mut rest) => {
-                    block.push(0x7f);
-                    while rest > 127 {
-                        block.push(rest as u8 | 0x80);
-                        rest >>= 7;
-                    }
-                    block.push(rest as u8);
-                }
-            }
-            block.extend(text.as_bytes());
-        }
-    }
-    block
 }

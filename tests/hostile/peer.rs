@@ -1,7 +1,11 @@
 //! The server under attack, the client that must not notice, and a writer of frames.
 
+#[path = "../support/frame.rs"]
+mod frame;
+
 use crate::raw::{LONG, Raw};
 use bowline::{Exchange, Result, Server, ServerHandle, ServerTimeouts};
+pub use frame::*;
 use std::{
     io::{Read, Write},
     net::TcpStream,
@@ -96,48 +100,6 @@ fn resident() -> usize {
     line.and_then(|kib| kib.trim().trim_end_matches(" kB").parse::<usize>().ok()).map_or(0, |kib| kib << 10)
 }
 
-pub const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-pub const DATA: u8 = 0;
-pub const HEADERS: u8 = 1;
-pub const PRIORITY: u8 = 2;
-pub const RST_STREAM: u8 = 3;
-pub const SETTINGS: u8 = 4;
-pub const PUSH_PROMISE: u8 = 5;
-pub const PING: u8 = 6;
-pub const GOAWAY: u8 = 7;
-pub const WINDOW_UPDATE: u8 = 8;
-pub const CONTINUATION: u8 = 9;
-
-pub const END_STREAM: u8 = 1;
-pub const ACK: u8 = 1;
-pub const END_HEADERS: u8 = 4;
-pub const PADDED: u8 = 8;
-pub const PRIORITIZED: u8 = 0x20;
-
-pub const PROTOCOL_ERROR: u32 = 1;
-pub const FLOW_CONTROL_ERROR: u32 = 3;
-pub const STREAM_CLOSED: u32 = 5;
-pub const FRAME_SIZE_ERROR: u32 = 6;
-pub const COMPRESSION_ERROR: u32 = 9;
-pub const ENHANCE_YOUR_CALM: u32 = 11;
-
-/// A frame as it came.
-#[derive(Debug)]
-pub struct Frame {
-    pub kind: u8,
-    pub flags: u8,
-    pub stream: u32,
-    pub payload: Vec<u8>,
-}
-
-impl Frame {
-    /// The code of RST_STREAM or GOAWAY.
-    pub fn code(&self) -> u32 {
-        let at = if self.kind == GOAWAY { 4 } else { 0 };
-        u32::from_be_bytes(self.payload[at..at + 4].try_into().unwrap())
-    }
-}
-
 /// A raw HTTP/2 client.
 pub struct Peer {
     pub socket: TcpStream,
@@ -166,14 +128,8 @@ impl Peer {
     /// The next frame, or the end.
     pub fn next(&mut self) -> Option<Frame> {
         loop {
-            if let Some([a, b, c, kind, flags, s @ ..]) = self.unread.first_chunk::<9>().copied() {
-                let len = u32::from_be_bytes([0, a, b, c]) as usize;
-                if self.unread.len() >= 9 + len {
-                    let stream = u32::from_be_bytes(s);
-                    let payload = self.unread[9..9 + len].to_vec();
-                    self.unread.drain(..9 + len);
-                    return Some(Frame { kind, flags, stream, payload });
-                }
+            if let Some(frame) = Frame::parse(&mut self.unread) {
+                return Some(frame);
             }
             let mut buf = [0; 16 << 10];
             match self.socket.read(&mut buf) {
@@ -223,45 +179,15 @@ impl Peer {
 }
 
 pub fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
-    let mut bytes = (payload.len() as u32).to_be_bytes()[1..].to_vec();
-    bytes.extend([kind, flags]);
-    bytes.extend(stream.to_be_bytes());
-    bytes.extend(payload);
-    bytes
+    Frame::new(kind, flags, stream, payload).bytes()
 }
 
 pub fn settings(values: &[(u16, u32)]) -> Vec<u8> {
-    let payload: Vec<u8> =
-        values.iter().flat_map(|(id, value)| [&id.to_be_bytes()[..], &value.to_be_bytes()].concat()).collect();
-    frame(SETTINGS, 0, 0, &payload)
-}
-
-/// Literals without indexing (RFC 7541, section 6.2.2).
-pub fn block(fields: &[(&str, &str)]) -> Vec<u8> {
-    let mut block = Vec::new();
-    for (name, value) in fields {
-        block.push(0);
-        for text in [name, value] {
-            integer(text.len(), 0x7f, 0, &mut block);
-            block.extend(text.as_bytes());
-        }
-    }
-    block
-}
-
-/// An integer behind the flags of its first octet (RFC 7541, section 5.1).
-pub fn integer(n: usize, max: u8, flags: u8, block: &mut Vec<u8>) {
-    let Some(mut rest) = n.checked_sub(usize::from(max)) else { return block.push(flags | n as u8) };
-    block.push(flags | max);
-    while rest > 127 {
-        block.push(rest as u8 | 0x80);
-        rest >>= 7;
-    }
-    block.push(rest as u8);
+    Frame::settings(values).bytes()
 }
 
 pub fn headers(stream: u32, flags: u8, fields: &[(&str, &str)]) -> Vec<u8> {
-    frame(HEADERS, END_HEADERS | flags, stream, &block(fields))
+    Frame::headers(stream, flags, fields).bytes()
 }
 
 pub const POST: [(&str, &str); 4] = [(":method", "POST"), (":scheme", "http"), (":authority", "a"), (":path", "/")];
@@ -271,9 +197,9 @@ pub fn get(stream: u32, flags: u8, path: &str) -> Vec<u8> {
 }
 
 pub fn update(stream: u32, by: u32) -> Vec<u8> {
-    frame(WINDOW_UPDATE, 0, stream, &by.to_be_bytes())
+    Frame::window_update(stream, by).bytes()
 }
 
 pub fn reset(stream: u32) -> Vec<u8> {
-    frame(RST_STREAM, 0, stream, &8u32.to_be_bytes())
+    Frame::reset(stream, CANCEL).bytes()
 }

@@ -1,14 +1,9 @@
 //! The far end of a client's connection, whatever it travels on: scripted frames and bytes, in one thread that never blocks.
 
-use super::{Over, client, h2peer::*, identity};
+use super::{Over, client, h2peer::*, identity, tls};
 use bowline::{
     Client, Deadline, Protocol, Result,
     net::{Connect, PairEnd, Target, Wire, pair},
-};
-use rustls::{
-    ServerConfig, ServerConnection, StreamOwned,
-    crypto::ring,
-    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
 };
 use std::{
     io::{self, Read, Write},
@@ -125,19 +120,8 @@ fn far_end(over: Over, socket: TcpStream, protocol: Protocol) -> Box<dyn Stream>
     if over == Over::Tcp {
         return Box::new(Socket(socket));
     }
-    let identity = &identity().0;
-    let chain =
-        CertificateDer::pem_slice_iter(identity.chain.as_bytes()).collect::<std::result::Result<_, _>>().unwrap();
-    let key = PrivateKeyDer::from_pem_slice(identity.key.as_bytes()).unwrap();
-    let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(chain, key)
-        .unwrap();
     let alpn: &[u8] = if protocol == Protocol::Http2 { b"h2" } else { b"http/1.1" };
-    config.alpn_protocols = vec![alpn.to_vec()];
-    Box::new(Socket(StreamOwned::new(ServerConnection::new(Arc::new(config)).unwrap(), socket)))
+    Box::new(Socket(tls::accept(socket, &tls::config(&identity().0, &[alpn]))))
 }
 
 /// One connection, from the peer's side.

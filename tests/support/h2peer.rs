@@ -1,11 +1,14 @@
 //! A scripted HTTP/2 peer: raw frames over 127.0.0.1 or any other byte stream, read and written by hand.
 //!
-//! Nothing of the crate under test is used, so a mistake in its framing does not cancel out here. Heads are written as literals
-//! (RFC 7541, section 6.2.2); heads that arrive are kept as they are: what tells requests apart is their stream and their body.
-//! Every wait has a limit, so a test that would hang fails instead, and says where.
+//! What tells requests apart is their stream and their body. Every wait has a limit, so a test that would hang fails instead, and
+//! says where.
 
 #![allow(dead_code)] // Each test file uses its part.
 
+#[path = "frame.rs"]
+mod frame;
+
+pub use frame::*;
 use std::{
     collections::BTreeMap,
     io::{self, Read, Write},
@@ -20,156 +23,6 @@ pub const PATIENCE: Duration = Duration::from_secs(20);
 
 /// How late something timed may be.
 pub const LATE: Duration = Duration::from_millis(250);
-
-pub const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-
-pub const DATA: u8 = 0;
-pub const HEADERS: u8 = 1;
-pub const PRIORITY: u8 = 2;
-pub const RST_STREAM: u8 = 3;
-pub const SETTINGS: u8 = 4;
-pub const PING: u8 = 6;
-pub const GOAWAY: u8 = 7;
-pub const WINDOW_UPDATE: u8 = 8;
-
-pub const END_STREAM: u8 = 1;
-pub const ACK: u8 = 1;
-pub const END_HEADERS: u8 = 4;
-
-pub const MAX_CONCURRENT_STREAMS: u16 = 3;
-pub const INITIAL_WINDOW_SIZE: u16 = 4;
-
-pub const NO_ERROR: u32 = 0;
-pub const INTERNAL_ERROR: u32 = 2;
-pub const REFUSED_STREAM: u32 = 7;
-pub const CANCEL: u32 = 8;
-pub const ENHANCE_YOUR_CALM: u32 = 11;
-pub const HTTP_1_1_REQUIRED: u32 = 13;
-
-/// One frame, as it is on the wire.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Frame {
-    pub kind: u8,
-    pub flags: u8,
-    pub stream: u32,
-    pub payload: Vec<u8>,
-}
-
-impl Frame {
-    pub fn new(kind: u8, flags: u8, stream: u32, payload: impl Into<Vec<u8>>) -> Self {
-        Frame { kind, flags, stream, payload: payload.into() }
-    }
-
-    pub fn settings(values: &[(u16, u32)]) -> Self {
-        let payload: Vec<u8> =
-            values.iter().flat_map(|(id, value)| [&id.to_be_bytes()[..], &value.to_be_bytes()].concat()).collect();
-        Self::new(SETTINGS, 0, 0, payload)
-    }
-
-    pub fn settings_ack() -> Self {
-        Self::new(SETTINGS, ACK, 0, [])
-    }
-
-    pub fn ping(payload: [u8; 8]) -> Self {
-        Self::new(PING, 0, 0, payload)
-    }
-
-    pub fn ping_ack(payload: &[u8]) -> Self {
-        Self::new(PING, ACK, 0, payload)
-    }
-
-    pub fn goaway(last: u32, code: u32, debug: &[u8]) -> Self {
-        Self::new(GOAWAY, 0, 0, [&last.to_be_bytes()[..], &code.to_be_bytes(), debug].concat())
-    }
-
-    pub fn reset(stream: u32, code: u32) -> Self {
-        Self::new(RST_STREAM, 0, stream, code.to_be_bytes())
-    }
-
-    pub fn window_update(stream: u32, increment: u32) -> Self {
-        Self::new(WINDOW_UPDATE, 0, stream, increment.to_be_bytes())
-    }
-
-    pub fn data(stream: u32, bytes: &[u8]) -> Self {
-        Self::new(DATA, 0, stream, bytes)
-    }
-
-    pub fn last_data(stream: u32, bytes: &[u8]) -> Self {
-        Self::new(DATA, END_STREAM, stream, bytes)
-    }
-
-    /// A head or trailers, each field a literal that is not indexed.
-    pub fn headers(stream: u32, flags: u8, fields: &[(&str, &str)]) -> Self {
-        let mut block = Vec::new();
-        for (name, value) in fields {
-            block.push(0);
-            for text in [name, value] {
-                integer(text.len(), &mut block);
-                block.extend_from_slice(text.as_bytes());
-            }
-        }
-        Self::new(HEADERS, flags | END_HEADERS, stream, block)
-    }
-
-    pub fn ends(&self) -> bool {
-        matches!(self.kind, DATA | HEADERS) && self.flags & END_STREAM != 0
-    }
-
-    pub fn is_ack(&self) -> bool {
-        matches!(self.kind, SETTINGS | PING) && self.flags & ACK != 0
-    }
-
-    /// A number of 32 bits in the payload.
-    pub fn number(&self, at: usize) -> u32 {
-        u32::from_be_bytes(self.payload[at..at + 4].try_into().expect("four bytes"))
-    }
-
-    /// The code of RST_STREAM or GOAWAY.
-    pub fn code(&self) -> u32 {
-        self.number(if self.kind == GOAWAY { 4 } else { 0 })
-    }
-
-    pub fn write(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(&(self.payload.len() as u32).to_be_bytes()[1..]);
-        out.extend_from_slice(&[self.kind, self.flags]);
-        out.extend_from_slice(&self.stream.to_be_bytes());
-        out.extend_from_slice(&self.payload);
-    }
-
-    pub fn bytes(&self) -> Vec<u8> {
-        let mut out = Vec::new();
-        self.write(&mut out);
-        out
-    }
-
-    /// Takes a frame off the front of `bytes`, if it is whole.
-    pub fn parse(bytes: &mut Vec<u8>) -> Option<Self> {
-        let header: [u8; 9] = bytes.get(..9)?.try_into().expect("nine bytes");
-        let len = u32::from_be_bytes([0, header[0], header[1], header[2]]) as usize;
-        let payload = bytes.get(9..9 + len)?.to_vec();
-        bytes.drain(..9 + len);
-        let stream = u32::from_be_bytes([header[5], header[6], header[7], header[8]]) & 0x7fff_ffff;
-        Some(Frame { kind: header[3], flags: header[4], stream, payload })
-    }
-}
-
-/// A string length: seven bits, then groups of seven (RFC 7541, section 5.1).
-fn integer(mut n: usize, out: &mut Vec<u8>) {
-    if n < 127 {
-        return out.push(n as u8);
-    }
-    out.push(127);
-    n -= 127;
-    while n >= 128 {
-        out.push(n as u8 | 128);
-        n >>= 7;
-    }
-    out.push(n as u8);
-}
-
-pub fn concat(frames: &[Frame]) -> Vec<u8> {
-    frames.iter().flat_map(Frame::bytes).collect()
-}
 
 /// Where connections arrive.
 pub struct Peer {

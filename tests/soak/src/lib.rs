@@ -8,13 +8,15 @@
 //! | [`live`] | an allocator that counts |
 //! | [`process`] | memory, descriptors and sockets of this process |
 
-#[path = "../../../src/net/tls/certs.rs"]
-pub mod certs;
 pub mod fate;
+#[path = "../../support/frame.rs"]
+mod frame;
 pub mod live;
 pub mod peer;
 pub mod plan;
 pub mod process;
+#[path = "../../support/tls.rs"]
+mod tls;
 
 /// A generator of random numbers that says the same to everybody (splitmix64).
 #[derive(Clone, Debug)]

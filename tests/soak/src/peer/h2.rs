@@ -3,7 +3,7 @@
 //! One thread reads, and does what is due; nothing of the library is used but HPACK, for what requests say.
 
 mod fault;
-pub(super) mod frame;
+mod frame;
 
 use super::{
     Peer,
@@ -155,7 +155,7 @@ impl Connection<'_> {
                         self.settle(id, Fate::Refused);
                     }
                     self.last = Some(last);
-                    frame::goaway(last, code).write(&mut self.out);
+                    Frame::goaway(last, code, b"").write(&mut self.out);
                 }
                 Action::End(End::Finished) if !self.streams.is_empty() => {
                     self.due.push((now + Duration::from_millis(5), Action::End(End::Finished)));
@@ -224,12 +224,12 @@ impl Connection<'_> {
             frame::DATA => {
                 let len = frame.payload.len() as u32;
                 if len > 0 {
-                    frame::window_update(0, len).write(&mut self.out);
+                    Frame::window_update(0, len).write(&mut self.out);
                 }
                 if let Some(stream) = self.streams.get_mut(&frame.stream) {
                     stream.body.extend_from_slice(&frame.payload);
                     if len > 0 && !frame.ends() {
-                        frame::window_update(frame.stream, len).write(&mut self.out);
+                        Frame::window_update(frame.stream, len).write(&mut self.out);
                     }
                 }
             }
@@ -241,13 +241,13 @@ impl Connection<'_> {
                 };
                 self.settle(frame.stream, fate);
             }
-            frame::SETTINGS if !frame.is_ack() => Frame::new(frame::SETTINGS, 1, 0, []).write(&mut self.out),
+            frame::SETTINGS if !frame.is_ack() => Frame::settings_ack().write(&mut self.out),
             frame::PING if !frame.is_ack() => {
-                Frame::new(frame::PING, 1, 0, frame.payload.clone()).write(&mut self.out);
+                Frame::ping_ack(&frame.payload).write(&mut self.out);
             }
-            frame::WINDOW_UPDATE if frame.stream == 0 => self.window += i64::from(frame.number(0)),
+            frame::WINDOW_UPDATE if frame.stream == 0 => self.window += i64::from(frame.try_number(0).unwrap_or(0)),
             frame::GOAWAY => {
-                let code = frame.number(4);
+                let code = frame.try_code().unwrap_or(0);
                 if code != 0 && !self.nonsense {
                     self.peer.book.complain(format!("GOAWAY {code}: {}", frame.payload[8..].escape_ascii()));
                 }

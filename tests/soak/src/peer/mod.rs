@@ -7,12 +7,12 @@ mod h2;
 pub mod quiet;
 mod wire;
 
-use crate::{Random, certs, fate::Book};
-use rustls::{
-    ServerConfig,
-    crypto::ring,
-    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
+use crate::{
+    Random,
+    fate::Book,
+    tls::{self, certs},
 };
+use rustls::ServerConfig;
 use std::{
     io::{self, BufRead, BufReader, Write},
     net::{TcpListener, TcpStream},
@@ -49,7 +49,7 @@ impl Peer {
     pub fn new(requests: u64, seed: u64, faults: u64) -> (Arc<Self>, String) {
         let authority = certs::Authority::new("soak");
         let identity = authority.issue(&["127.0.0.1"]);
-        let tls = [&b"http/1.1"[..], b"h2"].map(|alpn| config(&identity, alpn));
+        let tls = [&b"http/1.1"[..], b"h2"].map(|alpn| tls::config(&identity, &[alpn]));
         let peer = Peer { book: Book::new(requests), seed, connections: AtomicU64::new(0), faults, tls };
         (Arc::new(peer), authority.pem())
     }
@@ -103,17 +103,4 @@ impl Peer {
         }
         Ok(())
     }
-}
-
-fn config(identity: &certs::Identity, alpn: &[u8]) -> Arc<ServerConfig> {
-    let chain = CertificateDer::pem_slice_iter(identity.chain.as_bytes()).collect::<Result<_, _>>();
-    let key = PrivateKeyDer::from_pem_slice(identity.key.as_bytes()).expect("the key was just made");
-    let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .expect("ring has the versions")
-        .with_no_client_auth()
-        .with_single_cert(chain.expect("the chain was just made"), key)
-        .expect("the key belongs to the chain");
-    config.alpn_protocols = vec![alpn.to_vec()];
-    Arc::new(config)
 }

@@ -1,11 +1,10 @@
 //! A peer that speaks HTTP/2 until it falls silent: it neither reads nor answers, and its sockets stay open.
 
-use super::{
-    config,
-    h2::frame::{END_HEADERS, Frame, HEADERS, PING, PREFACE, SETTINGS, WINDOW_UPDATE},
-    wire::{Got, Wire},
+use super::wire::{Got, Wire};
+use crate::{
+    frame::{DATA, END_HEADERS, END_STREAM, Frame, HEADERS, INITIAL_WINDOW_SIZE, PING, PREFACE, SETTINGS},
+    tls::{self, certs},
 };
-use crate::certs;
 use rustls::ServerConfig;
 use std::{
     io,
@@ -18,9 +17,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-const ACK: u8 = 1;
-const END_STREAM: u8 = 1;
-const INITIAL_WINDOW_SIZE: u16 = 4;
 /// Nothing but the socket bounds an upload.
 const WINDOW: u32 = (1 << 31) - 1;
 
@@ -47,7 +43,7 @@ impl Quiet {
     /// Starts one, with TLS or without; returns its URL and the authority to trust as well.
     pub fn start(tls: bool) -> io::Result<(Arc<Self>, String, String)> {
         let authority = certs::Authority::new("quiet");
-        let tls = tls.then(|| config(&authority.issue(&["127.0.0.1"]), b"h2"));
+        let tls = tls.then(|| tls::config(&authority.issue(&["127.0.0.1"]), &[b"h2"]));
         let scheme = if tls.is_some() { "https" } else { "http" };
         let listener = TcpListener::bind("127.0.0.1:0")?;
         let url = format!("{scheme}://{}/", listener.local_addr()?);
@@ -102,7 +98,7 @@ impl Quiet {
         let mut wire = Wire::new(socket, self.tls.clone())?;
         let mut greeting = Vec::new();
         Frame::settings(&[(INITIAL_WINDOW_SIZE, WINDOW)]).write(&mut greeting);
-        Frame::new(WINDOW_UPDATE, 0, 0, (WINDOW - 65_535).to_be_bytes()).write(&mut greeting);
+        Frame::window_update(0, WINDOW - 65_535).write(&mut greeting);
         let mut begun = false;
         loop {
             let got = wire.read_until(Instant::now() + Duration::from_millis(20))?;
@@ -133,14 +129,14 @@ impl Quiet {
 
     fn take(&self, frame: &Frame, out: &mut Vec<u8>) {
         match frame.kind {
-            SETTINGS if !frame.is_ack() => Frame::new(SETTINGS, ACK, 0, []).write(out),
-            PING if !frame.is_ack() => Frame::new(PING, ACK, 0, frame.payload.clone()).write(out),
+            SETTINGS if !frame.is_ack() => Frame::settings_ack().write(out),
+            PING if !frame.is_ack() => Frame::ping_ack(&frame.payload).write(out),
             _ => {}
         }
         let mut seen = self.lock();
         match frame.kind {
             HEADERS => seen.requests += 1,
-            0 => seen.uploaded += frame.payload.len() as u64,
+            DATA => seen.uploaded += frame.payload.len() as u64,
             _ => {}
         }
         drop(seen);

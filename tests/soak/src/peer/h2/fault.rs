@@ -1,17 +1,14 @@
 //! What an HTTP/2 peer can do wrong, or do in ways that are right and rare.
 
-use super::{Action, Connection, frame};
+use super::{
+    Action, Connection,
+    frame::{self, CANCEL, ENHANCE_YOUR_CALM, Frame, INTERNAL_ERROR, NO_ERROR, REFUSED_STREAM},
+};
 use crate::{Random, fate::Fate, peer::SILENCE};
 use std::{
     thread::sleep,
     time::{Duration, Instant},
 };
-
-const NO_ERROR: u32 = 0;
-const INTERNAL_ERROR: u32 = 2;
-const REFUSED_STREAM: u32 = 7;
-const CANCEL: u32 = 8;
-const ENHANCE_YOUR_CALM: u32 = 11;
 
 #[derive(Clone, Copy, Debug)]
 pub enum Fault {
@@ -134,7 +131,7 @@ impl Connection<'_> {
                 while let Some(rest) = self.streams.get_mut(&id).and_then(|stream| stream.answer.as_mut()) {
                     let size = rest.len().min(16_000);
                     if self.window < size as i64 {
-                        frame::reset(id, CANCEL).write(&mut self.out);
+                        Frame::reset(id, CANCEL).write(&mut self.out);
                         return self.settle(id, Fate::Partial);
                     }
                     let piece: Vec<_> = rest.drain(..size).collect();
@@ -145,7 +142,7 @@ impl Connection<'_> {
                         self.settle(id, Fate::Answered);
                     }
                 }
-                frame::reset(id, NO_ERROR).write(&mut self.out);
+                Frame::reset(id, NO_ERROR).write(&mut self.out);
             }
             Fault::EndInFrame => {
                 let bytes = frame::head(id, 0, 0, true);
@@ -198,20 +195,20 @@ impl Connection<'_> {
                     self.window -= half.len() as i64;
                     frame::data(id, half, None, false).write(&mut self.out);
                 }
-                frame::reset(id, INTERNAL_ERROR).write(&mut self.out);
+                Frame::reset(id, INTERNAL_ERROR).write(&mut self.out);
                 self.settle(id, Fate::Partial);
             }
             Fault::Refuse => {
                 self.settle(id, Fate::Refused);
-                frame::reset(id, REFUSED_STREAM).write(&mut self.out);
+                Frame::reset(id, REFUSED_STREAM).write(&mut self.out);
             }
             Fault::Reset => {
                 self.settle(id, Fate::Reset);
-                frame::reset(id, INTERNAL_ERROR).write(&mut self.out);
+                Frame::reset(id, INTERNAL_ERROR).write(&mut self.out);
             }
             Fault::Settings => {
                 let (streams, window) = (4 + self.random.below(100) as u32, 65_535 + self.random.below(100_000) as u32);
-                frame::Frame::settings(&[(3, streams), (4, window)]).write(&mut self.out);
+                Frame::settings(&[(3, streams), (4, window)]).write(&mut self.out);
                 self.after(at_once, Action::Answer(id, at_once));
             }
             Fault::Silent => self.peer.book.settle(self.streams[&id].plan.id, Fate::Silent),
