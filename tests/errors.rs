@@ -110,6 +110,36 @@ fn an_answer_that_cannot_be_is_an_answer() {
     }
 }
 
+#[test]
+fn a_request_that_never_began_was_waiting_for_its_place() {
+    let client = support::client();
+    let cancel = bowline::Cancel::new();
+    cancel.cancel();
+    let e = client.get("http://127.0.0.1:9/").cancel_on(&cancel).send().unwrap_err();
+    assert_eq!((e.kind(), e.phase(), e.processed()), (ErrorKind::Cancelled, Phase::Slot, Processed::No));
+    client.shutdown();
+    for started in [false, true] {
+        let request = client.get("http://127.0.0.1:9/");
+        let e = if started { request.start().wait() } else { request.send() }.unwrap_err();
+        assert_eq!((e.kind(), e.phase(), e.processed()), (ErrorKind::Cancelled, Phase::Slot, Processed::No));
+        assert_eq!((e.attempts(), e.bytes_written(), e.reused()), (0, 0, None));
+    }
+}
+
+#[test]
+fn a_connection_of_the_programs_own_that_is_over_had_served() {
+    let peer = peer(|_, mut conn| {
+        conn.request().unwrap();
+        conn.answer("last");
+    });
+    let connection = support::client().connect(peer.url("/")).unwrap();
+    assert_eq!(connection.get("/").send().unwrap().text().unwrap(), "last");
+    for _ in 0..2 {
+        let e = connection.get("/").send().unwrap_err();
+        assert_eq!((e.kind(), e.reused(), e.attempts()), (ErrorKind::Closed, Some(true), 1), "{e}");
+    }
+}
+
 #[cfg(feature = "gzip")]
 #[test]
 fn so_does_that_of_a_body_that_cannot_be_decoded() {

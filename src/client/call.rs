@@ -279,7 +279,11 @@ impl Call {
 
     /// Ends what is under way with an error that is no fault of it.
     fn give_up(&mut self, e: Error) -> Failed {
-        let e = e.in_phase(self.phase());
+        let e = e.in_phase(match self.phase() {
+            // It was put together already, and has got no further.
+            Phase::Build => Phase::Slot,
+            phase => phase,
+        });
         match std::mem::replace(&mut self.state, State::Over) {
             State::Exchanging(exchange) | State::Upgrading(exchange) => {
                 let progress = exchange.stream.progress();

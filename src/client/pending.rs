@@ -10,7 +10,10 @@ use crate::{
 };
 use std::{fmt, task::Poll, time::Duration};
 
-/// A request on its way. Dropping it cancels it. It moves while any thread waits on its connection.
+/// A request on its way. Dropping it cancels it.
+///
+/// Its answer arrives while any thread waits on its connection. What its body has left when the peer, or the socket, takes no
+/// more at first goes out while it is waited for itself, alone or in a [`Batch`]; so do repetitions and redirects.
 ///
 /// # Examples
 ///

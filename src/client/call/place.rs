@@ -218,7 +218,7 @@ impl Call {
                 drop(place);
                 if pinned {
                     let cause = cause.unwrap_or_else(failure::not_usable);
-                    return Poll::Ready(Err(Failed::unsent(Fault::Over(cause), false, conn)));
+                    return Poll::Ready(Err(Failed::unsent(Fault::Over(cause), conn.served() > 0, conn)));
                 }
                 self.state = State::Slot { since };
                 Poll::Ready(Ok(None))
