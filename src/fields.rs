@@ -1,5 +1,7 @@
 //! Decoded header fields: one buffer and places in it. The only file that names the crate `bytes`.
 
+pub(crate) mod words;
+
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use std::ops::Range;

@@ -111,6 +111,7 @@ impl<P: Protocol> Shared<P> {
     /// Wakes the keeper if there is something for it to do.
     pub(super) fn tell_keeper(&self, core: &mut Core<P>, wakes: &mut Wakes) {
         if core.keeper.is_none() {
+            // A client's has none, and what is needed takes some finding out.
             return;
         }
         let needed = self.kept_for(core);

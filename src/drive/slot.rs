@@ -185,9 +185,11 @@ fn leave(place: &mut Option<Waker>, waker: &Waker) {
 
 /// Wakers collected under the lock and used after it, each once.
 #[derive(Debug, Default)]
-pub(crate) struct Wakes {
-    first: Option<Waker>,
-    more: Vec<Waker>,
+pub(crate) enum Wakes {
+    #[default]
+    None,
+    One(Waker),
+    Many(Vec<Waker>),
 }
 
 impl Wakes {
@@ -197,24 +199,24 @@ impl Wakes {
 
     /// Adds a waker, unless it is there already.
     pub(super) fn add(&mut self, waker: Waker) {
-        match &self.first {
-            None => self.first = Some(waker),
-            Some(first) if first.same(&waker) => {}
+        match self {
+            Wakes::None => *self = Wakes::One(waker),
+            Wakes::One(first) if first.same(&waker) => {}
+            Wakes::One(first) => *self = Wakes::Many(vec![first.clone(), waker]),
+            Wakes::Many(list) if list.first().is_some_and(|first| first.same(&waker)) => {}
             // Many wakes in one batch are rare, and a second wake of a thread costs nothing: it is already awake.
-            Some(_) => self.more.push(waker),
+            Wakes::Many(list) => list.push(waker),
         }
     }
 
     /// Wakes them all. Not to be called under a lock.
     #[inline]
     pub(super) fn fire(self) {
-        if self.first.is_some() {
-            self.wake();
+        match self {
+            Wakes::None => {}
+            Wakes::One(waker) => waker.wake(),
+            Wakes::Many(list) => list.iter().for_each(Waker::wake),
         }
-    }
-
-    fn wake(self) {
-        self.first.iter().chain(&self.more).for_each(Waker::wake);
     }
 }
 

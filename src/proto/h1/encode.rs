@@ -116,8 +116,9 @@ pub(super) fn request(
             original(fields, declared, out)?
         }
         None => {
-            match head.headers().get(header::HOST) {
-                Some(value) => line(b"Host", value.as_bytes(), out),
+            // Looked for one by one: there are few.
+            match head.headers().iter().find(|(name, _)| **name == header::HOST) {
+                Some((_, value)) => line(b"Host", value.as_bytes(), out),
                 None => host(head.uri(), out)?,
             }
             mapped(head.headers(), declared, Host::IsWritten, out)?

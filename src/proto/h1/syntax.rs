@@ -1,5 +1,7 @@
 //! Classes of bytes, lists and numbers: the small grammar that everything else is made of.
 
+use crate::fields::words::{control, first, is_control, newline, not_letter};
+
 const TOKEN: u8 = 1;
 const TARGET: u8 = 2;
 const HOST: u8 = 4;
@@ -48,7 +50,7 @@ fn has(b: u8, class: u8) -> bool {
 #[inline]
 pub(super) fn token_len(bytes: &[u8]) -> usize {
     // Most names are letters and hyphens, which are told eight at a time.
-    let mut n = first(bytes, other_than_word, |b| !has(b, TOKEN)).unwrap_or(bytes.len());
+    let mut n = first(bytes, not_letter, |b| !has(b, TOKEN)).unwrap_or(bytes.len());
     while n < bytes.len() && has(bytes[n], TOKEN) {
         n += 1;
     }
@@ -88,56 +90,16 @@ pub(super) fn is_host(bytes: &[u8]) -> bool {
     }
 }
 
-const ONES: u64 = u64::MAX / 255;
-const HIGHS: u64 = ONES << 7;
-
-/// Marks the lowest zero byte of a word; marks above it mean nothing.
-fn zero_byte(word: u64) -> u64 {
-    word.wrapping_sub(ONES) & !word & HIGHS
-}
-
-/// Marks the bytes of a word that are neither letters nor hyphens.
-fn other_than_word(word: u64) -> u64 {
-    let low = word & !HIGHS;
-    let lower = low | (ONES * 0x20);
-    // Sums of seven bits, so that no byte carries into the next.
-    let letters = (lower + ONES * (0x80 - 0x61)) & !(lower + ONES * (0x80 - 0x7b));
-    let not_hyphens = (low ^ (ONES * u64::from(b'-'))) + !HIGHS;
-    (word | (!letters & not_hyphens)) & HIGHS
-}
-
-/// Returns the place of the first byte that `word` marks, eight at a time, or that `byte` finds in what is left.
-#[inline]
-fn first(bytes: &[u8], word: impl Fn(u64) -> u64, byte: impl Fn(u8) -> bool) -> Option<usize> {
-    let mut rest = bytes;
-    while let Some((chunk, tail)) = rest.split_first_chunk() {
-        let found = word(u64::from_le_bytes(*chunk));
-        if found != 0 {
-            return Some(bytes.len() - rest.len() + (found.trailing_zeros() / 8) as usize);
-        }
-        rest = tail;
-    }
-    let mut at = bytes.len() - rest.len();
-    while at < bytes.len() {
-        if byte(bytes[at]) {
-            return Some(at);
-        }
-        at += 1;
-    }
-    None
-}
-
 /// Returns the place of the first LF.
 pub(super) fn find_newline(bytes: &[u8]) -> Option<usize> {
-    first(bytes, |word| zero_byte(word ^ (ONES * u64::from(b'\n'))), |b| b == b'\n')
+    first(bytes, newline, |b| b == b'\n')
 }
 
 /// Returns how many bytes at the front may stand in a field value: all but controls, of which HTAB may
 /// (RFC 9110, section 5.5).
 #[inline]
 pub(super) fn value_len(bytes: &[u8]) -> usize {
-    let controls = |word: u64| (word.wrapping_sub(ONES * 0x20) & !word & HIGHS) | zero_byte(word ^ (ONES * 0x7f));
-    match first(bytes, controls, |b| b < 0x20 || b == 0x7f) {
+    match first(bytes, control, is_control) {
         None => bytes.len(),
         Some(at) if bytes[at] == b'\t' => tabbed_value_len(bytes, at),
         Some(at) => at,
@@ -147,8 +109,7 @@ pub(super) fn value_len(bytes: &[u8]) -> usize {
 /// Goes on behind a tab, byte by byte: they are rare.
 #[cold]
 fn tabbed_value_len(bytes: &[u8], tab: usize) -> usize {
-    let control = |b: u8| b != b'\t' && (b < 0x20 || b == 0x7f);
-    bytes[tab..].iter().position(|&b| control(b)).map_or(bytes.len(), |n| tab + n)
+    bytes[tab..].iter().position(|&b| b != b'\t' && is_control(b)).map_or(bytes.len(), |n| tab + n)
 }
 
 /// Returns whether it is SP or HTAB.

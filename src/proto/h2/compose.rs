@@ -78,7 +78,7 @@ impl<'a> Target<'a> {
             return Err(Misuse::ExtendedConnect);
         }
         // User information is not for the wire (RFC 9113, section 8.3.1).
-        let of_uri = uri.authority().map(|a| a.as_str().rsplit('@').next().unwrap_or_default().as_bytes());
+        let of_uri = uri.authority().map(|a| behind_user(a.as_str().as_bytes()));
         let tunnel = method == Method::CONNECT && protocol.is_none();
         // Who says Host means another name than that of the target, as on HTTP/1; the two must not differ, so one goes (same section).
         let host = survey.host.filter(|host| !host.is_empty());
@@ -114,6 +114,12 @@ impl<'a> Target<'a> {
     pub(super) fn size(&self) -> usize {
         self.fields().map(|(name, value)| name.len() + value.len() + FIELD_OVERHEAD).sum()
     }
+}
+
+/// Returns an authority without its user information.
+fn behind_user(authority: &[u8]) -> &[u8] {
+    let at = authority.iter().rposition(|b| *b == b'@');
+    at.map_or(authority, |at| &authority[at + 1..])
 }
 
 /// Where a block goes.
