@@ -37,7 +37,7 @@ pub(crate) struct Call {
     pub(super) inner: Arc<Inner>,
     pub(super) options: Arc<Options>,
     /// Method, URI and headers, the defaults included, as the program asked for them.
-    pub(super) request: Request<()>,
+    pub(super) request: Arc<Request<()>>,
     pub(super) origin: Origin,
     /// The body of the next attempt; afterwards what can be replayed of it.
     pub(super) body: Body,
@@ -162,7 +162,7 @@ impl Call {
     pub(super) fn new(
         inner: Arc<Inner>,
         options: Arc<Options>,
-        request: Request<()>,
+        request: Arc<Request<()>>,
         origin: Origin,
         body: Body,
         pinned: Option<Arc<dyn Carrier>>,

@@ -115,7 +115,7 @@ impl Incoming {
             status,
             version,
             fields,
-            url: call.request.uri().clone(),
+            request: call.request.clone(),
             history: call.history.clone(),
             conn,
             reused,

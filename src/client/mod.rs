@@ -3,7 +3,7 @@
 //! | file | what |
 //! |---|---|
 //! | `builder`, `settings`, `timeouts`, `options` | what a client, and one request, was told |
-//! | `request` | a request being put together |
+//! | `request`, `recent` | a request being put together, and the one before |
 //! | `call` | a request on its way: a state that any waiting thread can move |
 //! | `connect`, `pool`, `connection` | where its connection comes from |
 //! | `retry`, `redirect`, `failure`, `hook` | what happens after an attempt |
@@ -28,6 +28,7 @@ mod json;
 mod options;
 mod pending;
 mod pool;
+mod recent;
 mod redirect;
 mod request;
 mod response;
@@ -56,13 +57,14 @@ use crate::{
 use http::{HeaderMap, Method, Request, Uri};
 use options::Options;
 use pool::Pool;
+use recent::Recent;
 use settings::Settings;
 use std::{
     sync::{Arc, OnceLock, atomic::Ordering},
     task::Poll,
     time::{Duration, Instant},
 };
-use url::{Family, Recent, Url};
+use url::{Family, Url};
 
 /// Returns a GET with the program's shared client: for scripts and first steps.
 ///

@@ -6,6 +6,7 @@ use super::{
     call::Call,
     options::Options,
     pending::Pending,
+    recent::Aim,
     redirect::Redirects,
     response::Response,
     retry::Retry,
@@ -38,7 +39,7 @@ use std::{sync::Arc, task::Poll, time::Duration};
 pub struct RequestBuilder {
     inner: Arc<Inner>,
     method: Method,
-    url: Result<Url>,
+    aim: Result<Aim>,
     headers: HeaderMap,
     /// As written and in the order added, for peers that are wrong about case.
     original: Vec<(String, Vec<u8>)>,
@@ -56,19 +57,23 @@ impl RequestBuilder {
             Some(base) if url.starts_with('/') => base.join(url),
             _ => Url::parse(url, family),
         };
-        let url = match family {
-            Family::Http => inner.recent.parse(url, parse),
-            Family::WebSocket => parse(),
+        let aim = match family {
+            Family::Http => inner.recent.aim(url, &inner.plain, parse),
+            Family::WebSocket => parse().map(Aim::Url),
         };
-        Self::to(inner, method, url)
+        Self::at(inner, method, aim)
     }
 
     pub(super) fn to(inner: Arc<Inner>, method: Method, url: Result<Url>) -> Self {
+        Self::at(inner, method, url.map(Aim::Url))
+    }
+
+    fn at(inner: Arc<Inner>, method: Method, aim: Result<Aim>) -> Self {
         let options = inner.options.clone();
         RequestBuilder {
             inner,
             method,
-            url,
+            aim,
             headers: HeaderMap::new(),
             original: Vec::new(),
             body: Body::empty(),
@@ -137,9 +142,9 @@ impl RequestBuilder {
 
     /// Adds one pair to the query, encoded.
     pub fn query(mut self, name: &str, value: &str) -> Self {
-        if let Ok(url) = &mut self.url {
-            match url::append_query(&url.uri, [(name, value)]) {
-                Ok(uri) => url.uri = uri,
+        if let Ok(aim) = &mut self.aim {
+            match url::append_query(aim.uri(), [(name, value)]) {
+                Ok(uri) => aim.set_uri(uri),
                 Err(e) => _ = self.mistake.get_or_insert(e),
             }
         }
@@ -334,27 +339,38 @@ impl RequestBuilder {
 
     /// Checks everything and makes the request of it.
     fn into_call(self) -> Result<Call> {
-        let RequestBuilder { inner, method, url, headers, original, body, content_type, mut options, pinned, mistake } =
+        let RequestBuilder { inner, method, aim, headers, original, body, content_type, mut options, pinned, mistake } =
             self;
         if let Some(mistake) = mistake {
             return Err(mistake);
         }
-        let Url { uri, origin, authorization } = url?;
-        let plain = headers.is_empty() && content_type.is_none() && authorization.is_none();
-        let mut request = match plain {
-            true => inner.plain.clone(),
-            false => {
-                let mut request = Request::new(());
-                *request.headers_mut() = inner.settings.complete(headers, content_type, authorization);
-                request
+        let (expect, empty) = (options.expect.is_some(), body.content_length() == Some(0));
+        if expect && empty {
+            Arc::make_mut(&mut options).expect = None;
+        }
+        let plain = headers.is_empty() && content_type.is_none() && !(expect && !empty);
+        let (request, origin) = match aim? {
+            Aim::Again { get, origin } if plain && method == Method::GET => (get, origin),
+            aim => {
+                let (uri, origin, authorization) = match aim {
+                    Aim::Again { get, origin } => (get.uri().clone(), origin, None),
+                    Aim::Url(Url { uri, origin, authorization }) => (uri, origin, authorization),
+                };
+                let mut request = match plain && authorization.is_none() {
+                    true => inner.plain.clone(),
+                    false => {
+                        let mut request = Request::new(());
+                        *request.headers_mut() = inner.settings.complete(headers, content_type, authorization);
+                        request
+                    }
+                };
+                (*request.method_mut(), *request.uri_mut()) = (method, uri);
+                if expect && !empty {
+                    request.headers_mut().insert(header::EXPECT, HeaderValue::from_static("100-continue"));
+                }
+                (Arc::new(request), origin)
             }
         };
-        (*request.method_mut(), *request.uri_mut()) = (method, uri);
-        match options.expect {
-            None => {}
-            Some(_) if body.content_length() == Some(0) => Arc::make_mut(&mut options).expect = None,
-            Some(_) => _ = request.headers_mut().insert(header::EXPECT, HeaderValue::from_static("100-continue")),
-        }
         let mut call = Call::new(inner, options, request, origin, body, pinned);
         call.written = original;
         Ok(call)

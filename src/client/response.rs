@@ -5,7 +5,7 @@ use crate::{
     error::{Error, ErrorKind, Phase, Processed, Result},
     fields::Fields,
 };
-use http::{HeaderMap, StatusCode, Uri, Version};
+use http::{HeaderMap, Request, StatusCode, Uri, Version};
 use std::{
     fmt,
     io::{Read, Write},
@@ -62,7 +62,8 @@ pub(super) struct Parts {
     pub(super) status: StatusCode,
     pub(super) version: Version,
     pub(super) fields: Fields,
-    pub(super) url: Uri,
+    /// What it answers.
+    pub(super) request: Arc<Request<()>>,
     pub(super) history: Vec<(StatusCode, Uri)>,
     pub(super) conn: Arc<dyn Carrier>,
     pub(super) reused: bool,
@@ -73,11 +74,11 @@ pub(super) struct Parts {
 
 impl fmt::Debug for Response {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Parts { status, version, url, body, .. } = &self.inner.parts;
+        let Parts { status, version, request, body, .. } = &self.inner.parts;
         f.debug_struct("Response")
             .field("status", status)
             .field("version", version)
-            .field("url", url)
+            .field("url", request.uri())
             .field("headers", self.headers())
             .field("body", body)
             .finish_non_exhaustive()
@@ -111,7 +112,7 @@ impl Response {
 
     /// Returns the URL that answered, redirects followed.
     pub fn url(&self) -> &Uri {
-        &self.inner.parts.url
+        self.inner.parts.request.uri()
     }
 
     /// Returns the redirects on the way, oldest first: status and the URL that gave it.
@@ -154,7 +155,7 @@ impl Response {
         if !(status.is_client_error() || status.is_server_error()) {
             return Ok(self);
         }
-        let text = format!("status {status} from {}", self.inner.parts.url);
+        let text = format!("status {status} from {}", self.url());
         let elapsed = self.inner.parts.timings.total;
         Err(Error::with(ErrorKind::Status(status), text)
             .in_phase(Phase::FirstByte)

@@ -16,11 +16,9 @@
 
 mod canonical;
 mod encode;
-mod recent;
 mod reference;
 
 pub(crate) use encode::{append_query, form};
-pub(crate) use recent::Recent;
 pub(crate) use reference::resolve;
 
 use super::auth;

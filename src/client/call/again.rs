@@ -18,7 +18,7 @@ use crate::{
 };
 use http::header;
 use std::{
-    sync::atomic::Ordering,
+    sync::{Arc, atomic::Ordering},
     time::{Duration, Instant},
 };
 
@@ -46,9 +46,9 @@ impl Call {
             return Ok(false);
         }
         self.history.push((response.status(), self.request.uri().clone()));
-        next.strip(self.request.headers_mut());
-        *self.request.method_mut() = next.method;
-        *self.request.uri_mut() = next.url.uri;
+        let request = Arc::make_mut(&mut self.request);
+        next.strip(request.headers_mut());
+        (*request.method_mut(), *request.uri_mut()) = (next.method, next.url.uri);
         self.origin = next.url.origin;
         if next.body == NextBody::Dropped {
             (self.body, self.external, self.once) = (Body::empty(), false, false);

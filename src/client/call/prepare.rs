@@ -12,7 +12,7 @@ use crate::{
     proto::h1::{Length, OriginalFields},
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Version, header};
-use std::time::Instant;
+use std::{sync::Arc, time::Instant};
 
 impl Call {
     /// Puts an attempt together.
@@ -86,24 +86,32 @@ impl Call {
     fn adjust_head(&mut self) -> Result<()> {
         let length = self.attempt.length;
         let route = connect::route(&self.inner.settings, &self.origin)?;
-        let head = self.attempt.head.as_deref_mut().unwrap_or(&mut self.request);
-        let wants_length = matches!(*head.method(), Method::POST | Method::PUT | Method::PATCH);
+        let wants_length = matches!(*self.head().method(), Method::POST | Method::PUT | Method::PATCH);
         match length {
-            Some(Length::Known(n)) => _ = head.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(n)),
+            Some(Length::Known(n)) => _ = self.head_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(n)),
             Some(Length::Empty) if wants_length => {
-                head.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
+                self.head_mut().insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
             }
-            Some(Length::Empty | Length::Unknown) if has(head.headers(), &header::CONTENT_LENGTH) => {
-                head.headers_mut().remove(header::CONTENT_LENGTH);
+            Some(Length::Empty | Length::Unknown) if has(self.head().headers(), &header::CONTENT_LENGTH) => {
+                self.head_mut().remove(header::CONTENT_LENGTH);
             }
             Some(Length::Empty | Length::Unknown) | None => {}
         }
         if let Route::Absolute(proxy) = route {
             if let Some(value) = proxy.authorization() {
-                head.headers_mut().insert(header::PROXY_AUTHORIZATION, value);
+                self.head_mut().insert(header::PROXY_AUTHORIZATION, value);
             }
         }
         Ok(())
+    }
+
+    /// The headers of the attempt, to change them.
+    fn head_mut(&mut self) -> &mut HeaderMap {
+        let head = match &mut self.attempt.head {
+            Some(head) => &mut **head,
+            None => Arc::make_mut(&mut self.request),
+        };
+        head.headers_mut()
     }
 
     /// The head with its names as the program wrote them, if it wants that. Made last: hooks and redirects change the headers.

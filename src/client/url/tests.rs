@@ -353,24 +353,3 @@ fn a_canonical_url_comes_out_as_it_is() {
         }
     }
 }
-
-#[test]
-fn the_last_url_is_remembered() {
-    let recent = Recent::default();
-    let never = || -> Result<Url> { panic!("it was asked for last") };
-    for text in ["http://a.test/x", "http://b.test/", "http://a.test/x"] {
-        let first = recent.parse(text, || parse(text)).unwrap();
-        let again = recent.parse(text, never).unwrap();
-        assert_eq!((first.uri, first.origin), (again.uri, again.origin), "{text}");
-    }
-    // A mistake is no answer, and a password is not kept.
-    assert!(recent.parse("http://", || parse("http://")).is_err());
-    let secret = "http://u:p@a.test/";
-    assert!(recent.parse(secret, || parse(secret)).unwrap().authorization.is_some());
-    assert!(recent.parse(secret, || Err(Error::invalid("asked again"))).is_err());
-    assert!(recent.parse("http://a.test/x", never).is_ok());
-    let longest = format!("http://a.test/{}", "x".repeat(1024 - 14));
-    assert!(recent.parse(&longest, || parse(&longest)).is_ok() && recent.parse(&longest, never).is_ok());
-    let longer = format!("{longest}x");
-    assert!(recent.parse(&longer, || parse(&longer)).is_ok() && recent.parse(&longest, never).is_ok());
-}
