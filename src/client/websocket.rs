@@ -175,7 +175,8 @@ impl Builder {
         self
     }
 
-    /// Opens it again when it breaks, inside `recv`; what the peer sent meanwhile is lost, and so is what was accepted and not sent.
+    /// Opens it again when it breaks, inside `recv` and its like, and inside a send of a whole [`WebSocket`]; the sends of a [`WsSender`] wait
+    /// for whoever receives. What the peer sent meanwhile is lost, and so is what was accepted and not sent.
     ///
     /// A broken connection breaks it, a heartbeat without an answer, and a Close with 1001, 1011, 1012, 1013 or 1014. Any other Close is
     /// an end, and so is a peer that breaks the protocol. The attempts are counted anew when a message comes.

@@ -331,7 +331,8 @@ impl Core {
 
     /// Whether a message could be accepted from anybody, as far as that depends on what arrives.
     pub(super) fn has_place(&self) -> bool {
-        matches!(self.stage, Stage::Open) && self.outbox.as_ref().is_none_or(Outbox::has_room)
+        let open = matches!(self.stage, Stage::Open) && self.finish == Finish::Open;
+        open && self.outbox.as_ref().is_none_or(Outbox::has_room)
     }
 
     /// Whether it is the outbox that has no place for a message.

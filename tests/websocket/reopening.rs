@@ -272,3 +272,25 @@ fn one_thread_with_a_full_outbox_opens_it_again() {
     assert_eq!(socket.stats().reconnects, 1);
     socket.close(CloseCode::NORMAL, "").unwrap();
 }
+
+#[test]
+fn a_thread_that_only_sends_opens_it_again() {
+    let peer = peer(|n, mut conn| {
+        let head = raw::switching(&mut conn, "");
+        conn.say(head);
+        if n > 0 {
+            raw::echo(&mut conn);
+        }
+    });
+    let mut socket = client().websocket(peer.url("/")).reconnect(quick()).connect().unwrap();
+    while socket.stats().reconnects == 0 {
+        // What is lost with the connection is told or not; nothing waits for a receiver that there is not.
+        match socket.send_timeout("lost", ms(5000)) {
+            Ok(sent) => assert_eq!(sent, Sent::Accepted),
+            Err(e) => assert!(matches!(e.kind(), ErrorKind::Closed | ErrorKind::Reset | ErrorKind::Io), "{e}"),
+        }
+    }
+    socket.send("arrives").unwrap();
+    while socket.recv().unwrap() != Some(Message::Text("arrives".into())) {}
+    socket.close(CloseCode::NORMAL, "").unwrap();
+}
