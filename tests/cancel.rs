@@ -17,7 +17,7 @@ use std::{
     thread::{self, ThreadId},
     time::{Duration, Instant},
 };
-use support::{Pattern, Peer, builder, client, late, ms, peer, prompt};
+use support::{Pattern, Peer, builder, client, late, ms, pass, peer, prompt};
 
 /// A listener whose queue is full, and what fills it.
 struct Full {
@@ -87,6 +87,18 @@ impl Doing {
             Doing::Pausing | Doing::ReadingBody => Processed::Yes,
         }
     }
+}
+
+/// Does this in another thread once the own one waits, and returns when.
+///
+/// That a thread waits in line, or for a socket to have room, does not show from outside: it is given many times what it needs. What
+/// came too early would show in the phase of the error.
+fn once_it_waits(then: impl FnOnce() + Send + 'static) -> thread::JoinHandle<Instant> {
+    thread::spawn(move || {
+        pass(ms(50));
+        then();
+        Instant::now()
+    })
 }
 
 /// Repeats what was answered with 503 after an hour.
@@ -196,11 +208,7 @@ fn a_token_ends_every_state() {
         let client = world.builder().build().unwrap();
         let token = Cancel::new();
         let elsewhere = token.clone();
-        let cancelling = thread::spawn(move || {
-            thread::sleep(ms(50));
-            elsewhere.cancel();
-            Instant::now()
-        });
+        let cancelling = once_it_waits(move || elsewhere.cancel());
         let (error, ended) = world.run(*doing, &client, Some(&token));
         let cancelled = cancelling.join().unwrap();
         let took = ended.saturating_duration_since(cancelled);
@@ -221,11 +229,7 @@ fn a_token_of_the_client_ends_every_state() {
         let token = Cancel::new();
         let client = world.builder().cancel_on(&token).build().unwrap();
         let elsewhere = token.clone();
-        let cancelling = thread::spawn(move || {
-            thread::sleep(ms(50));
-            elsewhere.cancel();
-            Instant::now()
-        });
+        let cancelling = once_it_waits(move || elsewhere.cancel());
         let (error, ended) = world.run(*doing, &client, None);
         let cancelled = cancelling.join().unwrap();
         assert!(ended.saturating_duration_since(cancelled) < late(cancelled), "{doing:?}");
@@ -282,11 +286,7 @@ fn a_token_ends_connecting_by_hand() {
     let full = Full::new();
     let token = Cancel::new();
     let client = builder().cancel_on(&token).build().unwrap();
-    let cancelling = thread::spawn(move || {
-        thread::sleep(ms(50));
-        token.cancel();
-        Instant::now()
-    });
+    let cancelling = once_it_waits(move || token.cancel());
     let url = format!("http://{}", full.listener.local_addr().unwrap());
     let error = client.connect(&url).unwrap_err();
     let ended = Instant::now();
@@ -296,11 +296,7 @@ fn a_token_ends_connecting_by_hand() {
 
     let client = support::client();
     let other = client.clone();
-    let stopping = thread::spawn(move || {
-        thread::sleep(ms(50));
-        other.shutdown();
-        Instant::now()
-    });
+    let stopping = once_it_waits(move || other.shutdown());
     let error = client.connect(&url).unwrap_err();
     let ended = Instant::now();
     let stopped = stopping.join().unwrap();
@@ -362,11 +358,7 @@ fn a_shutdown_ends_every_state() {
     for doing in ALL {
         let client = world.builder().build().unwrap();
         let other = client.derive().build().unwrap();
-        let stopping = thread::spawn(move || {
-            thread::sleep(ms(50));
-            other.shutdown();
-            Instant::now()
-        });
+        let stopping = once_it_waits(move || other.shutdown());
         let (error, ended) = world.run(*doing, &client, None);
         let stopped = stopping.join().unwrap();
         let took = ended.saturating_duration_since(stopped);
@@ -491,10 +483,9 @@ fn dropping_while_another_thread_dials() {
         let (client, url, token) = (client.clone(), url.clone(), token.clone());
         thread::spawn(move || client.get(url).cancel_on(&token).send().unwrap_err().kind())
     };
-    while client.stats().in_flight == 0 {
+    while client.connections().is_empty() {
         thread::yield_now();
     }
-    thread::sleep(ms(20));
     let mut queued = prompt(|| client.get(&url).start());
     assert!(queued.wait_timeout(ms(20)).unwrap().is_none());
     prompt(|| drop(queued));

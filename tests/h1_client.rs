@@ -12,7 +12,7 @@ use std::{
     thread,
     time::Duration,
 };
-use support::{Conn, Pattern, Peer, builder, client, ms, peer, prompt, timed};
+use support::{Conn, Pattern, Peer, builder, client, ms, pass, peer, prompt, timed};
 
 /// A peer that gives this answer to the first request, then closes.
 fn says(answer: &'static [u8]) -> Peer {
@@ -460,7 +460,7 @@ fn an_idle_connection_that_ended_is_not_used() {
             client.get(peer.url("/")).send().unwrap().text().unwrap();
             ended.recv().unwrap();
             // The look is left out for a connection used within the last millisecond.
-            thread::sleep(ms(2));
+            pass(ms(2));
             let response = client.request(method.parse().unwrap(), peer.url("/")).body("x").send().unwrap();
             assert!(!response.reused(), "{name}, {method}");
             assert_eq!(response.text().unwrap(), "first", "{name}, {method}");

@@ -9,7 +9,7 @@ use bowline::{
     Body, Client, ClientBuilder, CloseReason, Connection, ConnectionState, ErrorKind, Processed, Protocol,
     UpkeepAction, net::pair,
 };
-use h2client::{get, idle, ms, only, upkeep_one, wait};
+use h2client::{get, idle, ms, only, pass, upkeep_one};
 use h2peer::*;
 use std::{
     io::Read,
@@ -33,7 +33,7 @@ fn builder() -> ClientBuilder {
 /// Waits until the next upkeep is due.
 fn until_due(client: &Client) {
     let due = client.next_upkeep().expect("something is due");
-    wait(due.saturating_duration_since(Instant::now()));
+    pass(due.saturating_duration_since(Instant::now()));
 }
 
 #[test]
@@ -72,9 +72,9 @@ fn upkeep_does_nothing_before_it_is_due() {
             assert_eq!(row.action, UpkeepAction::NotDue);
             assert!(link.arrived().is_empty());
         }
-        wait(ms(20));
+        pass(ms(20));
     }
-    wait(ms(300).saturating_sub(sent.elapsed()));
+    pass(ms(300).saturating_sub(sent.elapsed()));
     assert_eq!(upkeep_one(&client).action, UpkeepAction::Pinged);
     assert_eq!(link.arrived().len(), 1);
 }
@@ -172,7 +172,7 @@ fn an_unanswered_ping_closes_and_the_next_request_goes_elsewhere() {
     let pinged = Instant::now();
     until_due(&client);
     assert_on_time(pinged, limit - ms(5), Instant::now());
-    wait(ms(5));
+    pass(ms(5));
     let row = upkeep_one(&client);
     assert_eq!((row.id, row.action), (dead, UpkeepAction::ClosedDead));
     assert_eq!(row.state, ConnectionState::Closed(CloseReason::PingUnanswered));
@@ -198,7 +198,7 @@ fn a_dead_connection_is_not_handed_out() {
     let mut link = idle(&client, &peer);
     assert_eq!(upkeep_one(&client).action, UpkeepAction::Pinged);
     link.expect(PING);
-    wait(limit);
+    pass(limit);
     let asked = get(&client, &peer);
     let mut second = peer.h2();
     let head = second.request();
@@ -217,7 +217,7 @@ fn a_connection_whose_ping_is_late_gets_nothing_new() {
     assert_eq!(upkeep_one(&client).action, UpkeepAction::Pinged);
     let ping = link.expect(PING);
     assert_eq!(only(&client).state, ConnectionState::Idle);
-    wait(limit / 2 + ms(20));
+    pass(limit / 2 + ms(20));
     assert_eq!(only(&client).state, ConnectionState::Suspect);
     let asked = get(&client, &peer);
     let mut second = peer.h2();
@@ -289,7 +289,7 @@ fn a_byte_during_an_outstanding_ping_keeps_the_connection() {
     // A frame of an unknown type, a byte at a time: data in front of the answer.
     let drip = Frame::new(0xf0, 0, 0, [0; 64]).bytes();
     for byte in &drip[..16] {
-        wait(ms(100));
+        pass(ms(100));
         link.send_bytes(&[*byte]);
         assert_eq!(upkeep_one(&client).action, UpkeepAction::AwaitingAck);
     }
@@ -300,7 +300,7 @@ fn a_byte_during_an_outstanding_ping_keeps_the_connection() {
         if row.action != UpkeepAction::AwaitingAck {
             break row;
         }
-        wait(ms(10));
+        pass(ms(10));
     };
     assert_eq!(row.action, UpkeepAction::ClosedDead);
     assert!(last.elapsed() >= limit - ms(20), "early: {:?}", last.elapsed());
@@ -336,7 +336,7 @@ fn upkeep_reports_what_it_closes_for_idleness_and_age() {
         let mut link = idle(&client, &peer);
         assert_eq!(upkeep_one(&client).action, UpkeepAction::NotDue, "{reason:?}");
         until_due(&client);
-        wait(ms(5));
+        pass(ms(5));
         let row = upkeep_one(&client);
         assert_eq!(row.action, UpkeepAction::ClosedIdle, "{reason:?}");
         assert_eq!(row.state, ConnectionState::Closed(reason));
@@ -401,7 +401,7 @@ fn upkeep_that_is_called_now_and_then_keeps_an_idle_connection() {
     let serving = task(move || link.serve());
     let id = only(&client).id;
     for n in 0..6 {
-        wait(ms(700));
+        pass(ms(700));
         assert_eq!(upkeep_one(&client).action, UpkeepAction::Pinged, "call {n}");
     }
     let answer = client.get(peer.url("/")).send().unwrap();
@@ -434,7 +434,7 @@ fn without_upkeep_an_idle_connection_is_closed_at_the_limit() {
     let (peer, client) = (Peer::new(), scaled().build().unwrap());
     let mut link = idle(&client, &peer);
     let id = only(&client).id;
-    wait(ms(600));
+    pass(ms(600));
     let asked = get(&client, &peer);
     let mut second = peer.h2();
     let head = second.request();
@@ -480,7 +480,7 @@ fn a_thread_keeps_connections_if_asked_and_ends_with_the_client() {
     assert_keepers(1, "it was asked for");
     let serving = task(move || link.serve());
     let id = only(&client).id;
-    wait(10 * ms(600));
+    pass(10 * ms(600));
     let info = only(&client);
     assert_eq!((info.id, info.state), (id, ConnectionState::Idle));
     assert!((8..=10).contains(&info.pings_sent), "{} PINGs", info.pings_sent);
@@ -648,7 +648,7 @@ fn an_answer_that_nobody_waited_for_is_no_round_trip() {
     assert_eq!(upkeep_one(&client).action, UpkeepAction::Pinged);
     let ping = link.expect(PING);
     link.ack(&ping);
-    wait(ms(1100));
+    pass(ms(1100));
     let row = upkeep_one(&client);
     assert_eq!((row.action, row.rtt), (UpkeepAction::Pinged, None));
     assert_eq!(only(&client).pings_acked, 1);

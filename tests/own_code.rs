@@ -10,10 +10,9 @@ use std::{
     io,
     net::{SocketAddr, TcpStream},
     sync::mpsc,
-    thread,
     time::{Duration, Instant},
 };
-use support::{builder, ms, peer, timed};
+use support::{builder, ms, pass, peer, timed};
 
 /// Checks that it is the error of a limit: its phase, and the time it says it took.
 #[track_caller]
@@ -28,7 +27,7 @@ struct Slow(SocketAddr, Duration, mpsc::Sender<Option<Duration>>);
 impl Resolve for Slow {
     fn resolve(&self, _host: &str, _port: u16, deadline: Deadline) -> io::Result<Vec<SocketAddr>> {
         self.2.send(deadline.left(Instant::now())).unwrap();
-        thread::sleep(self.1);
+        pass(self.1);
         Ok(vec![self.0])
     }
 }
@@ -61,7 +60,7 @@ fn a_connector_of_the_program_is_told_and_not_interrupted() {
     impl Connect for Late {
         fn connect(&self, _: &Target, deadline: Deadline) -> bowline::Result<Box<dyn Wire>> {
             self.1.send(deadline.left(Instant::now())).unwrap();
-            thread::sleep(ms(300));
+            pass(ms(300));
             Ok(Box::new(Tcp::new(TcpStream::connect(self.0)?)?))
         }
     }

@@ -19,7 +19,7 @@ use std::{
     thread,
     time::{Duration, Instant},
 };
-use support::{Conn, Pattern, Peer, builder, client, ms, peer, timed};
+use support::{Conn, Pattern, Peer, builder, client, ms, pass, peer, timed};
 
 /// A peer whose first connection answers once and fails the request after that in this way; those that come later serve.
 /// Counts what it was asked besides the first.
@@ -395,7 +395,7 @@ fn a_repetition_does_not_extend_the_deadline() {
             conn.request();
             conn.answer("first");
             conn.request();
-            thread::sleep(ms(150));
+            pass(ms(150));
             return;
         }
         conn.rest();

@@ -13,7 +13,7 @@ use std::{
     thread,
     time::{Duration, Instant},
 };
-use support::{Conn, Pattern, Peer, builder, client, late, ms, peer, prompt, timed};
+use support::{Conn, Pattern, Peer, builder, client, late, ms, pass, peer, prompt, timed};
 
 /// The limit of most tests.
 const LIMIT: Duration = ms(200);
@@ -168,7 +168,7 @@ fn the_first_byte_is_awaited_from_the_last_of_the_request_on() {
     struct Slow(u32);
     impl Read for Slow {
         fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-            thread::sleep(ms(100));
+            pass(ms(100));
             self.0 -= 1;
             buf[0] = b'x';
             Ok((self.0 > 0).into())
@@ -183,7 +183,7 @@ fn the_first_byte_is_awaited_from_the_last_of_the_request_on() {
     let (mut writer, pending) = client.post(peer.url("/")).duplex().unwrap();
     writer.write_all(b"x").unwrap();
     let waiting = thread::spawn(move || (pending.wait().unwrap_err(), Instant::now()));
-    thread::sleep(ms(300));
+    pass(ms(300));
     let last = Instant::now();
     writer.finish().unwrap();
     let (error, at) = waiting.join().unwrap();
@@ -286,7 +286,7 @@ fn the_time_between_two_reads_is_the_callers() {
     let client = with(Timeouts::none().read(ms(100)));
     let mut response = client.get(peer.url("/")).send().unwrap();
     for byte in [b'a', b'b'] {
-        thread::sleep(ms(200));
+        pass(ms(200));
         let mut one = [0];
         response.body().read_exact(&mut one).unwrap();
         assert_eq!(one[0], byte);
@@ -340,7 +340,7 @@ fn a_peer_that_takes_a_little_at_a_time() {
         use bowline::net::Wire;
         let (mut took, mut piece) = (0, [0; 4000]);
         while took < LEN {
-            thread::sleep(ms(20));
+            pass(ms(20));
             took += far.try_read(&mut piece).unwrap_or(0);
         }
         far.try_write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").unwrap();
@@ -360,7 +360,7 @@ fn a_body_written_by_the_caller_to_a_slow_peer() {
         use bowline::net::Wire;
         let mut piece = [0; 1000];
         loop {
-            thread::sleep(ms(5));
+            pass(ms(5));
             if let Ok(0) = far.try_read(&mut piece) {
                 return;
             }
@@ -429,7 +429,7 @@ fn a_body_that_never_pauses_does_not_outrun_the_total() {
 fn an_answer_that_has_arrived_whole_can_be_read_later() {
     let peer = peer(|_, mut conn| conn.serve());
     let response = with(Timeouts::none().total(ms(100))).get(peer.url("/")).send().unwrap();
-    thread::sleep(ms(150));
+    pass(ms(150));
     assert_eq!(response.text().unwrap(), "0 /");
 }
 
@@ -437,7 +437,7 @@ fn an_answer_that_has_arrived_whole_can_be_read_later() {
 fn the_total_covers_redirects_and_retries() {
     let round = peer(|_, mut conn| {
         while conn.request().is_some() {
-            thread::sleep(ms(30));
+            pass(ms(30));
             conn.say("HTTP/1.1 302 Found\r\nLocation: /again\r\nContent-Length: 0\r\n\r\n");
         }
     });

@@ -6,7 +6,7 @@ mod h2client;
 mod h2peer;
 
 use bowline::{Client, ClientBuilder, CloseReason, ConnectionState, ErrorKind, Protocol, UpkeepAction, http::Method};
-use h2client::{get, ms, only, single, wait};
+use h2client::{get, ms, only, pass, single};
 use h2peer::*;
 use std::time::{Duration, Instant};
 
@@ -54,7 +54,7 @@ fn upkeep_asks_when_it_is_due_and_does_not_wait() {
     }
     let due = client.next_upkeep().unwrap();
     assert!(due >= used && due <= used + interval);
-    wait(interval);
+    pass(interval);
     let row = single(client.upkeep());
     assert_eq!((row.action, row.state), (UpkeepAction::Pinged, ConnectionState::Active));
     // It is on the wire, and once.
@@ -111,7 +111,7 @@ fn the_body_of_an_answer_is_read() {
     let client = builder().upkeep_request(Method::GET, "/").upkeep_interval(interval).build().unwrap();
     let peer = Peer::new();
     let mut link = idle(&client, &peer);
-    wait(interval);
+    pass(interval);
     assert_eq!(single(client.upkeep()).action, UpkeepAction::Pinged);
     link.bytes_until(b"\r\n\r\n");
     link.send_bytes(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n");
@@ -138,7 +138,7 @@ fn who_does_not_answer_is_given_up() {
     }
     let due = client.next_upkeep().unwrap();
     assert!(due >= began + limit && due <= Instant::now() + limit);
-    wait(limit);
+    pass(limit);
     let row = single(client.upkeep());
     assert_eq!(
         (row.action, row.state),
@@ -159,7 +159,7 @@ fn an_idle_connection_is_kept_and_not_for_ever() {
     let mut link = idle(&client, &peer);
     let (id, began) = (only(&client).id, Instant::now());
     while began.elapsed() < ms(1000) {
-        wait(client.next_upkeep().unwrap().saturating_duration_since(Instant::now()));
+        pass(client.next_upkeep().unwrap().saturating_duration_since(Instant::now()));
         let asking = task({
             let client = client.clone();
             move || client.upkeep_wait(PATIENCE)
@@ -169,7 +169,7 @@ fn an_idle_connection_is_kept_and_not_for_ever() {
     }
     assert_eq!(only(&client).id, id);
     // Without a question it ends at its limit.
-    wait((keep + limit).saturating_sub(began.elapsed()));
+    pass((keep + limit).saturating_sub(began.elapsed()));
     assert_eq!(single(client.upkeep()).action, UpkeepAction::ClosedIdle);
 }
 

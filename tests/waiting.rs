@@ -13,7 +13,7 @@ use std::{
     thread,
     time::{Duration, Instant},
 };
-use support::{GUARD, Pattern, builder, client, ms, peer, prompt, timed};
+use support::{GUARD, Pattern, builder, client, ms, pass, peer, prompt, timed};
 
 /// What may cross threads.
 const _: fn() = || {
@@ -530,8 +530,7 @@ impl Read for Dawdling {
             return Ok(0);
         }
         self.0 += 1;
-        // This is what the reader is like, it waits for nothing.
-        thread::sleep(ms(10));
+        pass(ms(10));
         buf[..10].fill(b'x');
         Ok(10)
     }
@@ -557,7 +556,7 @@ fn a_body_whose_reader_takes_its_time_delays_no_answer_limit_or_cancel() {
     let canceller = thread::spawn({
         let cancel = cancel.clone();
         move || {
-            thread::sleep(ms(100));
+            pass(ms(100));
             cancel.cancel();
         }
     });

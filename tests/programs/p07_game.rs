@@ -70,6 +70,7 @@ fn main() -> Result<()> {
             seen += moves.len();
             moves.clear();
         }
+        // The rest of the frame.
         std::thread::sleep(Duration::from_millis(16));
     }
     assert_eq!(seen + moves.len(), world::MOVES);

@@ -218,6 +218,7 @@ fn silent(mut exchange: Exchange) -> Result<()> {
     let mut body = exchange.take_body();
     while !exchange.is_cancelled() {
         if let Recv::Item(_) = body.read_timeout(&mut [0; 16], std::time::Duration::from_millis(10))? {}
+        // Behind the end of the request nothing tells of the client: it is asked now and then.
         std::thread::sleep(std::time::Duration::from_millis(10));
     }
     Ok(())

@@ -2,13 +2,13 @@
 
 #![allow(dead_code)] // Each test file uses its part.
 
+#[path = "time.rs"]
+mod time;
+
 use super::h2peer::{Link, Peer, Task, task};
 use bowline::{Client, ClientBuilder, ConnectionInfo, Protocol, Response, Result, Upkeep};
-use std::{sync::mpsc, time::Duration};
-
-pub fn ms(n: u64) -> Duration {
-    Duration::from_millis(n)
-}
+#[allow(unused_imports)] // As above.
+pub use time::{ms, pass};
 
 pub fn builder() -> ClientBuilder {
     Client::builder().protocol(Protocol::Http2).proxy(None)
@@ -48,10 +48,4 @@ pub fn upkeep_one(client: &Client) -> Upkeep {
 pub fn single<T: std::fmt::Debug>(mut rows: Vec<T>) -> T {
     assert_eq!(rows.len(), 1, "{rows:?}");
     rows.remove(0)
-}
-
-/// Lets time pass: what is tested is a clock.
-pub fn wait(d: Duration) {
-    let (_send, receive) = mpsc::channel::<()>();
-    let _ = receive.recv_timeout(d);
 }

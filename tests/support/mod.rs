@@ -4,6 +4,9 @@
 
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
+#[path = "time.rs"]
+mod time;
+
 use bowline::{Client, ClientBuilder};
 use std::{
     any::Any,
@@ -17,6 +20,7 @@ use std::{
     thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
+pub use time::{ms, pass};
 
 /// How late a limit may strike on a machine that has other things to do.
 pub const LATE: Duration = Duration::from_millis(250);
@@ -38,7 +42,7 @@ fn pauses() -> &'static Mutex<Vec<(Instant, Duration)>> {
         thread::spawn(|| {
             loop {
                 let began = Instant::now();
-                thread::sleep(NAP);
+                pass(NAP);
                 let pause = began.elapsed().saturating_sub(NAP);
                 if pause > USUAL {
                     PAUSES.lock().unwrap().push((Instant::now(), pause));
@@ -51,10 +55,6 @@ fn pauses() -> &'static Mutex<Vec<(Instant, Duration)>> {
 
 /// Ends tests that hang; far above what any of them takes.
 pub const GUARD: Duration = Duration::from_secs(30);
-
-pub const fn ms(n: u64) -> Duration {
-    Duration::from_millis(n)
-}
 
 /// A client that ignores the environment and does not hang for ever.
 pub fn builder() -> ClientBuilder {
@@ -294,8 +294,7 @@ impl Conn {
             if self.stream.write_all(&[*byte]).is_err() {
                 return;
             }
-            // This is what the peer does, it waits for nothing.
-            thread::sleep(every);
+            pass(every);
         }
     }
 
