@@ -135,7 +135,6 @@ impl Fields {
     }
 
     /// Takes every field of a name out, ignoring case.
-    #[cfg(any(test, feature = "gzip", feature = "unstable-proto"))]
     pub fn remove(&mut self, name: &str) {
         let Fields { bytes, places } = self;
         places.retain(|p| !bytes[p.name as usize..p.name_end as usize].eq_ignore_ascii_case(name.as_bytes()));

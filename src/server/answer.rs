@@ -38,8 +38,8 @@ impl Plan {
                 head.headers_mut().insert(header::DATE, date);
             }
         }
-        // The content of neither is sent, and a 204 cannot even say how long it would be (RFC 9110, section 8.6).
-        if matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) {
+        // None of these has content, and a 204 cannot even say how long it would be (RFC 9110, sections 8.6 and 15.3.6).
+        if matches!(status, StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT | StatusCode::NOT_MODIFIED) {
             return Ok(Plan { length: Length::Empty, has_body: false });
         }
         let for_head = *method == Method::HEAD;

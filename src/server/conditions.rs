@@ -1,7 +1,7 @@
 //! What the conditions of a request, and the range it wants, mean for a file (RFC 9110, sections 13 and 14).
 
 use super::date;
-use http::{HeaderMap, header};
+use http::{HeaderMap, Method, header};
 
 /// What a client can hold a copy against.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,8 +28,9 @@ pub(super) enum Outcome {
     Whole,
 }
 
-/// Evaluates the conditions of a GET or HEAD in the order of RFC 9110, section 13.2.2, and then its range.
-pub(super) fn evaluate(headers: &HeaderMap, version: &Version) -> Outcome {
+/// Evaluates the conditions of a GET or HEAD in the order of RFC 9110, section 13.2.2, and then the range of a GET; for all other
+/// methods there are none (section 14.2).
+pub(super) fn evaluate(method: &Method, headers: &HeaderMap, version: &Version) -> Outcome {
     let changed_since = |seconds: u64| version.modified.is_none_or(|modified| modified > seconds);
     if headers.contains_key(header::IF_MATCH) {
         if !lists(headers, header::IF_MATCH, &version.etag, Compare::Strongly) {
@@ -46,7 +47,7 @@ pub(super) fn evaluate(headers: &HeaderMap, version: &Version) -> Outcome {
         return Outcome::NotModified;
     }
     match headers.get(header::RANGE).and_then(|value| value.to_str().ok()) {
-        Some(range) if still_applies(headers, version) => within(range, version.len),
+        Some(range) if *method == Method::GET && still_applies(headers, version) => within(range, version.len),
         _ => Outcome::Whole,
     }
 }
@@ -107,10 +108,13 @@ fn within(range: &str, len: u64) -> Outcome {
     if !unit.trim().eq_ignore_ascii_case("bytes") {
         return Outcome::Whole;
     }
-    if set.contains(',') {
+    // A list may have elements that are empty (RFC 9110, section 5.6.1.2).
+    let mut specs = set.split(',').map(str::trim).filter(|spec| !spec.is_empty());
+    let (Some(spec), more) = (specs.next(), specs.next()) else { return Outcome::Whole };
+    if more.is_some() {
         return Outcome::Unsatisfiable;
     }
-    let Some((first, last)) = set.trim().split_once('-') else { return Outcome::Whole };
+    let Some((first, last)) = spec.split_once('-') else { return Outcome::Whole };
     let (first, last) = (number(first), number(last));
     match (first, last) {
         (Ok(Some(first)), Ok(last)) => match last {
@@ -146,7 +150,7 @@ mod tests {
         for (name, value) in headers {
             map.append(*name, value.parse().unwrap());
         }
-        evaluate(&map, &Version { etag: "\"a,b\"".into(), modified: Some(MODIFIED), len: 10 })
+        evaluate(&Method::GET, &map, &Version { etag: "\"a,b\"".into(), modified: Some(MODIFIED), len: 10 })
     }
 
     #[test]
@@ -199,6 +203,10 @@ mod tests {
             ("bytes=99999999999999999999-", Unsatisfiable),
             ("Bytes=2-3", Partial(2, 4)),
             ("bytes=0-1,3-4", Unsatisfiable),
+            ("bytes=0-1,", Partial(0, 2)),
+            ("bytes=, 0-1 ,,", Partial(0, 2)),
+            ("bytes=", Whole),
+            ("bytes=,", Whole),
             ("bytes=3-2", Whole),
             ("bytes=-", Whole),
             ("bytes=a-b", Whole),

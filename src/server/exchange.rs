@@ -70,6 +70,8 @@ impl Exchange {
         settings: &Arc<Settings>,
         hub: Option<&Arc<Hub>>,
     ) -> Self {
+        let mut head = head;
+        agree_on_host(&mut head);
         let mut exchange = Exchange {
             stream: None,
             head,
@@ -111,7 +113,7 @@ impl Exchange {
         self.head.uri.path()
     }
 
-    /// Returns the whole target; over HTTP/1 usually only path and query.
+    /// Returns the whole target; over HTTP/1 usually only path and query. Where it names a host, `host` among the headers is that.
     pub fn uri(&self) -> &Uri {
         &self.head.uri
     }
@@ -345,6 +347,18 @@ impl Exchange {
             // If the connection is over there is nobody to be told.
             let _ = stream.respond(&head, plan.length, &[], End::Last);
         }
+    }
+}
+
+/// A target that names a host is what counts, whatever Host says (RFC 9112, section 3.2.2); HTTP/2 refuses two that differ.
+fn agree_on_host(head: &mut RequestHead) {
+    if head.version == Version::HTTP_2 || head.method == Method::CONNECT {
+        return;
+    }
+    let Some(authority) = head.uri.authority() else { return };
+    if head.fields.get("host") != Some(authority.as_str().as_bytes()) {
+        head.fields.remove("host");
+        head.fields.push(b"host", authority.as_str().as_bytes());
     }
 }
 

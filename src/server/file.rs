@@ -127,7 +127,7 @@ impl Exchange {
         }
         let content_type = (header::CONTENT_TYPE, media_type(path));
         let range;
-        match evaluate(self.headers(), &version) {
+        match evaluate(self.method(), self.headers(), &version) {
             Outcome::Failed => self.respond(response(StatusCode::PRECONDITION_FAILED, &fields, Body::empty())?),
             Outcome::NotModified => self.respond(response(StatusCode::NOT_MODIFIED, &fields, Body::empty())?),
             Outcome::Unsatisfiable => {

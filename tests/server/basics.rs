@@ -29,6 +29,11 @@ fn handle(mut exchange: Exchange) -> Result<()> {
             writer.finish_with_trailers(trailers)
         }
         "/empty" => exchange.reply(204, ()),
+        "/reset" => exchange.reply(205, "nobody sees it"),
+        "/host" => {
+            let host = exchange.header("host").unwrap_or_default().to_owned();
+            exchange.reply(200, host)
+        }
         "/same" => exchange.reply(304, ()),
         "/error" => Err(bowline::Error::other("on purpose")),
         "/panic" => panic!("on purpose"),
@@ -150,7 +155,27 @@ fn answers_without_a_body() {
         assert_eq!(answer.status(), status);
         assert_eq!((answer.get("content-length"), answer.get("transfer-encoding")), (None, None), "{path}");
     }
+    // That of 205 is empty, and says so (RFC 9110, section 15.3.6).
+    let reset = raw.send(get("/reset")).answer();
+    assert_eq!((reset.status(), reset.get("content-length"), reset.text()), (205, Some("0"), ""));
     assert_eq!(raw.send(get("/hello")).answer().text(), "hello");
+}
+
+#[test]
+fn the_target_says_more_than_host() {
+    let server = server();
+    let mut raw = raw(&server);
+    for (target, host, meant) in [
+        ("/host", "x", "x"),
+        ("http://x/host", "x", "x"),
+        ("http://other:8080/host", "x", "other:8080"),
+        ("HTTP://OTHER/host", "", "OTHER"),
+    ] {
+        let answer = raw.send(format!("GET {target} HTTP/1.1\r\nHost: {host}\r\n\r\n")).answer();
+        assert_eq!(answer.text(), meant, "{target}");
+    }
+    let answer = raw.send("GET http://other/host HTTP/1.0\r\n\r\n").answer();
+    assert_eq!(answer.text(), "other", "HTTP/1.0 needs no Host");
 }
 
 #[test]
