@@ -90,7 +90,7 @@ impl ServerTimeouts {
     }
 
     /// Limits a request's head, from its first byte to its last, however steadily it comes (default 15 s). HTTP/1 has 408 and the end of
-    /// the connection, HTTP/2 GOAWAY with ENHANCE_YOUR_CALM.
+    /// the connection, HTTP/2 GOAWAY with NO_ERROR and the end of the connection, which a head that has begun has for itself.
     #[must_use]
     pub fn header(mut self, d: Duration) -> Self {
         self.header = d.min(FOREVER);
