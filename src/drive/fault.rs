@@ -41,6 +41,14 @@ impl Cause {
         Self::new(ErrorKind::PeerViolation, CloseReason::Violation, violation)
     }
 
+    /// The peer had said GOAWAY with this code before.
+    pub(crate) fn announced(mut self, code: u32) -> Self {
+        if code != NO_ERROR {
+            self.message = format!("{}, after GOAWAY with {}", self.message, Code(code)).into();
+        }
+        self
+    }
+
     /// The program ended the connection.
     pub(crate) fn shutdown() -> Self {
         Self::new(ErrorKind::Cancelled, CloseReason::Shutdown, "the connection was shut down by the program")
@@ -92,7 +100,7 @@ impl Fault {
             Fault::Over(cause) => cause.to_error(),
             Fault::Refused(code) => Error::with(
                 ErrorKind::Refused,
-                format!("the peer is closing and did not take the request (code {code})"),
+                format!("the peer said GOAWAY with {} and did not take the request", Code(*code)),
             ),
             Fault::Reset(REFUSED_STREAM) => {
                 Error::with(ErrorKind::Refused, "the peer refused the stream without processing it")
@@ -138,5 +146,24 @@ impl fmt::Display for Code {
             Some(name) => f.write_str(name),
             None => write!(f, "code {}", self.0),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_peer_announced_is_in_the_message() {
+        for (code, expected) in [
+            (NO_ERROR, "it left"),
+            (ENHANCE_YOUR_CALM, "it left, after GOAWAY with ENHANCE_YOUR_CALM"),
+            (99, "it left, after GOAWAY with code 99"),
+        ] {
+            let cause = Cause::new(ErrorKind::Closed, CloseReason::ByPeer, "it left").announced(code);
+            assert_eq!(cause.to_error().to_string(), expected);
+        }
+        let refused = Fault::Refused(INTERNAL_ERROR).to_error().to_string();
+        assert_eq!(refused, "the peer said GOAWAY with INTERNAL_ERROR and did not take the request");
     }
 }

@@ -270,7 +270,8 @@ impl Protocol for H2 {
         wakes: &mut Wakes,
     ) -> Result<Ends, Cause> {
         // A cut frame or an open stream is reported the same way whether TLS said goodbye or not.
-        self.engine.end_of_input(now, input, out).map_err(|v| Self::violation(&v))?;
+        let announced = self.goaway.as_ref().map_or(NO_ERROR, |goaway| goaway.code);
+        self.engine.end_of_input(now, input, out).map_err(|v| Self::violation(&v).announced(announced))?;
         // A client that has said all may close its direction and still read the answers.
         self.heard_all = self.role == Role::Server && !self.slots.list.is_empty();
         for (_, slot) in &mut self.slots.list {
