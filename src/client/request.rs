@@ -378,7 +378,7 @@ impl RequestBuilder {
 }
 
 /// The error of an answer that is not the one hoped for.
-fn answered(text: String, call: &Call) -> Error {
+pub(super) fn answered(text: String, call: &Call) -> Error {
     Error::with(ErrorKind::Handshake, text)
         .with_processed(Processed::Yes)
         .with_elapsed(call.began.elapsed())

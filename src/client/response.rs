@@ -175,6 +175,12 @@ impl Response {
         self
     }
 
+    /// The response without its body, which is let go of.
+    pub(super) fn without_body(mut self) -> Self {
+        self.inner.parts.body = Body::empty();
+        self
+    }
+
     /// Returns the body alone.
     pub fn into_body(self) -> Body {
         self.inner.parts.body
@@ -273,11 +279,12 @@ impl Error {
 
     /// Returns the connection it happened on, as it was then.
     pub fn connection(&self) -> Option<&ConnectionInfo> {
-        self.attached()
+        self.attached().or_else(|| self.response().map(Response::connection))
     }
 
     /// Returns whether that connection had served before; `None` without a connection.
     pub fn reused(&self) -> Option<bool> {
-        self.attached::<super::failure::Reused>().map(|reused| reused.0)
+        let attached = self.attached::<super::failure::Reused>().map(|reused| reused.0);
+        attached.or_else(|| self.response().map(Response::reused))
     }
 }

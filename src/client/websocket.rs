@@ -5,7 +5,7 @@ use super::{
     builder::field,
     call::Call,
     options::Options,
-    request::{RequestBuilder, target_url},
+    request::{RequestBuilder, answered, target_url},
     response::Response,
     settings::Protocol,
     url::{Family, Url},
@@ -16,12 +16,12 @@ use crate::{
     net::Cx,
     proto::{
         Role,
-        ws::{Agreed, Offer},
+        ws::{Agreed, Offer, Refusal},
     },
     time::Deadline,
     ws::{Config, OnOpen, Open, Opened, Opening, Reopen, WebSocket, WsSender},
 };
-use http::{HeaderMap, Method};
+use http::{HeaderMap, Method, header};
 use std::{fmt, sync::Arc, task::Poll, time::Duration};
 
 /// Marks the configuration of a network whose proxies are asked for tunnels only; numbers count up from one.
@@ -53,6 +53,8 @@ const REFUSAL: u64 = 64 * 1024;
 pub struct Builder {
     ask: Ask,
     subprotocols: Vec<String>,
+    /// What a header offers besides.
+    by_header: Vec<String>,
     config: Config,
     backoff: Option<Backoff>,
     outbox: Option<usize>,
@@ -121,6 +123,7 @@ impl Builder {
         Builder {
             ask,
             subprotocols: Vec::new(),
+            by_header: Vec::new(),
             config: Config::default(),
             backoff: None,
             outbox: None,
@@ -130,9 +133,19 @@ impl Builder {
         }
     }
 
-    /// Adds a header to the handshake.
+    /// Adds a header to the handshake. `Sec-WebSocket-Protocol` offers subprotocols, besides those of
+    /// [`subprotocols`](Self::subprotocols); the other fields of the handshake itself are not for the program.
     pub fn header(mut self, name: impl AsRef<str>, value: impl AsRef<[u8]>) -> Self {
         match field(name.as_ref(), value.as_ref()) {
+            Ok((header::SEC_WEBSOCKET_PROTOCOL, value)) => {
+                let names = String::from_utf8_lossy(value.as_bytes());
+                self.by_header.extend(names.split(',').map(|name| name.trim().to_owned()));
+            }
+            Ok((header::SEC_WEBSOCKET_EXTENSIONS, _)) => {
+                let text =
+                    "the header Sec-WebSocket-Extensions is not for the program: `ws::Config` says what is offered";
+                self.mistake.get_or_insert(Error::invalid(text));
+            }
             Ok((name, value)) => _ = self.ask.headers.append(name, value),
             Err(e) => _ = self.mistake.get_or_insert(e),
         }
@@ -211,11 +224,13 @@ impl Builder {
     /// [`response`](Error::response) and up to 64 KiB of its body; [`ErrorKind::Unsupported`] if HTTP/2 was required and the peer does
     /// not enable WebSocket over it. What ends the wait is [`timeout`](Self::timeout), the client's timeouts, or a [`Cancel`] token.
     pub fn connect(self) -> Result<WebSocket> {
-        let Builder { ask, subprotocols, config, backoff, outbox, on_open, url, mistake } = self;
+        let Builder { ask, mut subprotocols, by_header, config, backoff, outbox, on_open, url, mistake } = self;
         if let Some(mistake) = mistake {
             return Err(mistake);
         }
         let url = url?;
+        let besides = by_header.into_iter().filter(|name| !subprotocols.contains(name)).collect::<Vec<_>>();
+        subprotocols.extend(besides);
         let limits = Limits::new(ask.options.cancels.clone(), ask.inner.settings.interrupt.clone());
         let mut open: Open = {
             let config = config.clone();
@@ -275,12 +290,13 @@ impl Handshake {
         let mut head = http::Response::new(());
         (*head.status_mut(), *head.version_mut()) = (response.status(), response.version());
         *head.headers_mut() = response.headers().clone();
-        let text = match (self.call.take_upgraded(), self.offer.check(&head)) {
+        let (text, response) = match (self.call.take_upgraded(), self.offer.check(&head)) {
             (Some(stream), Ok(agreed)) => return Ok((stream, agreed)),
-            (_, Err(refusal)) => refusal.to_string(),
-            (None, Ok(_)) => "the peer did not change the protocol".to_owned(),
+            (_, Err(refusal @ Refusal::Status(_))) => (refusal.to_string(), response.limit(REFUSAL)),
+            // It said yes: what follows is no body.
+            (_, Err(refusal)) => (refusal.to_string(), response.without_body()),
+            (None, Ok(_)) => ("the peer did not change the protocol".to_owned(), response.without_body()),
         };
-        let response = response.limit(REFUSAL);
-        Err(Error::with(ErrorKind::Handshake, text).in_phase(Phase::FirstByte).attach(response))
+        Err(answered(text, &self.call).in_phase(Phase::FirstByte).attach(response))
     }
 }

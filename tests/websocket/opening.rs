@@ -4,7 +4,7 @@ use crate::{
     raw::{self, text},
     support::{client, ms, peer, prompt, timed},
 };
-use bowline::{Cancel, Client, ErrorKind, Phase, Protocol, net::Tcp, ws::Message};
+use bowline::{Cancel, Client, ErrorKind, Phase, Processed, Protocol, net::Tcp, ws::Message};
 use std::{sync::mpsc, thread};
 
 #[test]
@@ -78,8 +78,39 @@ fn answers_that_are_no_agreement() {
             conn.rest();
         });
         let e = client().websocket(peer.url("/")).subprotocols(&["a"]).connect().unwrap_err();
-        assert_eq!(e.kind(), ErrorKind::Handshake, "{name}: {e}");
-        assert_eq!(e.response().unwrap().status(), 101, "{name}");
+        assert_eq!((e.kind(), e.processed()), (ErrorKind::Handshake, Processed::Yes), "{name}: {e}");
+        assert_eq!((e.attempts(), e.reused()), (1, Some(false)), "{name}");
+        assert_eq!(e.connection().unwrap().peer, Some(peer.addr()), "{name}");
+        let response = e.into_response().unwrap();
+        assert_eq!(response.status(), 101, "{name}");
+        // Behind a 101 there is no body, and nobody waits for one.
+        assert!(prompt(|| response.bytes()).unwrap().is_empty(), "{name}");
+    }
+}
+
+#[test]
+fn subprotocols_by_a_header() {
+    let peer = peer(|_, mut conn| {
+        let request = conn.head().unwrap();
+        let accept = raw::accept_value(request.header("sec-websocket-key").unwrap());
+        let offered = request.header("sec-websocket-protocol").unwrap();
+        let chosen = offered.rsplit(", ").next().unwrap();
+        conn.say(format!(
+            "HTTP/1.1 101 x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: {accept}\r\nSec-WebSocket-Protocol: {chosen}\r\n\r\n"
+        ));
+        raw::echo(&mut conn);
+    });
+    let name = "Sec-WebSocket-Protocol";
+    let open = || client().websocket(peer.url("/"));
+    for (builder, chosen) in [
+        (open().header(name, "a"), "a"),
+        (open().header(name, "a,b ,\tc"), "c"),
+        (open().header(name, "a").header(name, "b"), "b"),
+        (open().header(name, "b").subprotocols(&["a", "b"]), "b"),
+        (open().subprotocols(&["a"]).header(name, "b"), "b"),
+    ] {
+        let socket = builder.connect().unwrap();
+        assert_eq!(socket.subprotocol(), Some(chosen));
     }
 }
 
@@ -129,6 +160,9 @@ fn mistakes_before_anything_moves() {
         websocket("ws://127.0.0.1:1/").header("a", "b\r\nc: d"),
         websocket("ws://127.0.0.1:1/").subprotocols(&["a b"]),
         websocket("ws://127.0.0.1:1/").subprotocols(&["a", "a"]),
+        websocket("ws://127.0.0.1:1/").header("sec-websocket-protocol", "a, b c"),
+        websocket("ws://127.0.0.1:1/").header("sec-websocket-protocol", ""),
+        websocket("ws://127.0.0.1:1/").header("sec-websocket-extensions", "permessage-deflate"),
     ] {
         assert_eq!(builder.connect().unwrap_err().kind(), ErrorKind::InvalidInput);
     }
