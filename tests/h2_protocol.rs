@@ -224,7 +224,7 @@ fn a_head_above_the_limit_is_too_large() {
     let stream = link.request().stream;
     link.send(&[Frame::headers(stream, END_STREAM, &[(":status", "200"), ("x", &"x".repeat(1500))])]);
     let e = asked.join().unwrap_err();
-    assert_eq!((e.kind(), e.processed(), e.attempts()), (ErrorKind::TooLarge, Processed::Maybe, 1), "{e}");
+    assert_eq!((e.kind(), e.processed(), e.attempts()), (ErrorKind::TooLarge, Processed::Yes, 1), "{e}");
     // One stream is given up, not the connection.
     let asked = get(&client, &peer);
     let stream = link.skip_to(HEADERS).stream;
