@@ -2,6 +2,9 @@
 //!
 //! A tunnel has one owner, who frames and understands its bytes; copying them into the buffers of the connection and out again would
 //! cost more than everything else. The roles are those of the connection: it looks to others as if a thread was reading or writing.
+//!
+//! With TLS it is the same but for the session, which lives under the lock: what the owner has framed is sealed where it lies, and what
+//! is opened goes to where the owner wants it.
 
 use super::{
     carrier::Exchanges,
