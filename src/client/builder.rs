@@ -269,6 +269,12 @@ impl ClientBuilder {
 
     /// Sets how many connections per origin there may be (default: any number for `send`, 6 for `start`); what is above waits.
     /// HTTP/2 takes one, or with [`more_connections_when_full`](Self::more_connections_when_full) no more than these.
+    ///
+    /// Whoever waits for a connection of HTTP/1 reads meanwhile the answers of requests that were started and are not waited for, and
+    /// sends those in line before it. An answer is kept so up to [`stream_window`](Self::stream_window) bytes of body, and all that a client
+    /// keeps up to [`max_unread`](Self::max_unread); a longer one, or a response that is in the program's hands, holds its connection until
+    /// it is read or dropped. A wait that lasts longer than [`Timeouts::slot`](super::Timeouts::slot) fails with
+    /// [`ErrorKind::PoolTimeout`](crate::ErrorKind::PoolTimeout).
     pub fn max_connections_per_origin(self, n: usize) -> Self {
         self.set(|s| s.limits.max_per_origin = Some(n.max(1)))
     }
@@ -344,7 +350,8 @@ impl ClientBuilder {
     }
 
     /// Sets how much of the bodies of one HTTP/2 connection may be unread, all streams together, before the peer gets no more
-    /// credit for it than what is read or dropped, or needed by somebody who waits (default 32 MiB).
+    /// credit for it than what is read or dropped, or needed by somebody who waits (default 32 MiB). As much is kept by the whole client of
+    /// the answers of HTTP/1 that nobody has asked for yet, and whose connections others wait for.
     pub fn max_unread(self, bytes: usize) -> Self {
         self.set(|s| s.h2.max_unread = bytes)
     }
@@ -372,7 +379,8 @@ impl ClientBuilder {
         self.set(|s| s.limits.more_when_full = true)
     }
 
-    /// Sets what one HTTP/2 stream may have on its way (default 1 MiB).
+    /// Sets what one HTTP/2 stream may have on its way (default 1 MiB); and how much of the body of an answer over HTTP/1 is kept that
+    /// nobody has asked for yet, and whose connection others wait for.
     pub fn stream_window(self, bytes: u32) -> Self {
         self.set(|s| s.h2.stream_window = bytes)
     }

@@ -7,29 +7,44 @@
 //! ```
 //!
 //! Every state is polled; none of them waits. Here is the machine; what its states do is in
-//! [`prepare`], [`place`], [`switch`], [`exchanging`] and [`again`].
+//! [`prepare`], [`place`], [`switch`], [`exchanging`] and [`again`]; what is done while nobody waits for it in [`unattended`].
 
 mod again;
 mod exchanging;
 mod place;
 mod prepare;
 mod switch;
+mod unattended;
 
 pub(super) use exchanging::keep_alive;
 
 use super::{
-    Inner, connect::Connecting, failure::Failed, flight::Flight, options::Options, pool::Lease, response::Response,
+    Inner,
+    connect::Connecting,
+    failure::Failed,
+    flight::Flight,
+    hook::Trace,
+    options::Options,
+    pool::{Aside, InLine, Key, Lease, Pool},
+    response::Response,
     url::Origin,
 };
 use crate::{
+    buf::RecvBuf,
     drive::{Body, CANCEL, Carrier, Fault, Limits, Queued, Stream, Upload},
     error::{Error, ErrorKind, Phase, Processed, Result},
+    fields::Fields,
     net::Cx,
-    proto::h1::Length,
+    proto::{ResponseHead, h1::Length},
     time::Deadline,
 };
 use http::{Request, StatusCode, Uri, Version};
-use std::{sync::Arc, task::Poll, time::Instant};
+use std::{
+    sync::Arc,
+    task::Poll,
+    thread::{self, ThreadId},
+    time::Instant,
+};
 
 /// A request on its way.
 #[derive(Debug)]
@@ -52,8 +67,8 @@ pub(crate) struct Call {
     pub(super) limits: Limits,
     pub(super) flight: Flight,
     pub(super) began: Instant,
-    /// Several requests of one thread are under way: they share few connections.
-    pub(super) started: bool,
+    /// Until when it makes do with the connections that requests share which were only started.
+    pub(super) shares: Option<Deadline>,
     pub(super) history: Vec<(StatusCode, Uri)>,
     pub(super) attempt: Prepared,
     pub(super) attempts: u32,
@@ -66,7 +81,26 @@ pub(crate) struct Call {
     pub(super) timings: super::Timings,
     /// The stream of an upgrade that was accepted.
     upgraded: Option<Stream>,
+    /// It was started, and is not waited for all the time.
+    pub(super) started: Option<Box<Started>>,
+    /// It is moved by somebody who waits for its place.
+    unattended: bool,
     state: State,
+}
+
+/// What is known of a request that was started.
+#[derive(Debug)]
+pub(crate) struct Started {
+    /// The thread that did it.
+    home: ThreadId,
+    /// What the hooks are told when it is waited for.
+    untold: Vec<Trace>,
+}
+
+impl Started {
+    pub(super) fn new() -> Self {
+        Started { home: thread::current().id(), untold: Vec::new() }
+    }
 }
 
 /// What one attempt sends.
@@ -86,13 +120,15 @@ enum State {
     /// Nothing of this attempt has happened.
     Begin,
     /// Waits for a connection of the pool.
-    Slot { since: Instant },
+    Slot { since: Instant, line: Option<Box<InLine>> },
     /// Makes a connection.
     Dialling { connecting: Box<Connecting>, since: Instant },
     /// Has a connection and waits for a stream on it.
     Opening { place: Place, since: Instant, queued: Option<Queued> },
     /// Is on a stream.
     Exchanging(Box<Exchange>),
+    /// Failed while nobody waited for it.
+    Failed(Box<Failed>),
     /// Was answered with a 101 to HTTP/2 and waits for the wire.
     Upgrading(Box<Exchange>),
     /// Waits before the next attempt.
@@ -139,6 +175,32 @@ pub(crate) struct Exchange {
     pooled: bool,
     /// It asks for HTTP/2 by an upgrade.
     h2c: bool,
+    /// What arrived while nobody waited for it.
+    pub(super) early: Option<Box<Early>>,
+}
+
+/// An answer that arrived before anybody asked for it.
+#[derive(Debug)]
+pub(crate) struct Early {
+    /// Until it is taken.
+    head: Option<ResponseHead>,
+    /// When it arrived.
+    at: Instant,
+    /// Body and trailers, once they are whole: the connection serves others then.
+    pub(super) rest: Option<(RecvBuf, Option<Fields>)>,
+    /// The memory that they may take.
+    aside: Option<Aside>,
+}
+
+/// Where a request is that nobody waits for.
+#[derive(Debug)]
+pub(crate) enum Post {
+    /// In line for a connection.
+    InLine(Key),
+    /// On a connection that serves nobody else meanwhile, or it makes one.
+    Holding(Key),
+    /// Anywhere else.
+    Nowhere,
 }
 
 impl Exchange {
@@ -154,6 +216,7 @@ impl Exchange {
             version: Version::HTTP_2,
             pooled: false,
             h2c: false,
+            early: None,
         }
     }
 }
@@ -182,7 +245,9 @@ impl Call {
             limits,
             flight,
             began: Instant::now(),
-            started: false,
+            shares: None,
+            started: None,
+            unattended: false,
             history: Vec::new(),
             attempt: Prepared::default(),
             attempts: 0,
@@ -230,8 +295,32 @@ impl Call {
         Deadline::from(self.options.timeouts.total_limit().and_then(|d| self.began.checked_add(d)))
     }
 
+    /// The number of the request.
+    pub(super) fn id(&self) -> u64 {
+        self.flight.id()
+    }
+
+    pub(super) fn pool(&self) -> &Arc<Pool> {
+        &self.inner.pool
+    }
+
+    /// Tells the hooks, or notes what they are to be told: they are the program's, and nothing of it runs for somebody else's wait.
+    fn tell(&mut self, step: impl FnOnce(&Self) -> Trace) {
+        if !self.inner.settings.hooks.is_empty() {
+            let step = step(self);
+            match self.started.as_mut().filter(|_| self.unattended) {
+                Some(started) => started.untold.push(step),
+                None => self.inner.trace(|| step),
+            }
+        }
+    }
+
     /// Moves it on as far as possible. Ready once the head of the final answer is there, or nothing helps any more.
     pub(super) fn poll(&mut self, cx: &mut Cx<'_>) -> Poll<Result<Response>> {
+        if let Some(started) = &mut self.started {
+            let untold = std::mem::take(&mut started.untold);
+            untold.into_iter().for_each(|step| self.inner.trace(|| step));
+        }
         loop {
             let step = match self.check(cx) {
                 Ok(()) => self.step(cx),
@@ -263,7 +352,17 @@ impl Call {
 
     /// Looks whether the call has to end whatever its state.
     fn check(&mut self, cx: &mut Cx<'_>) -> Result<()> {
+        // It is over already, and says why.
+        if let State::Failed(_) = self.state {
+            return Ok(());
+        }
         self.limits.check(cx)?;
+        self.check_time(cx)
+    }
+
+    /// Looks whether its time is up, or that of its client.
+    #[inline(always)]
+    fn check_time(&self, cx: &mut Cx<'_>) -> Result<()> {
         // What is open goes on while the client drains; a shutdown ends its connection.
         if self.inner.pool.is_stopped() && !self.is_open() {
             return Err(Error::with(ErrorKind::Cancelled, "the client was shut down"));
@@ -308,13 +407,14 @@ impl Call {
             State::Begin => {
                 self.state = State::Begin;
                 self.begin(cx.now).map_err(Failed::error)?;
-                self.state = State::Slot { since: cx.now };
+                self.state = State::Slot { since: cx.now, line: None };
                 Poll::Ready(Ok(None))
             }
-            State::Slot { since } => self.on_slot(since, cx),
+            State::Slot { since, line } => self.on_slot(since, line, cx),
             State::Dialling { connecting, since } => self.on_dialling(connecting, since, cx),
             State::Opening { place, since, queued } => self.on_opening(place, since, queued, cx),
             State::Exchanging(exchange) => self.on_exchanging(exchange, cx),
+            State::Failed(failed) => Poll::Ready(Err(*failed)),
             State::Upgrading(exchange) => self.on_upgrading(exchange, cx),
             State::Sleeping { until } if until.has_passed(cx.now) => {
                 self.state = State::Begin;
@@ -336,7 +436,7 @@ impl Call {
             State::Slot { .. } | State::Opening { .. } | State::Sleeping { .. } => Phase::Slot,
             State::Dialling { connecting, .. } => connecting.phase(),
             State::Exchanging(exchange) if exchange.upload.as_ref().is_some_and(|u| !u.is_done()) => Phase::Send,
-            State::Exchanging(_) | State::Upgrading(_) | State::Over => Phase::FirstByte,
+            State::Exchanging(_) | State::Failed(_) | State::Upgrading(_) | State::Over => Phase::FirstByte,
         }
     }
 }

@@ -132,6 +132,11 @@ impl Connecting {
         self.dialling.poll(cx)
     }
 
+    /// Moves it on for somebody who waits for its place: for others it still rests.
+    pub(crate) fn poll_unattended(&mut self, cx: &mut Cx<'_>) -> Poll<Result<(Dialled, Version)>> {
+        self.dialling.poll(cx)
+    }
+
     /// Nobody moves it on, for now.
     pub(crate) fn rest(&mut self) {
         self.permit.rest();

@@ -76,8 +76,8 @@ impl Failure {
 
 impl Incoming {
     /// Makes the response of an exchange.
-    pub(super) fn response(call: &mut Call, exchange: Box<Exchange>, head: ResponseHead) -> Result<Response, Failed> {
-        let Exchange { stream, upload, reused, .. } = *exchange;
+    pub(super) fn response(call: &mut Call, exchange: Exchange, head: ResponseHead) -> Result<Response, Failed> {
+        let Exchange { stream, upload, reused, early, .. } = exchange;
         let ResponseHead { status, version, mut fields } = head;
         let conn = stream.carrier().clone();
         let bodiless = *call.request.method() == Method::HEAD
@@ -99,7 +99,7 @@ impl Incoming {
             inner: call.inner.clone(),
         };
         // A short answer has arrived whole: the connection can serve others before anybody reads the body.
-        match stream.take_rest() {
+        match early.and_then(|early| early.rest).or_else(|| stream.take_rest()) {
             Some((rest, trailers)) => {
                 incoming.trailers = trailers.map(|fields| fields.into_map());
                 incoming.state = State::Arrived(rest);

@@ -8,6 +8,7 @@
 //! | `connect`, `pool`, `connection` | where its connection comes from |
 //! | `retry`, `redirect`, `failure`, `hook` | what happens after an attempt |
 //! | `pending` | waiting for one request or for many |
+//! | `resting`, `hand` | what others do with a request that nobody waits for |
 //! | `websocket` | a WebSocket being opened |
 //! | `response`, `incoming`, `decoded` | the answer and its body |
 //! | `url`, `auth`, `json` | what heads and bodies are made of |
@@ -21,6 +22,7 @@ mod connection;
 mod decoded;
 mod failure;
 mod flight;
+mod hand;
 mod hook;
 mod incoming;
 #[cfg(feature = "json")]
@@ -32,6 +34,7 @@ mod recent;
 mod redirect;
 mod request;
 mod response;
+mod resting;
 mod retry;
 mod settings;
 mod upkeep;

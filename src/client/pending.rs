@@ -1,6 +1,6 @@
 //! Requests on their way, waited for one by one or together.
 
-use super::{call::Call, response::Response};
+use super::{call::Call, response::Response, resting::Resting};
 use crate::{
     drive::{block_on, step_once},
     error::{Error, ErrorKind, Result},
@@ -8,12 +8,18 @@ use crate::{
     recv::Recv,
     time::Deadline,
 };
-use std::{fmt, task::Poll, time::Duration};
+use std::{fmt, sync::Arc, task::Poll, time::Duration};
 
 /// A request on its way. Dropping it cancels it.
 ///
-/// Its answer arrives while any thread waits on its connection. What its body has left when the peer, or the socket, takes no
-/// more at first goes out while it is waited for itself, alone or in a [`Batch`]; so do repetitions and redirects.
+/// Its answer arrives while any thread waits on its connection, or over HTTP/1 for its connection. What its body has left when the peer, or
+/// the socket, takes no more at first goes out while it is waited for itself, alone or in a [`Batch`]; so do repetitions and redirects, and
+/// so do hooks hear of it. Over HTTP/1 the body goes out, too, while others wait for the connection, unless it is read from a reader that
+/// another thread has brought.
+///
+/// An answer over HTTP/1 that was read for somebody else is kept here until it is asked for: up to
+/// [`stream_window`](super::ClientBuilder::stream_window) bytes of body, and all those of a client together up to
+/// [`max_unread`](super::ClientBuilder::max_unread). A longer one stays on its connection.
 ///
 /// # Examples
 ///
@@ -39,8 +45,8 @@ pub struct Pending {
 
 #[derive(Debug)]
 enum State {
-    /// On its way.
-    Moving(Box<Call>),
+    /// On its way: waited for, if it is here; else `resting` has it.
+    Moving { call: Option<Box<Call>>, resting: Arc<Resting> },
     /// Over before anybody waited for it.
     Over(Box<Result<Response>>),
     /// Its answer was given.
@@ -49,7 +55,9 @@ enum State {
 
 impl Pending {
     pub(super) fn new(call: Call) -> Self {
-        Pending { state: State::Moving(Box::new(call)) }
+        let resting = Resting::new(&call);
+        resting.rest(Box::new(call));
+        Pending { state: State::Moving { call: None, resting } }
     }
 
     pub(super) fn over(result: Result<Response>) -> Self {
@@ -57,10 +65,16 @@ impl Pending {
     }
 
     pub(super) fn poll(&mut self, cx: &mut Cx<'_>) -> Poll<Result<Response>> {
+        self.take_up(cx);
         match std::mem::replace(&mut self.state, State::Given) {
-            State::Moving(mut call) => match call.poll(cx) {
+            State::Moving { call: None, resting } => {
+                // Another thread moves it just now, and wakes this one after that.
+                self.state = State::Moving { call: None, resting };
+                Poll::Pending
+            }
+            State::Moving { call: Some(mut call), resting } => match call.poll(cx) {
                 Poll::Pending => {
-                    self.state = State::Moving(call);
+                    self.state = State::Moving { call: Some(call), resting };
                     Poll::Pending
                 }
                 ready => ready,
@@ -72,10 +86,22 @@ impl Pending {
         }
     }
 
+    /// Takes it into these hands, if no other thread has it.
+    fn take_up(&mut self, cx: &Cx<'_>) -> Option<&mut Call> {
+        let State::Moving { call, resting } = &mut self.state else { return None };
+        if call.is_none() {
+            *call = resting.take(cx.waker);
+        }
+        call.as_deref_mut()
+    }
+
     /// Nobody waits for it now.
     fn rest(&mut self) {
-        if let State::Moving(call) = &mut self.state {
-            call.rest();
+        if let State::Moving { call, resting } = &mut self.state {
+            if let Some(mut call) = call.take() {
+                call.rest();
+                resting.rest(call);
+            }
         }
     }
 
@@ -85,11 +111,13 @@ impl Pending {
     ///
     /// As [`send`](super::RequestBuilder::send).
     pub fn wait(mut self) -> Result<Response> {
-        if let State::Moving(call) = &mut self.state {
-            // Nobody can read the answers of the others meanwhile: it must not wait for their connections.
-            call.started = false;
-        }
-        block_on(Deadline::NEVER, |cx| self.poll(cx)).unwrap_or_else(|| Err(Error::new(ErrorKind::TimedOut)))
+        let answer = block_on(Deadline::NEVER, |cx| {
+            if let Some(call) = self.take_up(cx) {
+                call.waits_alone(cx.now);
+            }
+            self.poll(cx)
+        });
+        answer.unwrap_or_else(|| Err(Error::new(ErrorKind::TimedOut)))
     }
 
     /// Waits at most so long; `None`: not yet. After `Some` or an error the request is over.
@@ -112,6 +140,14 @@ impl Pending {
         let answer = step_once(|cx| self.poll(cx));
         self.rest();
         answer.transpose()
+    }
+}
+
+impl Drop for Pending {
+    fn drop(&mut self) {
+        if let State::Moving { resting, .. } = &self.state {
+            resting.leave();
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use super::{
     Inner, auth,
     builder::field,
-    call::Call,
+    call::{Call, Started},
     options::Options,
     pending::Pending,
     recent::Aim,
@@ -253,13 +253,18 @@ impl RequestBuilder {
 
     /// Sets it on its way and returns: many from one thread. Blocks only to make a connection (on a
     /// [`Connection`](super::Connection) never); waits for stream slots, retries and redirects are part of the [`Pending`].
+    ///
+    /// Requests that were started share six HTTP/1 connections per origin, or what
+    /// [`max_connections_per_origin`](super::ClientBuilder::max_connections_per_origin) says. What is above goes out in the order of the
+    /// calls, as soon as a connection is free. One that is waited for by [`Pending::wait`] keeps to the six for a tenth of a second, and as
+    /// long as that wait can read what the others get.
     pub fn start(self) -> Pending {
         let pinned = self.pinned.is_some();
         let mut call = match self.into_call() {
             Ok(call) => call,
             Err(e) => return Pending::over(Err(e)),
         };
-        call.started = true;
+        (call.shares, call.started) = (Some(Deadline::NEVER), Some(Box::new(Started::new())));
         let launched = match pinned {
             // Nothing here waits for more than the connection has.
             true => block_on(Deadline::NEVER, |cx| Poll::Ready(call.poll_launched(cx))).and_then(|poll| match poll {

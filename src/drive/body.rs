@@ -231,6 +231,11 @@ impl Body {
         matches!(self.kind, Kind::File { .. })
     }
 
+    /// Whether it comes from code of the caller's.
+    pub(crate) fn is_reader(&self) -> bool {
+        matches!(self.kind, Kind::Reader(_) | Kind::Fn { .. })
+    }
+
     /// The bytes that are left, if they are in memory: they are sent without a copy.
     pub(crate) fn rest(&self) -> Option<&[u8]> {
         match &self.kind {

@@ -139,19 +139,32 @@ impl Limits {
         if over { Err(cancelled()) } else { Ok(()) }
     }
 
+    /// Looks whether a token was cancelled, and leaves word with all of them: for a wait of somebody else's, in which nothing of the
+    /// caller's is called.
+    ///
+    /// # Errors
+    ///
+    /// `Cancelled`, if one was.
+    pub(crate) fn check_tokens(&self, waker: &Waker) -> Result<()> {
+        for cancel in self.ends.iter().flat_map(|ends| &ends.cancels) {
+            if cancel.register(waker) {
+                return Err(cancelled());
+            }
+        }
+        Ok(())
+    }
+
     /// Looks whether the wait has to end, and sees to it that a later wish for that wakes the thread.
     ///
     /// # Errors
     ///
     /// `Cancelled`, if a token was cancelled or the check said `Stop`.
     pub(crate) fn check(&mut self, cx: &mut Cx<'_>) -> Result<()> {
-        let Some(ends) = &self.ends else { return Ok(()) };
-        for cancel in &ends.cancels {
-            if cancel.register(cx.waker) {
-                return Err(cancelled());
-            }
+        if self.ends.is_none() {
+            return Ok(());
         }
-        let Some(interrupt) = &ends.interrupt else { return Ok(()) };
+        self.check_tokens(cx.waker)?;
+        let Some(interrupt) = self.ends.as_ref().and_then(|ends| ends.interrupt.as_ref()) else { return Ok(()) };
         let next = Deadline::from(cx.now.checked_add(interrupt.every));
         let due = self.next_check.get_or_insert(next);
         if due.has_passed(cx.now) {

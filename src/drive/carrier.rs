@@ -166,6 +166,8 @@ pub(crate) trait Exchanges: Protocol {
     fn send_trailers(&mut self, id: u32, trailers: &HeaderMap, out: &mut Vec<u8>) -> Result<(), Fault>;
     /// The owner took `n` bytes of the body.
     fn took(&mut self, id: u32, n: usize, out: &mut Vec<u8>);
+    /// From now on so much of the body is read ahead of its owner, if that is more than usual.
+    fn read_ahead(&mut self, _id: u32, _n: usize) {}
     /// The owner has taken all there is of the body and waits for more.
     fn wants(&mut self, _id: u32, _out: &mut Vec<u8>) {}
     /// Ends an exchange before its time. `Some`: the connection ends with it.
@@ -342,6 +344,9 @@ pub(crate) trait Carrier: Send + Sync {
     fn take_trailers(&self, id: u32) -> Option<Fields>;
     /// What is left of a body that has arrived to its end, if our own message is complete too: the exchange needs nothing more.
     fn take_rest(&self, id: u32) -> Option<(RecvBuf, Option<Fields>)>;
+    /// Ready once the body has arrived to its end, with all of it, or never will, with `None`; it is read ahead up to `max` bytes, and is
+    /// pending for ever if it is longer.
+    fn poll_whole(self: Arc<Self>, id: u32, max: usize, cx: &mut Cx<'_>) -> Poll<Option<(RecvBuf, Option<Fields>)>>;
     /// How far the exchange got.
     fn progress(&self, id: u32) -> Progress;
     /// Ends the exchange before its time, with this code (HTTP/2).

@@ -404,6 +404,31 @@ impl<P: Exchanges> Carrier for Shared<P> {
         Some(rest)
     }
 
+    fn poll_whole(self: Arc<Self>, id: u32, max: usize, cx: &mut Cx<'_>) -> Poll<Option<(RecvBuf, Option<Fields>)>> {
+        let waker = cx.waker;
+        let whole = self.with(cx.now, |core, wakes| {
+            core.proto.read_ahead(id, max);
+            // What the reader did not keep up with before is understood now.
+            core.ingest(cx.now, wakes);
+            let Some(slot) = core.proto.slot(id) else { return Poll::Ready(None) };
+            match slot.receiving {
+                Receiving::Failed(_) => return Poll::Ready(None),
+                Receiving::Ended if slot.body.len() <= max => {}
+                Receiving::Open | Receiving::Ended => {
+                    slot.wait_to_read(waker);
+                    return Poll::Pending;
+                }
+            }
+            let whole = (std::mem::take(&mut slot.body), slot.trailers.take());
+            core.proto.took(id, whole.0.len(), &mut core.duplex.pending);
+            Poll::Ready(Some(whole))
+        });
+        if whole.is_pending() {
+            self.wait(cx);
+        }
+        whole
+    }
+
     fn progress(&self, id: u32) -> Progress {
         let mut core = self.lock();
         let touched = core.duplex.touchable();

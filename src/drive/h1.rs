@@ -40,6 +40,8 @@ pub(crate) struct H1 {
     incoming: bool,
     /// Who waits for the next request (server), or for the connection to be free (client).
     line: VecDeque<Waker>,
+    /// How much of the body of this exchange is read ahead of its reader.
+    ahead: usize,
     /// No exchange after this one.
     draining: bool,
     patience: Patience,
@@ -82,6 +84,7 @@ impl H1 {
             mode: Mode::Messages,
             incoming: false,
             line: VecDeque::new(),
+            ahead: READ_AHEAD,
             draining: false,
             patience: Patience::default(),
             waiting: Waiting::Nothing,
@@ -109,7 +112,7 @@ impl H1 {
             && (self.cycle == 0 || self.engine.persists())
     }
 
-    fn read_ahead(&self) -> usize {
+    fn ahead(&self) -> usize {
         self.slot.as_ref().map_or(0, |slot| slot.body.len())
     }
 
@@ -168,7 +171,7 @@ impl Protocol for H1 {
         if let (Waiting::Begin(_), false) = (self.waiting, input.is_empty()) {
             self.waiting = Waiting::Head(now);
         }
-        while self.mode == Mode::Messages && self.read_ahead() < READ_AHEAD {
+        while self.mode == Mode::Messages && self.ahead() < self.ahead {
             // Nobody has taken the request yet: its body waits in `input`. So does the next request until this exchange is over,
             // for the engine does not look at it before.
             if self.incoming {
@@ -242,7 +245,7 @@ impl Protocol for H1 {
         let waits = self.role == Role::Server
             && self.mode == Mode::Messages
             && (self.incoming || self.slot.is_some() && self.engine.is_received());
-        matches!(self.mode, Mode::Messages | Mode::Tunnel) && self.read_ahead() < READ_AHEAD && !waits
+        matches!(self.mode, Mode::Messages | Mode::Tunnel) && self.ahead() < self.ahead && !waits
     }
 
     fn wants_keeping(&self) -> bool {
@@ -329,6 +332,7 @@ impl Exchanges for H1 {
         }
         self.engine.send_request(opening.head, opening.form, opening.length, out).map_err(|m| misuse(&m))?;
         self.cycle = self.cycle.wrapping_add(1);
+        self.ahead = READ_AHEAD;
         let mut slot = Box::new(Slot::new(at));
         if self.engine.is_sent() {
             slot.sending = Sending::Ended;
@@ -446,6 +450,13 @@ impl Exchanges for H1 {
     }
 
     fn took(&mut self, _id: u32, _n: usize, _out: &mut Vec<u8>) {}
+
+    fn read_ahead(&mut self, id: u32, n: usize) {
+        if id == self.cycle {
+            // Behind so much is its end.
+            self.ahead = n.max(READ_AHEAD).saturating_add(1);
+        }
+    }
 
     fn reset(&mut self, id: u32, _code: u32, _now: Instant, _out: &mut Vec<u8>, _wakes: &mut Wakes) -> Option<Cause> {
         if id != self.cycle || self.slot.is_none() {

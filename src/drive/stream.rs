@@ -36,16 +36,27 @@ struct Owned {
     /// What is told that the exchange is over, and dropped then: its place in a pool.
     lease: OnceLock<Box<dyn Lease>>,
     refused: AtomicBool,
+    /// How far it got, once it is over although there is a handle.
+    over: Option<Progress>,
 }
 
-impl Drop for Owned {
-    fn drop(&mut self) {
+impl Owned {
+    #[inline]
+    fn end(&mut self) {
         let mut tally = self.conn.drop_stream(self.id);
-        if let Some(lease) = self.lease.get() {
+        if let Some(lease) = self.lease.take() {
             if *self.refused.get_mut() {
                 tally.end = Ended::Refused;
             }
             lease.over(&tally);
+        }
+    }
+}
+
+impl Drop for Owned {
+    fn drop(&mut self) {
+        if self.over.is_none() {
+            self.end();
         }
     }
 }
@@ -58,7 +69,9 @@ impl fmt::Debug for Stream {
 
 impl Stream {
     pub(super) fn new(conn: Arc<dyn Carrier>, id: u32) -> Self {
-        Stream { inner: Arc::new(Owned { conn, id, lease: OnceLock::new(), refused: AtomicBool::new(false) }) }
+        Stream {
+            inner: Arc::new(Owned { conn, id, lease: OnceLock::new(), refused: AtomicBool::new(false), over: None }),
+        }
     }
 
     /// Keeps `lease` until the exchange is over.
@@ -151,9 +164,40 @@ impl Stream {
         self.inner.conn.take_rest(self.inner.id)
     }
 
+    /// Ready once the body has arrived to its end, with all of it, or never will.
+    pub(crate) fn poll_whole(&self, max: usize, cx: &mut Cx<'_>) -> Poll<Option<(RecvBuf, Option<Fields>)>> {
+        self.conn().poll_whole(self.inner.id, max, cx)
+    }
+
+    /// Ends the exchange before its handle is dropped: its connection serves others from now on.
+    ///
+    /// # Panics
+    ///
+    /// Panics if there is another handle.
+    pub(crate) fn finish(&mut self) {
+        let owned = Arc::get_mut(&mut self.inner).expect("the exchange has one handle");
+        owned.over = Some(owned.conn.progress(owned.id));
+        owned.end();
+    }
+
+    /// Drops what was kept until the exchange is over: its connection is, so that it can serve nobody else.
+    ///
+    /// # Panics
+    ///
+    /// Panics if there is another handle.
+    pub(crate) fn give_up_lease(&mut self) {
+        let owned = Arc::get_mut(&mut self.inner).expect("the exchange has one handle");
+        drop(owned.lease.take());
+    }
+
+    /// Whether this is the only handle of the exchange.
+    pub(crate) fn is_only_handle(&self) -> bool {
+        Arc::strong_count(&self.inner) == 1
+    }
+
     /// How far the exchange got.
     pub(crate) fn progress(&self) -> Progress {
-        self.inner.conn.progress(self.inner.id)
+        self.inner.over.unwrap_or_else(|| self.inner.conn.progress(self.inner.id))
     }
 
     /// Ends the exchange before its time.

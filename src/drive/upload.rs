@@ -123,6 +123,11 @@ impl Upload {
         self.stage == Stage::Done
     }
 
+    /// Whether what is left can be had without code of the caller's, which takes as long as it likes.
+    pub(crate) fn is_at_hand(&self) -> bool {
+        self.is_done() || self.stage == Stage::Last || !self.body.is_reader()
+    }
+
     /// Whether there is something to frame for which there was no room.
     pub(crate) fn wants_room(&self) -> bool {
         self.at < self.filled || self.stage == Stage::Last || self.body.rest().is_some_and(|rest| !rest.is_empty())

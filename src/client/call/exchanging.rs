@@ -23,78 +23,102 @@ use std::{
     time::{Duration, Instant},
 };
 
+/// Why no answer comes.
+pub(super) enum Stop {
+    /// A fault of the exchange.
+    Fault(Fault),
+    /// A limit has passed, or the body of the request failed.
+    Own(Error),
+}
+
+impl Stop {
+    /// Ends the exchange.
+    pub(super) fn failed(self, exchange: Box<Exchange>) -> Failed {
+        match self {
+            Stop::Fault(fault) => Failed::exchanging(fault, exchange),
+            Stop::Own(e) => {
+                let progress = exchange.stream.progress();
+                exchange.stream.reset(CANCEL);
+                Failed::own(e, progress, exchange)
+            }
+        }
+    }
+}
+
 impl Call {
     pub(super) fn on_exchanging(
         &mut self,
         mut exchange: Box<Exchange>,
         cx: &mut Cx<'_>,
     ) -> Poll<Result<Option<Response>, Failed>> {
-        let mut body_failed = None;
-        let holds_back = exchange.expect.is_some_and(|until| !until.has_passed(cx.now));
-        if !holds_back {
-            exchange.expect = None;
-            if let Some(Poll::Ready(Err(Stopped::Body(e)))) =
-                exchange.upload.as_mut().map(|u| u.poll(&exchange.stream, cx))
-            {
-                body_failed = Some(e);
-            }
-            // A fault of the exchange shows below, behind an answer that came before it.
-        }
-        if let Some(e) = body_failed {
-            let progress = exchange.stream.progress();
-            exchange.stream.reset(CANCEL);
-            return Poll::Ready(Err(Failed::own(e.in_phase(Phase::Send), progress, exchange)));
-        }
-        match exchange.stream.poll_answer(cx) {
-            Poll::Ready(Ok(Answer::Informational(head))) => {
-                if head.status == StatusCode::CONTINUE {
-                    exchange.expect = None;
-                }
-                // It shows that the peer is at it: the wait for an answer begins again.
-                exchange.sent = exchange.sent.map(|_| cx.now);
-                let request_id = self.flight.id();
-                self.inner.trace(|| Trace::Informational {
-                    request_id,
-                    status: head.status,
-                    headers: head.fields.into_map(),
-                });
+        let early = exchange.early.as_mut().and_then(|early| early.head.take());
+        let head = match early.map_or_else(|| self.poll_head(&mut exchange, cx), |head| Poll::Ready(Ok(head))) {
+            Poll::Ready(Ok(head)) => head,
+            Poll::Ready(Err(stop)) => return Poll::Ready(Err(stop.failed(exchange))),
+            Poll::Pending => {
                 self.state = State::Exchanging(exchange);
-                Poll::Ready(Ok(None))
+                return Poll::Pending;
             }
-            Poll::Ready(Ok(Answer::Final(head))) if exchange.h2c && head.status == StatusCode::SWITCHING_PROTOCOLS => {
-                let mut to = head.fields.get_all("upgrade");
-                let to_h2c =
-                    to.next().is_some_and(|v| v.trim_ascii().eq_ignore_ascii_case(b"h2c")) && to.next().is_none();
-                if !to_h2c {
-                    exchange.stream.reset(CANCEL);
-                    let fault = Fault::Failed(ErrorKind::PeerViolation, "101 to another protocol than h2c".into());
-                    return Poll::Ready(Err(Failed::exchanging(fault, exchange)));
-                }
-                self.on_upgrading(exchange, cx)
+        };
+        if exchange.h2c && head.status == StatusCode::SWITCHING_PROTOCOLS {
+            let mut to = head.fields.get_all("upgrade");
+            let to_h2c = to.next().is_some_and(|v| v.trim_ascii().eq_ignore_ascii_case(b"h2c")) && to.next().is_none();
+            if !to_h2c {
+                exchange.stream.reset(CANCEL);
+                let fault = Fault::Failed(ErrorKind::PeerViolation, "101 to another protocol than h2c".into());
+                return Poll::Ready(Err(Failed::exchanging(fault, exchange)));
             }
-            Poll::Ready(Ok(Answer::Final(head))) => {
-                if exchange.h2c {
-                    // It does not want to: not asked again.
-                    self.inner.pool.remember_http1(&self.key());
+            return self.on_upgrading(exchange, cx);
+        }
+        if exchange.h2c {
+            // It does not want to: not asked again.
+            self.inner.pool.remember_http1(&self.key());
+        }
+        self.on_answer(exchange, head, cx.now)
+    }
+
+    /// The final head of the answer, once it is there; what comes before that, and the body of the request, is seen to.
+    // Part of every step of every request; the other caller is rare.
+    #[inline(always)]
+    pub(super) fn poll_head(
+        &mut self,
+        exchange: &mut Exchange,
+        cx: &mut Cx<'_>,
+    ) -> Poll<std::result::Result<ResponseHead, Stop>> {
+        loop {
+            let holds_back = exchange.expect.is_some_and(|until| !until.has_passed(cx.now));
+            if !holds_back {
+                exchange.expect = None;
+                // A fault of the exchange shows below, behind an answer that came before it.
+                if let Some(Poll::Ready(Err(Stopped::Body(e)))) =
+                    exchange.upload.as_mut().map(|u| u.poll(&exchange.stream, cx))
+                {
+                    return Poll::Ready(Err(Stop::Own(e.in_phase(Phase::Send))));
                 }
-                self.on_answer(exchange, head, cx.now)
             }
-            Poll::Ready(Err(fault)) => Poll::Ready(Err(Failed::exchanging(fault, exchange))),
-            Poll::Pending => match self.overdue(&mut exchange, cx) {
-                Some(e) => {
-                    let progress = exchange.stream.progress();
-                    exchange.stream.reset(CANCEL);
-                    Poll::Ready(Err(Failed::own(e, progress, exchange)))
+            let head = match exchange.stream.poll_answer(cx) {
+                Poll::Ready(Ok(Answer::Informational(head))) => head,
+                Poll::Ready(Ok(Answer::Final(head))) => return Poll::Ready(Ok(head)),
+                Poll::Ready(Err(fault)) => return Poll::Ready(Err(Stop::Fault(fault))),
+                Poll::Pending => {
+                    return match self.overdue(exchange, cx) {
+                        Some(e) => Poll::Ready(Err(Stop::Own(e))),
+                        None => Poll::Pending,
+                    };
                 }
-                None => {
-                    self.state = State::Exchanging(exchange);
-                    Poll::Pending
-                }
-            },
+            };
+            if head.status == StatusCode::CONTINUE {
+                exchange.expect = None;
+            }
+            // It shows that the peer is at it: the wait for an answer begins again.
+            exchange.sent = exchange.sent.map(|_| cx.now);
+            let request_id = self.flight.id();
+            self.tell(|_| Trace::Informational { request_id, status: head.status, headers: head.fields.into_map() });
         }
     }
 
     /// The configured limit that has passed, if one has; else notes when the next one does.
+    #[inline(always)]
     fn overdue(&self, exchange: &mut Exchange, cx: &mut Cx<'_>) -> Option<Error> {
         let timeouts = &self.options.timeouts;
         if let Some(until) = exchange.expect {
@@ -146,10 +170,11 @@ impl Call {
             exchange.upload = None;
         }
         let began = self.attempt.began.unwrap_or(self.began);
-        self.timings.first_byte = now.saturating_duration_since(exchange.sent.unwrap_or(exchange.opened));
+        let arrived = exchange.early.as_ref().map_or(now, |early| early.at);
+        self.timings.first_byte = arrived.saturating_duration_since(exchange.sent.unwrap_or(exchange.opened));
         self.timings.send =
             exchange.sent.map_or(Duration::ZERO, |sent| sent.saturating_duration_since(exchange.opened));
-        self.timings.total = now.saturating_duration_since(self.began);
+        self.timings.total = arrived.saturating_duration_since(self.began);
         let (request_id, status) = (self.flight.id(), head.status);
         self.inner.announce();
         self.inner.trace(|| Trace::Answered { request_id, status, took: now.saturating_duration_since(began) });
@@ -163,7 +188,7 @@ impl Call {
         if self.options.upgrade.is_some() && accepts {
             self.upgraded = Some(exchange.stream.clone());
         }
-        let mut response = match Incoming::response(self, exchange, head) {
+        let mut response = match Incoming::response(self, *exchange, head) {
             Ok(response) => response,
             Err(failed) => return Poll::Ready(Err(failed)),
         };

@@ -5,7 +5,7 @@ use super::{
         connect::{self, Connecting},
         failure::{self, Failed},
         hook::Trace,
-        pool::{Checkout, Key, Wish},
+        pool::{Checkout, Driven, InLine, Key, Permit, Wish},
         response::Response,
         settings::Protocol,
         url::Scheme,
@@ -27,6 +27,10 @@ use std::{
 /// How many HTTP/1 connections per origin requests that were only started make (browsers: 6).
 const STARTED_CONNECTIONS: usize = 6;
 
+/// How long one of them that is waited for keeps to that, while the wait reads what the others get: they are soon answered, and then it
+/// goes out in its turn; and a peer that takes its time over them must not keep it.
+const SHARING: Duration = Duration::from_millis(100);
+
 impl Call {
     pub(super) fn protocol(&self) -> Protocol {
         if self.http1 { Protocol::Http1 } else { self.options.protocol }
@@ -39,7 +43,19 @@ impl Call {
         if falls_back && self.inner.pool.is_http1_only(&key) { with(Protocol::Http1) } else { key }
     }
 
-    pub(super) fn on_slot(&mut self, since: Instant, cx: &mut Cx<'_>) -> Poll<Result<Option<Response>, Failed>> {
+    /// It is waited for alone: the connections that started requests share are waited for only a while, and as long as that helps.
+    pub(in super::super) fn waits_alone(&mut self, now: Instant) {
+        if self.shares == Some(Deadline::NEVER) {
+            self.shares = Some(Deadline::from(now.checked_add(SHARING)));
+        }
+    }
+
+    pub(super) fn on_slot(
+        &mut self,
+        since: Instant,
+        line: Option<Box<InLine>>,
+        cx: &mut Cx<'_>,
+    ) -> Poll<Result<Option<Response>, Failed>> {
         if let Some(conn) = &self.pinned {
             self.state = State::Opening { place: Place::Pinned(conn.clone()), since, queued: None };
             return Poll::Ready(Ok(None));
@@ -51,39 +67,82 @@ impl Call {
             Protocol::Http2 | Protocol::Http2WithoutAlpn | Protocol::H2cUpgrade => true,
             Protocol::Http1 => false,
         };
-        let cap = settings.limits.max_per_origin.or(self.started.then_some(STARTED_CONNECTIONS));
+        let mut line = line.filter(|line| line.key == key);
         let repeatable = self.may_repeat() && self.is_idempotent();
-        let wish = Wish { limits: &settings.limits, cap, hopeful, repeatable, fresh: self.fresh };
-        match self.inner.pool.checkout(&key, wish, cx) {
-            Checkout::Ready(lease) => {
-                self.timings.slot = cx.now.saturating_duration_since(since);
-                self.state = State::Opening { place: Place::Pooled(lease), since: cx.now, queued: None };
-                Poll::Ready(Ok(None))
+        loop {
+            self.shares = self.shares.filter(|until| !until.has_passed(cx.now));
+            let cap = settings.limits.max_per_origin.or(self.shares.map(|_| STARTED_CONNECTIONS));
+            let (id, attended) = (self.id(), !self.unattended);
+            let wish = Wish { id, attended, limits: &settings.limits, cap, hopeful, repeatable, fresh: self.fresh };
+            let wait = match self.inner.pool.checkout(&key, wish, cx) {
+                Checkout::Ready(lease) => {
+                    self.timings.slot = cx.now.saturating_duration_since(since);
+                    self.state = State::Opening { place: Place::Pooled(lease), since: cx.now, queued: None };
+                    return Poll::Ready(Ok(None));
+                }
+                Checkout::Dial(permit) => return self.dial(&key, permit, since, cx),
+                Checkout::Wait(wait) => wait,
+            };
+            let in_line = line.get_or_insert_with(|| Box::new(self.inner.pool.in_line(&key, id)));
+            in_line.cap = cap.filter(|_| wait.full);
+            if wait.full && attended && !wait.follows {
+                match self.inner.pool.drive(&key, cx) {
+                    Driven::Freed => continue,
+                    // Nobody reads the answers of the others: only a limit of the program's keeps it waiting.
+                    Driven::Nobody if self.shares.is_some_and(|until| until != Deadline::NEVER) => {
+                        self.shares = None;
+                        if settings.limits.max_per_origin.is_none() {
+                            continue;
+                        }
+                    }
+                    Driven::Nobody | Driven::Reading => {}
+                }
             }
-            Checkout::Dial(permit) => {
-                let limit = |d: Option<Duration>| {
-                    Deadline::from(d.and_then(|d| cx.now.checked_add(d))).earlier(self.deadline())
-                };
-                let timeouts = &self.options.timeouts;
-                let (resolve_by, connect_by) = (limit(timeouts.resolve_limit()), limit(timeouts.connect_limit()));
-                let connecting = Connecting::new(&settings, &key, permit, resolve_by, connect_by)
-                    .map_err(|e| Failed::error(e.in_phase(Phase::Connect)))?;
-                self.timings.slot = cx.now.saturating_duration_since(since);
-                self.state = State::Dialling { connecting: Box::new(connecting), since: cx.now };
-                Poll::Ready(Ok(None))
-            }
-            Checkout::Wait(until) => {
-                cx.wait_until(until);
-                self.state = State::Slot { since };
-                self.wait_for_slot(since, cx)
-            }
+            cx.wait_until(wait.until.earlier(self.shares.unwrap_or_default()));
+            let waits = self.wait_for_slot(since, in_line.cap, cx);
+            self.state = State::Slot { since, line };
+            return waits;
         }
     }
 
-    fn wait_for_slot(&self, since: Instant, cx: &mut Cx<'_>) -> Poll<Result<Option<Response>, Failed>> {
+    /// Begins to make a connection.
+    fn dial(
+        &mut self,
+        key: &Key,
+        permit: Permit,
+        since: Instant,
+        cx: &Cx<'_>,
+    ) -> Poll<Result<Option<Response>, Failed>> {
+        let limit =
+            |d: Option<Duration>| Deadline::from(d.and_then(|d| cx.now.checked_add(d))).earlier(self.deadline());
+        let timeouts = &self.options.timeouts;
+        let (resolve_by, connect_by) = (limit(timeouts.resolve_limit()), limit(timeouts.connect_limit()));
+        let connecting = Connecting::new(&self.inner.settings, key, permit, resolve_by, connect_by)
+            .map_err(|e| Failed::error(e.in_phase(Phase::Connect)))?;
+        self.timings.slot = cx.now.saturating_duration_since(since);
+        self.state = State::Dialling { connecting: Box::new(connecting), since: cx.now };
+        Poll::Ready(Ok(None))
+    }
+
+    /// Waits in line; `cap` is the limit that keeps it there, if that is what does.
+    pub(super) fn wait_for_slot(
+        &self,
+        since: Instant,
+        cap: Option<usize>,
+        cx: &mut Cx<'_>,
+    ) -> Poll<Result<Option<Response>, Failed>> {
         let until = Deadline::from(self.options.timeouts.slot_limit().and_then(|d| since.checked_add(d)));
         if until.has_passed(cx.now) {
-            let text = format!("no connection or stream became free within {:?}", cx.now - since);
+            let waited = cx.now - since;
+            let text = match (cap, self.inner.settings.limits.max_per_origin) {
+                (None, _) => format!("no connection or stream became free within {waited:?}"),
+                (Some(cap), Some(_)) => format!(
+                    "no connection became free within {waited:?}, and there may be {cap} (max_connections_per_origin)"
+                ),
+                (Some(cap), None) => {
+                    format!("no connection became free within {waited:?}, and requests that were started share {cap}")
+                }
+            };
             return Poll::Ready(Err(Failed::error(Error::with(ErrorKind::PoolTimeout, text).in_phase(Phase::Slot))));
         }
         cx.wait_until(until);
@@ -96,7 +155,8 @@ impl Call {
         since: Instant,
         cx: &mut Cx<'_>,
     ) -> Poll<Result<Option<Response>, Failed>> {
-        match connecting.poll(cx) {
+        let polled = if self.unattended { connecting.poll_unattended(cx) } else { connecting.poll(cx) };
+        match polled {
             Poll::Pending => {
                 self.state = State::Dialling { connecting, since };
                 Poll::Pending
@@ -107,14 +167,11 @@ impl Call {
                 let timings = &mut self.timings;
                 (timings.resolve, timings.connect, timings.tls) =
                     (connected.took.resolve, connected.took.connect, connected.took.tls);
-                self.inner.trace(|| Trace::Resolved {
-                    host: self.origin.host.to_string(),
-                    addresses: connected.addresses,
-                    took: connected.took.resolve,
-                });
-                self.inner
-                    .trace(|| Trace::Connected { connection: connected.lease.conn.info(), took: since.elapsed() });
-                self.state = State::Opening { place: Place::Pooled(connected.lease), since: cx.now, queued: None };
+                let (addresses, lease) = (connected.addresses, connected.lease);
+                let took = connected.took.resolve;
+                self.tell(|call| Trace::Resolved { host: call.origin.host.to_string(), addresses, took });
+                self.tell(|_| Trace::Connected { connection: lease.conn.info(), took: since.elapsed() });
+                self.state = State::Opening { place: Place::Pooled(lease), since: cx.now, queued: None };
                 Poll::Ready(Ok(None))
             }
         }
@@ -137,14 +194,14 @@ impl Call {
         let upgrade = match self.poll_websocket(&conn, cx) {
             Poll::Pending => {
                 self.state = State::Opening { place, since, queued: None };
-                return self.wait_for_slot(since, cx);
+                return self.wait_for_slot(since, None, cx);
             }
             Poll::Ready(Ok(head)) => head.or(upgrade),
             Poll::Ready(Err(Some(failed))) => return Poll::Ready(Err(failed)),
             Poll::Ready(Err(None)) => {
                 drop(place);
                 self.http1 = true;
-                self.state = State::Slot { since };
+                self.state = State::Slot { since, line: None };
                 return Poll::Ready(Ok(None));
             }
         };
@@ -171,7 +228,7 @@ impl Call {
                 Some(queued) => self.on_queued(place, since, queued, cx),
                 None => {
                     self.state = State::Opening { place, since, queued: None };
-                    self.wait_for_slot(since, cx)
+                    self.wait_for_slot(since, None, cx)
                 }
             },
         }
@@ -187,7 +244,7 @@ impl Call {
         if let Poll::Ready(begun) = queued.poll(cx) {
             return self.on_begun(place, since, true, begun, cx);
         }
-        match self.wait_for_slot(since, cx) {
+        match self.wait_for_slot(since, None, cx) {
             Poll::Pending => {
                 self.state = State::Opening { place, since, queued: Some(queued) };
                 Poll::Pending
@@ -220,7 +277,7 @@ impl Call {
                     let cause = cause.unwrap_or_else(failure::not_usable);
                     return Poll::Ready(Err(Failed::unsent(Fault::Over(cause), conn.served() > 0, conn)));
                 }
-                self.state = State::Slot { since };
+                self.state = State::Slot { since, line: None };
                 Poll::Ready(Ok(None))
             }
             Ok(Begun::Stream(stream, taken)) => {
@@ -238,9 +295,9 @@ impl Call {
                 };
                 let (request_id, connection) = (self.flight.id(), conn.id());
                 if reused {
-                    self.inner.trace(|| Trace::Reused { request_id, connection });
+                    self.tell(|_| Trace::Reused { request_id, connection });
                 }
-                self.inner.trace(|| Trace::Sent { request_id, connection });
+                self.tell(|_| Trace::Sent { request_id, connection });
                 let expect = self.options.expect.filter(|_| upload.as_ref().is_some_and(|u| !u.is_done()));
                 self.state = State::Exchanging(Box::new(Exchange {
                     stream,
@@ -252,6 +309,7 @@ impl Call {
                     version: conn.version(),
                     pooled,
                     h2c: false,
+                    early: None,
                 }));
                 Poll::Ready(Ok(None))
             }

@@ -102,6 +102,7 @@ impl Call {
             version: Version::HTTP_2,
             pooled: false,
             h2c: false,
+            early: None,
         }));
         Poll::Ready(Ok(None))
     }

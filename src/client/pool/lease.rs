@@ -117,11 +117,14 @@ impl Permit {
     }
 
     fn hope(&self, rests: Option<Instant>) {
-        let mut wakers = Vec::new();
+        let (mut wakers, mut hoped) = (Vec::new(), false);
         if let Some(shelf) = self.pool.lock().shelves.get_mut(&self.key) {
             for hope in shelf.hopeful.iter_mut().filter(|hope| hope.id == self.dial.id()) {
                 hope.rests = rests;
-                wakers = std::mem::take(&mut shelf.waiters);
+                hoped = true;
+            }
+            if hoped {
+                wakers = shelf.waiting();
             }
         }
         wakers.iter().for_each(Waker::wake);
@@ -138,12 +141,17 @@ impl Permit {
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        let mut wakers = Vec::new();
+        let (mut wakers, mut moves) = (Vec::new(), false);
         if let Some(shelf) = self.pool.lock().shelves.get_mut(&self.key) {
             shelf.dialling -= 1;
             shelf.hopeful.retain(|hope: &Hope| hope.id != self.dial.id());
-            wakers = std::mem::take(&mut shelf.waiters);
+            // On a connection that is shared the request for which it was made comes first.
+            moves = !shelf.line.is_empty() && shelf.shared.is_empty();
+            wakers = shelf.waiting();
         }
         wakers.iter().for_each(Waker::wake);
+        if moves {
+            self.pool.advance(&self.key);
+        }
     }
 }

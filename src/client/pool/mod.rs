@@ -6,11 +6,13 @@
 mod asked;
 mod key;
 mod lease;
+mod line;
 mod shelf;
 
 pub(crate) use asked::Asking;
 pub(crate) use key::Key;
 pub(crate) use lease::{DialEntry, Lease, Permit};
+pub(crate) use line::{Aside, Driven, InLine};
 
 use super::{settings::PoolLimits, url::Origin};
 use crate::{
@@ -19,12 +21,13 @@ use crate::{
     time::{Deadline, Stamp},
 };
 use http::Version;
+use line::Launching;
 use shelf::{Dialled, Hope, Kept, Shelf, State};
 use std::{
     fmt,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, Weak,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -88,6 +91,10 @@ pub(crate) struct Pool {
     pub(crate) record: Arc<Record>,
     /// Cancelled once nothing new is taken any more.
     pub(crate) stopped: Cancel,
+    launching: Mutex<Launching>,
+    /// How many bytes are set aside for answers that nobody has asked for, and whether somebody wanted more.
+    aside: AtomicUsize,
+    short: AtomicBool,
 }
 
 /// The answer of a pool that is asked for a connection.
@@ -97,8 +104,19 @@ pub(crate) enum Checkout {
     Ready(Lease),
     /// Make one; the permit counts it meanwhile.
     Dial(Permit),
-    /// Neither yet: the waker is called when it may be otherwise. Worth another look then at the latest.
-    Wait(Deadline),
+    /// Neither yet: the waker is called when it may be otherwise.
+    Wait(Wait),
+}
+
+/// Why a request has to wait, and until when.
+#[derive(Debug)]
+pub(crate) struct Wait {
+    /// Worth another look then at the latest.
+    pub(crate) until: Deadline,
+    /// All connections that there may be are in use or somebody else's turn.
+    pub(crate) full: bool,
+    /// The same thread is in line just before it.
+    pub(crate) follows: bool,
 }
 
 impl fmt::Debug for Pool {
@@ -109,7 +127,15 @@ impl fmt::Debug for Pool {
 
 impl Pool {
     pub(crate) fn new() -> Self {
-        Pool { state: Mutex::default(), counters: Counters::default(), record: Arc::default(), stopped: Cancel::new() }
+        Pool {
+            state: Mutex::default(),
+            counters: Counters::default(),
+            record: Arc::default(),
+            stopped: Cancel::new(),
+            launching: Mutex::default(),
+            aside: AtomicUsize::new(0),
+            short: AtomicBool::new(false),
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -184,27 +210,32 @@ impl Pool {
         };
         let queue = || if !wish.limits.more_when_full || crowded() { open.next() } else { None };
         if let Some(kept) = shared.or_else(queue) {
-            return (Checkout::Ready(lease(kept.conn.clone(), true)), past);
+            let lease = lease(kept.conn.clone(), true);
+            shelf.leave_line(wish.id);
+            return (Checkout::Ready(lease), past);
         }
         if wish.fresh {
             *idle -= shelf.idle.len();
             past.extend(shelf.idle.drain(..).map(|kept| (kept, CloseReason::Idle)));
         }
-        if let Some(kept) = shelf.idle.pop() {
+        // Who is in line before it comes first.
+        let before = shelf.before(wish.id);
+        let full = wish.cap.is_some_and(|cap| shelf.used + shelf.dialling + before >= cap);
+        if let Some(kept) = if full && before > 0 { None } else { shelf.idle.pop() } {
             shelf.used += 1;
             *idle -= 1;
+            shelf.leave_line(wish.id);
             return (Checkout::Ready(lease(kept.conn, false)), past);
         }
         let hopeful = wish.hopeful && shelf.spoke != Some(Version::HTTP_11);
         // Who hopes for a shared connection does not make a second one while the first is under way.
         let hope = if hopeful { shelf.hope(cx.now) } else { None };
-        let full = wish.cap.is_some_and(|cap| shelf.used + shelf.dialling >= cap);
         if full || hope.is_some() {
-            if !shelf.waiters.iter().any(|w| w.same(cx.waker)) {
-                shelf.waiters.push(cx.waker.clone());
-            }
-            return (Checkout::Wait(hope.filter(|_| !full).unwrap_or(Deadline::NEVER)), past);
+            let follows = shelf.join_line(wish.id, wish.cap, wish.attended, cx.waker);
+            let until = hope.filter(|_| !full).unwrap_or(Deadline::NEVER);
+            return (Checkout::Wait(Wait { until, full, follows }), past);
         }
+        shelf.leave_line(wish.id);
         shelf.dialling += 1;
         let dial = DialEntry::new(self, &mut state, &key.origin);
         if let Some(shelf) = state.shelves.get_mut(key).filter(|_| hopeful) {
@@ -379,7 +410,7 @@ impl Pool {
         let State { shelves, idle, .. } = &mut *state;
         let Some(shelf) = shelves.get_mut(key) else { return };
         shelf.used = shelf.used.saturating_sub(1);
-        let wakers = std::mem::take(&mut shelf.waiters);
+        let moves = !shelf.line.is_empty();
         let keeps = !self.is_stopped() && !limits.keeps_none();
         if let Some(kept) = kept.filter(|kept| keeps && kept.unused > Duration::ZERO) {
             if shelf.idle.len() >= limits.max_idle_per_origin {
@@ -394,7 +425,9 @@ impl Pool {
         for kept in crowd {
             kept.retire(CloseReason::Idle);
         }
-        wakers.iter().for_each(Waker::wake);
+        if moves {
+            self.advance(key);
+        }
     }
 }
 
@@ -415,6 +448,10 @@ fn kept(conn: &Arc<dyn Carrier>, limits: &PoolLimits, unused: Duration, asked_fo
 /// What a request wishes for.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Wish<'a> {
+    /// The number of the request, which is its place in line.
+    pub(crate) id: u64,
+    /// A thread waits for it.
+    pub(crate) attended: bool,
     pub(crate) limits: &'a PoolLimits,
     /// How many connections there may be for the key.
     pub(crate) cap: Option<usize>,

@@ -1,6 +1,12 @@
 //! What a pool holds for each key, and which of it is past its time.
 
-use super::{super::url::Origin, Key, asked::Asked, key::ByKey};
+use super::{
+    super::{resting::Resting, url::Origin},
+    Key,
+    asked::Asked,
+    key::ByKey,
+    line::Waiting,
+};
 use crate::client::settings::PoolLimits;
 use crate::{
     drive::{Carrier, Cause, CloseReason},
@@ -10,7 +16,7 @@ use crate::{
 };
 use http::Version;
 use std::{
-    collections::HashMap,
+    collections::{HashMap, VecDeque},
     sync::{Arc, Weak},
     time::{Duration, Instant},
 };
@@ -68,7 +74,10 @@ pub(super) struct Shelf {
     pub(super) spoke: Option<Version>,
     /// The peer said HTTP_1_1_REQUIRED, or did not upgrade to h2c.
     pub(super) http1_only: bool,
-    pub(super) waiters: Vec<Waker>,
+    /// Who waits for a connection, in the order in which they began.
+    pub(super) line: VecDeque<Waiting>,
+    /// Started requests that hold a connection, as far as is known; nobody waits for some of them.
+    pub(super) held: Vec<(u64, Weak<Resting>)>,
 }
 
 /// A connection being made that others hope for.
@@ -197,7 +206,7 @@ impl State {
             self.idle -= idle - shelf.idle.len();
             shelf.shared.retain(&mut sort);
             if gone.len() > before {
-                wakers.append(&mut shelf.waiters);
+                wakers.append(&mut shelf.waiting());
             }
         }
         (gone, wakers)
@@ -236,7 +245,7 @@ impl Shelf {
             && self.idle.is_empty()
             && self.used + self.dialling == 0
             && (forgetful || self.spoke.is_none())
-            && self.waiters.is_empty()
+            && self.line.is_empty()
             && (forgetful || !self.http1_only)
     }
 }
