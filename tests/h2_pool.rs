@@ -1034,3 +1034,25 @@ fn a_connection_of_the_callers_serves_nobody_else() {
     assert_eq!(mine.rest().pop().map(|f| f.kind), Some(GOAWAY));
     assert_eq!(client.connections().len(), 1);
 }
+
+/// What was given up before anything was heard of it takes its place until the peer answers, and the table shows that.
+#[test]
+fn a_place_is_taken_until_the_peer_answers() {
+    let (peer, client) = (Peer::new(), builder().build().unwrap());
+    let mut link = idle(&client, &peer);
+    let request = client.get(peer.url("/")).timeout(ms(50));
+    let asked = task(|| request.send());
+    link.request();
+    assert_eq!(asked.join().unwrap_err().kind(), ErrorKind::TimedOut);
+    assert_eq!(link.expect(RST_STREAM).code(), 8);
+    let ping = link.expect(PING);
+    client.upkeep();
+    assert_eq!(only(&client).open_streams, 1);
+    link.ack(&ping);
+    let until = Instant::now() + PATIENCE;
+    while only(&client).open_streams > 0 {
+        assert!(Instant::now() < until, "the answer frees it");
+        client.upkeep();
+        std::thread::yield_now();
+    }
+}

@@ -469,6 +469,28 @@ fn a_hook_repeats_answers_and_failures() {
     assert_eq!((stats.requests, stats.retries, stats.in_flight, stats.errors), (1, 2, 0, 0));
 }
 
+/// What a hook repeats was answered, whatever becomes of the repetition.
+#[test]
+fn an_error_after_an_answer_says_that_there_was_one() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    let server = thread::spawn(move || {
+        let mut conn = Conn::tcp(listener.accept().unwrap().0);
+        drop(listener);
+        conn.request().unwrap();
+        conn.say("HTTP/1.1 503 Busy\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
+    });
+    let policy = Policy::new(|attempt, _| match attempt.number {
+        1 => Verdict::RetryAfter(Duration::ZERO),
+        _ => Verdict::Pass,
+    });
+    let client = builder().hook(policy).build().unwrap();
+    let error = client.post(&url).send().unwrap_err();
+    server.join().unwrap();
+    assert_eq!((error.kind(), error.attempts()), (ErrorKind::Connect, 2));
+    assert_eq!((error.processed(), error.is_retryable()), (Processed::Yes, false));
+}
+
 #[test]
 fn a_hook_cannot_repeat_what_is_sent_once() {
     let peer = peer(|_, mut conn| {

@@ -383,7 +383,8 @@ impl Protocol for H2 {
 
     fn describe(&self, info: &mut ConnectionInfo) {
         info.version = Version::HTTP_2;
-        info.open_streams = u32::try_from(self.engine.open_streams()).unwrap_or(u32::MAX);
+        let taken = self.engine.open_streams() + self.engine.held_streams();
+        info.open_streams = u32::try_from(taken).unwrap_or(u32::MAX);
         info.max_streams = self.engine.peer_max_streams();
         info.send_window = self.engine.send_window();
         info.recv_window = self.engine.recv_window();

@@ -30,7 +30,8 @@ pub struct ConnectionInfo {
     pub last_in: Instant,
     /// When the last bytes were taken by the kernel.
     pub last_out: Instant,
-    /// Exchanges open on it.
+    /// Exchanges open on it; over HTTP/2 also those that were given up before anything was heard of them, until the peer answers the PING
+    /// that went with that: they count against `max_streams`.
     pub open_streams: u32,
     /// How many the peer allows at once (HTTP/2, once its SETTINGS arrived).
     pub max_streams: Option<u32>,

@@ -194,6 +194,8 @@ impl Call {
         };
         match self.verdict(Ok(&response)) {
             Verdict::RetryAfter(pause) if self.can_repeat() && self.has_time(now, pause) => {
+                // Whatever becomes of it: it was answered.
+                self.processed = Processed::Yes;
                 self.flight.go_on();
                 self.sleep(now, pause);
                 return Poll::Ready(Ok(None));

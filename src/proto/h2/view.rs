@@ -24,6 +24,12 @@ impl Connection {
         self.active as usize
     }
 
+    /// Returns how many more places are taken: of streams that were given up when nothing was heard of them, until the peer answers the
+    /// PING that went with that.
+    pub fn held_streams(&self) -> usize {
+        self.held as usize
+    }
+
     /// Returns the peer's SETTINGS_MAX_CONCURRENT_STREAMS.
     pub fn peer_max_streams(&self) -> Option<u32> {
         self.peer.max_streams
