@@ -73,6 +73,8 @@ pub(crate) struct Core<P> {
     pub(super) keep_idle: Duration,
     pub(super) last_in: Instant,
     pub(super) last_out: Instant,
+    /// When there was nothing more to be read.
+    pub(super) emptied: Instant,
 }
 
 /// Whether the peer has ended its direction.

@@ -368,6 +368,14 @@ impl Protocol for H2 {
         (self.engine.pings_sent(), self.engine.pings_acked())
     }
 
+    fn heard(&self) -> Option<Instant> {
+        Some(self.engine.heard())
+    }
+
+    fn came_by(&mut self, at: Instant) {
+        self.engine.came_by(at);
+    }
+
     fn goodbye(&mut self, out: &mut Vec<u8>) {
         self.engine.close(out);
     }

@@ -90,6 +90,7 @@ impl<P: Protocol> Shared<P> {
                     if let Some(cause) = core.broken.take() {
                         core.end(cause, wakes);
                     }
+                    core.emptied = now;
                     break;
                 }
                 Err(e) => {
@@ -100,11 +101,18 @@ impl<P: Protocol> Shared<P> {
                 }
             }
             let acked = core.proto.pings().1;
+            // What nobody waited for may have lain there since the last look.
+            let heard = if core.turn.reader().is_none() { core.proto.heard() } else { None };
             core.ingest(now, wakes);
+            if let Some(before) = heard {
+                let at = before.max(core.emptied);
+                core.proto.came_by(at);
+            }
             if core.proto.pings().1 > acked {
                 self.on_ping_answered(&mut core);
             }
             if !full && core.broken.is_none() {
+                core.emptied = now;
                 break;
             }
         }

@@ -76,6 +76,12 @@ pub(crate) trait Protocol: Send + 'static {
     fn take_kept(&mut self) -> bool {
         false
     }
+    /// When the peer was alive for certain, where that matters.
+    fn heard(&self) -> Option<Instant> {
+        None
+    }
+    /// What came in last may have come at this time already.
+    fn came_by(&mut self, _at: Instant) {}
     /// What the connection is doing, while it is not over.
     fn state(&self, now: Instant) -> ConnectionState;
     /// Adds what it knows to a row of the connection table.
@@ -202,6 +208,7 @@ impl<P: Protocol> Shared<P> {
             keep_idle,
             last_in: now,
             last_out: now,
+            emptied: now,
         };
         Shared { wire, core: Mutex::new(core), write_stall, record, id, origin, created: Stamp::now() }
     }

@@ -63,7 +63,7 @@ impl Connection {
         self.guard.useful += 1;
         self.liveness.useful();
         self.liveness.last_out = now;
-        let silent = now.saturating_duration_since(self.liveness.last_in);
+        let silent = now.saturating_duration_since(self.liveness.heard);
         if self.config.probe_after_idle.is_some_and(|rest| silent > rest) {
             self.ping_unasked(now, true, out);
         }

@@ -273,10 +273,18 @@ impl Connection {
         self.liveness.received(now);
     }
 
+    /// Says that what came in last may have come long before it was read, but not before this time. Nobody is given up for that,
+    /// but the next request looks whether the peer is still there.
+    pub fn came_by(&mut self, at: Instant) {
+        self.liveness.heard = at;
+    }
+
     /// Says that the peer has been silent for so much longer than `now` tells, because the clock stood still.
     pub fn slept(&mut self, d: Duration) {
         let last_in = self.liveness.last_in;
         self.liveness.last_in = last_in.checked_sub(d).unwrap_or(last_in);
+        let heard = self.liveness.heard;
+        self.liveness.heard = heard.checked_sub(d).unwrap_or(heard);
     }
 
     /// Says that no more bytes will come. Call after `poll_event` gave `None`.

@@ -27,6 +27,8 @@ pub(super) struct Liveness {
     unasked: u8,
     max_unasked: u8,
     pub(super) last_in: Instant,
+    /// When the peer was alive for certain: what was read late may have come long before.
+    pub(super) heard: Instant,
     pub(super) last_out: Instant,
     /// From when on silence is counted: the last byte, or the first stream after a rest.
     quiet_since: Instant,
@@ -57,6 +59,7 @@ impl Liveness {
             unasked: 0,
             max_unasked: config.max_unasked_pings,
             last_in: now,
+            heard: now,
             last_out: now,
             quiet_since: now,
             rtt: None,
@@ -69,7 +72,7 @@ impl Liveness {
 
     /// Bytes came in.
     pub(super) fn received(&mut self, now: Instant) {
-        (self.last_in, self.quiet_since) = (now, now);
+        (self.last_in, self.heard, self.quiet_since) = (now, now, now);
         self.flights.iter_mut().for_each(|flight| flight.probe = false);
     }
 

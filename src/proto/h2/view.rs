@@ -117,6 +117,11 @@ impl Connection {
         self.liveness.last_in
     }
 
+    /// Returns when the peer was alive for certain.
+    pub fn heard(&self) -> Instant {
+        self.liveness.heard
+    }
+
     /// Returns when something was last appended to `out`, by the calls that know the time.
     pub fn last_outbound(&self) -> Instant {
         self.liveness.last_out
