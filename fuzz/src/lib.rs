@@ -1,4 +1,5 @@
 //! What fuzz targets share.
+pub mod frames;
 pub mod h1;
 pub mod h2;
 pub mod server;

@@ -13,6 +13,7 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
+    thread,
     time::Duration,
 };
 
@@ -109,6 +110,31 @@ struct Player(Arc<Script>);
 
 /// Serves a connection on which a client says `input`; returns the requests that came to a handler, and what was answered.
 pub fn serve(mood: u64, input: &[u8]) -> (Vec<Seen>, Vec<u8>) {
+    serve_by(mood, input, |exchange, notes| answer(exchange, &notes))
+}
+
+/// The same with a thread for each request.
+pub fn serve_at_once(mood: u64, input: &[u8]) -> (Vec<Seen>, Vec<u8>) {
+    let handlers = Arc::new(Mutex::new(Vec::new()));
+    let begun = handlers.clone();
+    let result = serve_by(mood, input, move |exchange, notes| {
+        // What becomes of it is the client's affair.
+        let handler = thread::spawn(move || drop(answer(exchange, &notes)));
+        begun.lock().unwrap_or_else(PoisonError::into_inner).push(handler);
+        Ok(())
+    });
+    // The connection is over, so all of them come to their end.
+    for handler in std::mem::take(&mut *handlers.lock().unwrap_or_else(PoisonError::into_inner)) {
+        handler.join().expect("a panic ends the process");
+    }
+    result
+}
+
+fn serve_by(
+    mood: u64,
+    input: &[u8],
+    handle: impl Fn(Exchange, Arc<Mutex<Vec<Seen>>>) -> Result<()> + Send + Sync + 'static,
+) -> (Vec<Seen>, Vec<u8>) {
     let state = State { input: input.to_vec(), at: 0, out: Vec::new(), over: false, mood };
     let script = Arc::new(Script { state: Mutex::new(state) });
     let seen = Mutex::new(Vec::new());
@@ -118,7 +144,7 @@ pub fn serve(mood: u64, input: &[u8]) -> (Vec<Seen>, Vec<u8>) {
         let notes = notes.clone();
         move |exchange: Exchange| -> Result<()> {
             counts.fetch_add(1, Ordering::Relaxed);
-            answer(exchange, &notes)
+            handle(exchange, notes.clone())
         }
     };
     // How a client breaks the rules is not what is asked.
