@@ -12,6 +12,8 @@ clients() {
   nghttp_client "http://127.0.0.1:$clear" "https://127.0.0.1:$tls"
   node_client "http://127.0.0.1:$clear" "https://127.0.0.1:$tls"
   wrk_client "http://127.0.0.1:$clear" "https://127.0.0.1:$tls"
+  chromium_client "http://127.0.0.1:$clear" http/1.1
+  chromium_client "https://127.0.0.1:$tls" h2
   httpx_client "http://127.0.0.1:$clear" "https://127.0.0.1:$tls"
   large_client "http://127.0.0.1:$clear" "https://127.0.0.1:$tls"
   check "shutdown under load, h1" ends_under_load serve-load-h1 --h1 -c 8
@@ -58,6 +60,13 @@ ends_under_load() {
     /^requests:/ { done = $8; bad = $10 + $14 }
     /^traffic:/ { n = split($0, part, /[()]/); data = part[n - 1] }
     END { print done, bad, unsent + 0, data; exit !(done > 100 && (bad == 0 || unsent > 0) && data == done * 20000) }' "$work/h2load.log" || { cat "$work/h2load.log"; return 1; }
+}
+
+# A page that fetches files, ranges and streams, and posts. Chromium is never installed.
+chromium_client() {
+  have chromium || { skipped "chromium ${1%%:*}" "chromium is not installed"; return 0; }
+  cp "$here/page.html" "$work/root/page.html"
+  check "chromium ${1%%:*}" timeout 60 python3 "$here/browser.py" "$1/files/page.html" "done over $2"
 }
 
 # So many requests as it makes in two seconds, none of which fails.
@@ -203,9 +212,9 @@ nghttp_client() {
     check "nghttp $name download" same "$work/root/big" nghttp --no-verify-peer -t 60 "$url/files/big"
     check "nghttp $name upload" same "$work/root/big" nghttp --no-verify-peer -t 60 -d "$work/root/big" "$url/echo"
     check "nghttp $name trailers" nghttp_trailers "$url/echo"
-    check "h2load $name 5000, 50 at a time" loaded 5000 -n 5000 -c 1 -m 50 "$url/bytes/1000"
-    check "h2load $name 5000, 10 connections" loaded 5000 -n 5000 -c 10 -m 10 "$url/bytes/1000"
-    check "h2load $name h1 2000" loaded 2000 --h1 -n 2000 -c 4 "$url/bytes/1000"
+    check "h2load $name 10000, 50 at a time" loaded 10000 -n 10000 -c 1 -m 50 "$url/bytes/1000"
+    check "h2load $name 10000, 10 connections" loaded 10000 -n 10000 -c 10 -m 10 "$url/bytes/1000"
+    check "h2load $name h1 10000" loaded 10000 --h1 -n 10000 -c 4 "$url/bytes/1000"
   done
 }
 
