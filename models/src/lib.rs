@@ -1,6 +1,6 @@
 //! Runs how bowline waits in many orders of its threads: `cargo test`, here.
 //!
-//! The transitions are the library's own files, `net/sleep.rs` and `drive/turn.rs`; what surrounds them is written again
+//! The transitions are the library's own files, `net/sleep.rs`, `drive/turn.rs` and `client/hand.rs`; what surrounds them is written again
 //! over the locks of `shuttle`, which chooses the thread that goes on at every step, and over a kernel made of plain data.
 //! A lost wake shows as a deadlock, which `shuttle` reports with the schedule that led to it. Every promise is checked
 //! twice: it holds, and a model with the fault it guards against is caught.
@@ -9,7 +9,10 @@
 #![cfg(test)]
 #![forbid(unsafe_code)]
 
+mod borrowed;
 mod connection;
+#[path = "../../src/client/hand.rs"]
+mod hand;
 mod kernel;
 #[path = "../../src/net/sleep.rs"]
 mod sleep;
@@ -28,12 +31,16 @@ pub(crate) enum Fault {
     DeathIsSilent,
     /// Only the reader hands over when it leaves, not somebody who was told to read and leaves instead.
     FollowersJustGo,
+    /// What was borrowed is given back without a wake.
+    GivesBackSilently,
     /// Whoever leaves wakes nobody.
     LeavesSilently,
     /// The reader does not wait for room, though bytes are left.
     ReaderOnlyReads,
     /// An item is looked at first, and the waker registered afterwards.
     RegistersLate,
+    /// The owner of a request stops to wait for it, and those behind it are not told.
+    RestsSilently,
     /// A wake that comes while the thread runs is forgotten.
     WakesAreNotSticky,
     /// The thread says that it polls, but its wake handle is not among the descriptors.

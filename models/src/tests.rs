@@ -1,6 +1,7 @@
 //! What must hold in every order, and the faults that must be found.
 
 use crate::Fault;
+use crate::borrowed::Borrowed;
 use crate::connection::{Connection, Outcome, wait_any};
 use crate::kernel::{Events, Kernel, Message};
 use crate::wait::Waiter;
@@ -288,4 +289,39 @@ fn a_polling_thread_shows_wakes_that_do_not_stick() {
 #[should_panic(expected = "deadlock")]
 fn a_polling_thread_shows_a_handle_that_is_not_polled() {
     explore(|| wakes(2, true, Fault::WakeHandleIsNotPolled));
+}
+
+/// An owner that comes and goes, and two threads in line, each of which moves the request at most so often.
+fn lends(times: usize, leaves: bool, most: usize, fault: Fault) {
+    let kernel = Arc::new(Kernel::new(1, 3));
+    let request = Arc::new(Borrowed::new(fault));
+    let threads: Vec<_> = (0..3)
+        .map(|number| {
+            let (waiter, request) = (Waiter::new(&kernel, number, fault), request.clone());
+            thread::spawn(move || match number {
+                0 => request.own(&waiter, times, leaves),
+                _ => request.wait_behind(&waiter, most),
+            })
+        })
+        .collect();
+    threads.into_iter().for_each(|thread| thread.join().unwrap());
+}
+
+#[test]
+fn a_request_is_lent_and_comes_back() {
+    for (times, leaves, most) in [(1, false, 1), (2, false, 2), (3, false, 1), (1, true, 2), (2, true, 3)] {
+        explore(move || lends(times, leaves, most, Fault::None));
+    }
+}
+
+#[test]
+#[should_panic(expected = "deadlock")]
+fn an_owner_that_is_not_told_waits_for_ever() {
+    explore(|| lends(2, false, 2, Fault::GivesBackSilently));
+}
+
+#[test]
+#[should_panic(expected = "deadlock")]
+fn who_is_in_line_and_not_told_waits_for_ever() {
+    explore(|| lends(2, true, 3, Fault::RestsSilently));
 }
