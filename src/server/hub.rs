@@ -32,6 +32,9 @@ const LISTENER: u64 = 0;
 /// How many connections are accepted before those that are there get their turn.
 const ACCEPTS: usize = 64;
 
+/// How many descriptors are kept for looking who comes.
+const SPARE: usize = 8;
+
 /// How often connections are looked at while somebody waits for the end of the server.
 const DRAIN_TICK: Duration = Duration::from_millis(20);
 
@@ -122,7 +125,8 @@ impl Hub {
         let listener = Some(Arc::new(listener));
         let (places, next_id) = (Places::default(), LISTENER + 1);
         let lobby = Lobby::default();
-        let mut front = Front { hub: self, listener, spare: None, watched: None, paused: None, lobby, places, next_id };
+        let mut front =
+            Front { hub: self, listener, spare: Vec::new(), watched: None, paused: None, lobby, places, next_id };
         let left = front.run();
         front.close_listener();
         self.workers.close();
@@ -166,8 +170,8 @@ impl Hub {
 struct Front<'a> {
     hub: &'a Arc<Hub>,
     listener: Option<Arc<Listener>>,
-    /// A descriptor that is kept for when the system has no other: nobody has a place without it.
-    spare: Option<Listener>,
+    /// Descriptors that are kept for those in the lobby when the system has no others: nobody gets a place without them.
+    spare: Vec<Listener>,
     /// What the poller watches the listener for.
     watched: Option<Interest>,
     /// The system had no descriptor left: until when nothing is accepted.
@@ -202,8 +206,10 @@ impl Front<'_> {
                     self.each_seat(|seat| if seat.carrier().is_some() { seat.stir() } else { seat.on_drain() });
                     continue;
                 }
-                if count == 0 || until.has_passed(now) {
-                    return hub.active.load(Ordering::SeqCst);
+                // A client may leave with its answer before the handler has seen that it was sent.
+                let active = hub.active.load(Ordering::SeqCst);
+                if (count == 0 && active == 0) || until.has_passed(now) {
+                    return active;
                 }
             }
             self.watch_listener(now);
@@ -272,16 +278,23 @@ impl Front<'_> {
             // It is closed in any case.
             let _ = self.hub.poller.watch(LISTENER, &wire, self.watched.take(), None);
         }
-        (self.spare, self.lobby) = (None, Lobby::default());
+        (self.spare, self.lobby) = (Vec::new(), Lobby::default());
     }
 
     fn accept(&mut self, now: Instant) {
         let Some(listener) = self.listener.clone() else { return };
         for _ in 0..ACCEPTS {
             match listener.accept() {
-                Ok(Some(accepted)) => self.receive(accepted.into_wire(), now),
+                Ok(Some(accepted)) => {
+                    self.receive(accepted.into_wire(), now);
+                    if self.lobby.is_crowded() && !self.turn_away(now) {
+                        // The others are as well off where they are.
+                        self.paused = Some(now + Listener::PAUSE);
+                        break;
+                    }
+                }
                 Ok(None) => break,
-                Err(e) if Listener::is_exhausted(&e) && self.spare_descriptor() => {}
+                Err(e) if Listener::is_exhausted(&e) && (self.spare.pop().is_some() || self.turn_away(now)) => {}
                 // Whatever it is, the listener is all a server has: it is tried again.
                 Err(_) => {
                     self.paused = Some(now + Listener::PAUSE);
@@ -291,11 +304,6 @@ impl Front<'_> {
         }
     }
 
-    /// Gives a descriptor back, so that it can be seen who comes; false if there is none to give.
-    fn spare_descriptor(&mut self) -> bool {
-        self.spare.take().is_some() || self.turn_away()
-    }
-
     /// Takes a connection in, at least to the lobby.
     fn receive(&mut self, wire: Arc<dyn Wire>, now: Instant) {
         self.hub.journal.accepted.fetch_add(1, Ordering::Relaxed);
@@ -303,21 +311,18 @@ impl Front<'_> {
             self.hub.journal.turned_away.fetch_add(1, Ordering::Relaxed);
             return wire.shutdown();
         }
-        self.lobby.enter(wire);
+        self.lobby.enter(wire, now);
         self.admit(now);
-        if self.lobby.is_crowded() {
-            self.turn_away();
-        }
     }
 
-    /// Closes a connection for which there is no hope; false if there is none.
-    fn turn_away(&mut self) -> bool {
-        let last = self.hub.with_peers(|peers| self.lobby.last(peers));
-        if let Some(wire) = &last {
+    /// Closes a connection for which there is little hope; false if there is none.
+    fn turn_away(&mut self, now: Instant) -> bool {
+        let hopeless = self.hub.with_peers(|peers| self.lobby.give_up(peers, now));
+        if let Some(wire) = &hopeless {
             self.hub.journal.turned_away.fetch_add(1, Ordering::Relaxed);
             wire.shutdown();
         }
-        last.is_some()
+        hopeless.is_some()
     }
 
     /// Gives places to those in the lobby, as long as there are any.
@@ -340,10 +345,11 @@ impl Front<'_> {
     /// Returns whether nobody has to make room.
     fn has_place(&mut self) -> bool {
         let count = self.hub.seats().all.len();
-        if self.spare.is_none() {
-            self.spare = self.listener.as_ref().and_then(|listener| listener.spare().ok());
+        if let Some(listener) = self.listener.as_ref().filter(|_| self.spare.len() < SPARE) {
+            let spare = std::iter::from_fn(|| listener.spare().ok());
+            self.spare.extend(spare.take(SPARE - self.spare.len()));
         }
-        count == 0 || (count < self.hub.settings.max_connections && self.spare.is_some())
+        count == 0 || (count < self.hub.settings.max_connections && self.spare.len() == SPARE)
     }
 
     fn seat(&mut self, wire: Arc<dyn Wire>, now: Instant) {

@@ -2,20 +2,33 @@
 
 use super::peers::{Peer, Peers};
 use crate::net::Wire;
-use std::sync::Arc;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
-/// How many wait here, besides those that the kernel keeps. A client that waits needs no more than its socket.
+/// How many wait here before others are left in the kernel's queue. A client that waits needs no more than its socket.
 const WAITING: usize = 256;
+
+/// How long one waits before it makes room for others that wait behind it: many times what it takes until a connection that is
+/// not used is idle.
+const HOPES: Duration = Duration::from_secs(1);
 
 /// Those that wait, in the order in which they came.
 #[derive(Default)]
 pub(super) struct Lobby {
-    waiting: Vec<(Peer, Arc<dyn Wire>)>,
+    waiting: Vec<Waiting>,
+}
+
+struct Waiting {
+    peer: Peer,
+    since: Instant,
+    wire: Arc<dyn Wire>,
 }
 
 impl Lobby {
-    pub(super) fn enter(&mut self, wire: Arc<dyn Wire>) {
-        self.waiting.push((peer_of(&wire), wire));
+    pub(super) fn enter(&mut self, wire: Arc<dyn Wire>, now: Instant) {
+        self.waiting.push(Waiting { peer: peer_of(&wire), since: now, wire });
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -28,31 +41,76 @@ impl Lobby {
 
     /// Returns whose turn it is: of those with the fewest connections the first that came.
     pub(super) fn next(&self, peers: &Peers) -> Option<Peer> {
-        self.waiting.iter().map(|(peer, _)| *peer).min_by_key(|peer| peers.count(*peer))
+        self.waiting.iter().map(|waiting| waiting.peer).min_by_key(|peer| peers.count(*peer))
     }
 
     /// Takes the first one of this peer.
     pub(super) fn take(&mut self, peer: Peer) -> Option<Arc<dyn Wire>> {
-        let at = self.waiting.iter().position(|(waits, _)| *waits == peer)?;
-        Some(self.waiting.remove(at).1)
+        let at = self.waiting.iter().position(|waiting| waiting.peer == peer)?;
+        Some(self.waiting.remove(at).wire)
     }
 
-    /// Takes one for which there is no hope: of those with the most connections, here and in all, the last that came.
-    pub(super) fn last(&mut self, peers: &Peers) -> Option<Arc<dyn Wire>> {
-        let here = |peer: Peer| self.waiting.iter().filter(|(waits, _)| *waits == peer).count();
-        let mut counts: Vec<(Peer, usize)> = Vec::new();
-        for (peer, _) in &self.waiting {
-            if !counts.iter().any(|(counted, _)| counted == peer) {
-                counts.push((*peer, peers.count(*peer) + here(*peer)));
-            }
-        }
-        let (heaviest, _) = counts.into_iter().max_by_key(|(_, count)| *count)?;
-        let at = self.waiting.iter().rposition(|(waits, _)| *waits == heaviest)?;
-        Some(self.waiting.remove(at).1)
+    /// Takes one that has waited for long, of those with the most connections, for somebody who may have more of a chance.
+    pub(super) fn give_up(&mut self, peers: &Peers, now: Instant) -> Option<Arc<dyn Wire>> {
+        let late = |waiting: &&Waiting| now.saturating_duration_since(waiting.since) >= HOPES;
+        let heaviest = self.waiting.iter().take_while(late).map(|waiting| waiting.peer);
+        let heaviest = heaviest.max_by_key(|peer| peers.count(*peer))?;
+        self.take(heaviest)
     }
 }
 
 /// Returns whose wire it is.
 pub(super) fn peer_of(wire: &Arc<dyn Wire>) -> Peer {
     Peer::of(wire.peer_addr().map(|peer| peer.ip()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::net::{Interest, Waker};
+    use std::{io, net::SocketAddr};
+
+    /// A wire that is only somebody's.
+    #[derive(Debug)]
+    struct Of(SocketAddr);
+
+    impl Wire for Of {
+        fn try_read(&self, _: &mut [u8]) -> io::Result<usize> {
+            Ok(0)
+        }
+        fn try_write(&self, _: &[u8]) -> io::Result<usize> {
+            Ok(0)
+        }
+        fn watch(&self, _: Interest, _: &Waker) {}
+        fn finish(&self) -> io::Result<()> {
+            Ok(())
+        }
+        fn shutdown(&self) {}
+        fn peer_addr(&self) -> Option<SocketAddr> {
+            Some(self.0)
+        }
+    }
+
+    #[test]
+    fn who_has_least_is_first_and_who_has_most_gives_up() {
+        let wire = |last: u8, port: u16| -> Arc<dyn Wire> { Arc::new(Of(([192, 0, 2, last], port).into())) };
+        let [one, two] = [wire(1, 1), wire(2, 1)].map(|wire| peer_of(&wire));
+        let mut peers = Peers::default();
+        for peer in [one, one, two] {
+            peers.add(peer);
+        }
+        let (mut lobby, began) = (Lobby::default(), Instant::now());
+        for (last, port, late) in [(1, 1, 0), (1, 2, 1), (2, 3, 2), (1, 4, 1000), (2, 5, 1000)] {
+            lobby.enter(wire(last, port), began + Duration::from_millis(late));
+        }
+        let port = |wire: Option<Arc<dyn Wire>>| wire.map(|wire| wire.peer_addr().unwrap().port());
+        assert_eq!((lobby.next(&peers), port(lobby.take(two))), (Some(two), Some(3)));
+        // One millisecond below a second, at it, and above.
+        for (millis, gone) in [(999, None), (1000, Some(1)), (1000, None), (1001, Some(2)), (1500, None)] {
+            let now = began + Duration::from_millis(millis);
+            assert_eq!(port(lobby.give_up(&peers, now)), gone, "after {millis} ms");
+        }
+        assert_eq!(port(lobby.give_up(&peers, began + Duration::from_secs(2))), Some(4), "of the peer with most");
+        assert_eq!((port(lobby.take(two)), lobby.is_empty()), (Some(5), true));
+    }
 }
