@@ -6,6 +6,17 @@ use crate::wait::{Waiter, Waker};
 use shuttle::sync::Mutex;
 use shuttle::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
+/// What an owner does after its last wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Last {
+    /// It takes the answer.
+    Answered,
+    /// It drops the request.
+    Leaves,
+    /// It comes back no more, and keeps the request.
+    Stays,
+}
+
 /// One request that holds a connection, and the line for that.
 #[derive(Debug)]
 pub(crate) struct Borrowed {
@@ -43,8 +54,8 @@ impl Borrowed {
         self.wake_line();
     }
 
-    /// Waits for the request so many times, and moves it once each time; then has its answer, or leaves without it.
-    pub(crate) fn own(&self, waiter: &Waiter, times: usize, leaves: bool) {
+    /// Waits for the request so many times, and moves it once each time.
+    pub(crate) fn own(&self, waiter: &Waiter, times: usize, last: Last) {
         for n in 0..times {
             let moved = loop {
                 let taken = self.hand.lock().unwrap().take(waiter.waker());
@@ -54,13 +65,16 @@ impl Borrowed {
                 }
             };
             let moved = self.step(moved);
-            if n + 1 == times && !leaves {
+            if n + 1 == times && last == Last::Answered {
                 return self.free();
             }
             self.hand.lock().unwrap().rest(moved);
             if self.fault != Fault::RestsSilently {
                 self.wake_line();
             }
+        }
+        if last == Last::Stays {
+            return;
         }
         let (waiting, unwanted) = self.hand.lock().unwrap().leave();
         waiting.iter().for_each(Waker::wake);

@@ -1,7 +1,7 @@
 //! What must hold in every order, and the faults that must be found.
 
 use crate::Fault;
-use crate::borrowed::Borrowed;
+use crate::borrowed::{Borrowed, Last};
 use crate::connection::{Connection, Outcome, wait_any};
 use crate::kernel::{Events, Kernel, Message};
 use crate::wait::Waiter;
@@ -292,14 +292,14 @@ fn a_polling_thread_shows_a_handle_that_is_not_polled() {
 }
 
 /// An owner that comes and goes, and two threads in line, each of which moves the request at most so often.
-fn lends(times: usize, leaves: bool, most: usize, fault: Fault) {
+fn lends(times: usize, last: Last, most: usize, fault: Fault) {
     let kernel = Arc::new(Kernel::new(1, 3));
     let request = Arc::new(Borrowed::new(fault));
     let threads: Vec<_> = (0..3)
         .map(|number| {
             let (waiter, request) = (Waiter::new(&kernel, number, fault), request.clone());
             thread::spawn(move || match number {
-                0 => request.own(&waiter, times, leaves),
+                0 => request.own(&waiter, times, last),
                 _ => request.wait_behind(&waiter, most),
             })
         })
@@ -309,19 +309,22 @@ fn lends(times: usize, leaves: bool, most: usize, fault: Fault) {
 
 #[test]
 fn a_request_is_lent_and_comes_back() {
-    for (times, leaves, most) in [(1, false, 1), (2, false, 2), (3, false, 1), (1, true, 2), (2, true, 3)] {
-        explore(move || lends(times, leaves, most, Fault::None));
+    use Last::{Answered, Leaves, Stays};
+    for (times, last, most) in
+        [(1, Answered, 1), (2, Answered, 2), (3, Answered, 1), (1, Leaves, 2), (2, Leaves, 3), (2, Stays, 2)]
+    {
+        explore(move || lends(times, last, most, Fault::None));
     }
 }
 
 #[test]
 #[should_panic(expected = "deadlock")]
 fn an_owner_that_is_not_told_waits_for_ever() {
-    explore(|| lends(2, false, 2, Fault::GivesBackSilently));
+    explore(|| lends(2, Last::Answered, 2, Fault::GivesBackSilently));
 }
 
 #[test]
 #[should_panic(expected = "deadlock")]
 fn who_is_in_line_and_not_told_waits_for_ever() {
-    explore(|| lends(2, true, 3, Fault::RestsSilently));
+    explore(|| lends(2, Last::Stays, 2, Fault::RestsSilently));
 }

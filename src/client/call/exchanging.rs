@@ -156,6 +156,7 @@ impl Call {
         None
     }
 
+    #[expect(clippy::boxed_local, reason = "it is handed on in its box")]
     fn on_answer(
         &mut self,
         mut exchange: Box<Exchange>,
