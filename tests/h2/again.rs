@@ -1,13 +1,10 @@
 //! Requests that the peer cannot have acted on are sent again: those stuck behind another's, those refused on a connection of the program's own.
 
-#[path = "support/h2client.rs"]
-mod h2client;
-#[path = "support/h2peer.rs"]
-mod h2peer;
-
+use crate::{
+    h2client::{builder, idle, ms, only, pass},
+    h2peer::*,
+};
 use bowline::{ErrorKind, Phase, Processed, http::Method};
-use h2client::{builder, idle, ms, only, pass};
-use h2peer::*;
 use std::time::Instant;
 
 #[test]

@@ -1,13 +1,10 @@
 //! What upkeep asks for on idle HTTP/1 connections, against a peer that is written by hand.
 
-#[path = "support/h2client.rs"]
-mod h2client;
-#[path = "support/h2peer.rs"]
-mod h2peer;
-
+use crate::{
+    h2client::{get, ms, only, pass, single},
+    h2peer::*,
+};
 use bowline::{Client, ClientBuilder, CloseReason, ConnectionState, ErrorKind, Protocol, UpkeepAction, http::Method};
-use h2client::{get, ms, only, pass, single};
-use h2peer::*;
 use std::time::{Duration, Instant};
 
 /// A client that asks for this when it upkeeps.

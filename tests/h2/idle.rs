@@ -1,13 +1,10 @@
 //! How many connections are kept, what the table and the hooks say of them, and that letting go of them harms nobody.
 
-#[path = "support/h2client.rs"]
-mod h2client;
-#[path = "support/h2peer.rs"]
-mod h2peer;
-
+use crate::{
+    h2client::{builder, get, idle, ms},
+    h2peer::*,
+};
 use bowline::{Cancel, Client, ConnectionState, ErrorKind, Hook, Pending, Trace, http::Method};
-use h2client::{builder, get, idle, ms};
-use h2peer::*;
 use std::{
     sync::{
         Arc, Mutex,

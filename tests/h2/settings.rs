@@ -1,15 +1,12 @@
 //! Every number of the client is a setting: those that no other test sets, against peers that are written by hand.
 
-#[path = "support/h2client.rs"]
-mod h2client;
-#[path = "support/h2peer.rs"]
-mod h2peer;
-
+use crate::{
+    h2client::{builder, get, idle, ms},
+    h2peer::*,
+};
 use bowline::{
     Body, Client, CloseReason, Connection, ConnectionState, ErrorKind, Phase, Processed, Protocol, Timeouts, net::pair,
 };
-use h2client::{builder, get, idle, ms};
-use h2peer::*;
 use std::{io::Read, time::Instant};
 
 #[test]

@@ -1,0 +1,20 @@
+//! The client over HTTP/2, at scripted peers whose frames are written by hand.
+//!
+//! One program, since each one more is linked again after every change; a subject is a module.
+
+mod again;
+#[path = "../support/h2client.rs"]
+mod h2client;
+#[path = "../support/h2peer.rs"]
+mod h2peer;
+mod idle;
+mod pool;
+mod protocol;
+mod retry;
+mod settings;
+#[cfg(feature = "tls")]
+#[path = "../support/tls.rs"]
+mod tls;
+mod upkeep;
+mod upkeep_request;
+mod waiting;
