@@ -113,8 +113,12 @@ impl Fields {
         self.places.iter().map(|p| self.at(*p))
     }
 
+    fn name(&self, p: Place) -> &[u8] {
+        &self.bytes[p.name as usize..p.name_end as usize]
+    }
+
     fn at(&self, p: Place) -> (&[u8], &[u8]) {
-        (&self.bytes[p.name as usize..p.name_end as usize], &self.bytes[p.value as usize..p.end as usize])
+        (self.name(p), &self.bytes[p.value as usize..p.end as usize])
     }
 
     /// Returns the first value of a name, ignoring case.
@@ -124,7 +128,11 @@ impl Fields {
 
     /// Returns every value of a name, ignoring case.
     pub fn get_all(&self, name: &str) -> impl Iterator<Item = &[u8]> {
-        self.iter().filter(move |(n, _)| n.eq_ignore_ascii_case(name.as_bytes())).map(|(_, value)| value)
+        // Most names differ in length already, and are not looked at.
+        let is_it = move |p: &&Place| {
+            (p.name_end - p.name) as usize == name.len() && self.name(**p).eq_ignore_ascii_case(name.as_bytes())
+        };
+        self.places.iter().filter(is_it).map(|p| self.at(*p).1)
     }
 
     /// Returns the first value of a name, ignoring case, if it is visible ASCII, spaces and tabs.

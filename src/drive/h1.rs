@@ -34,6 +34,8 @@ pub(crate) struct H1 {
     role: Role,
     /// The exchange that is open, and the number of its cycle.
     slot: Option<Box<Slot>>,
+    /// The memory of the one before, where many requests follow each other (client).
+    spare: Option<Box<Slot>>,
     cycle: u32,
     mode: Mode,
     /// Server: a request nobody has taken yet.
@@ -80,6 +82,7 @@ impl H1 {
             engine,
             role,
             slot: None,
+            spare: None,
             cycle: 0,
             mode: Mode::Messages,
             incoming: false,
@@ -333,7 +336,8 @@ impl Exchanges for H1 {
         self.engine.send_request(opening.head, opening.form, opening.length, out).map_err(|m| misuse(&m))?;
         self.cycle = self.cycle.wrapping_add(1);
         self.ahead = READ_AHEAD;
-        let mut slot = Box::new(Slot::new(at));
+        let mut slot = self.spare.take().unwrap_or_else(|| Box::new(Slot::new(at)));
+        (slot.head_at, slot.end_at) = (at, at);
         if self.engine.is_sent() {
             slot.sending = Sending::Ended;
         }
@@ -469,7 +473,7 @@ impl Exchanges for H1 {
         if id != self.cycle {
             return None;
         }
-        let slot = self.slot.take()?;
+        let mut slot = self.slot.take()?;
         // Also when it is over: who waits in line has to be told.
         wakes.extend(self.line.drain(..));
         if self.mode != Mode::Messages || !slot.is_complete() || !self.engine.is_received() {
@@ -485,13 +489,18 @@ impl Exchanges for H1 {
                 "the connection served its last exchange",
             ));
         }
-        if self.role == Role::Server && self.engine.next_cycle().is_err() {
-            return Some(Cause::violation("the connection cannot go on"));
+        match self.role {
+            Role::Server if self.engine.next_cycle().is_err() => Some(Cause::violation("the connection cannot go on")),
+            Role::Server => {
+                self.waiting = Waiting::Begin(now);
+                None
+            }
+            Role::Client => {
+                *slot = Slot::new(Position::MAX);
+                self.spare = Some(slot);
+                None
+            }
         }
-        if self.role == Role::Server {
-            self.waiting = Waiting::Begin(now);
-        }
-        None
     }
 
     fn discard_body(&mut self, id: u32) -> bool {
