@@ -180,15 +180,17 @@ impl Protocol for H1 {
             if self.incoming {
                 break;
             }
-            match self.engine.poll_event(now, input, out).map_err(|v| Self::violation(&v))? {
-                None => break,
-                Some(Event::Head(head)) => {
+            // Without `?` and `map_err`: a head is large, and each of them would move it.
+            match self.engine.poll_event(now, input, out) {
+                Err(violation) => return Err(Self::violation(&violation)),
+                Ok(None) => break,
+                Ok(Some(Event::Head(head))) => {
                     let slot = Box::new(Slot::to_serve(head));
                     self.cycle = self.cycle.wrapping_add(1);
                     (self.slot, self.incoming, self.waiting) = (Some(slot), true, Waiting::Nothing);
                     wakes.extend(self.line.drain(..));
                 }
-                Some(Event::Upgraded) => {
+                Ok(Some(Event::Upgraded)) => {
                     self.mode = Mode::Tunnel;
                     if let Some(slot) = &mut self.slot {
                         // A server's request had ended.
@@ -197,7 +199,7 @@ impl Protocol for H1 {
                         slot.notify_writer(wakes);
                     }
                 }
-                Some(event) => Self::dispatch(self.slot.as_mut(), event, self.role, wakes),
+                Ok(Some(event)) => Self::dispatch(self.slot.as_mut(), event, self.role, wakes),
             }
         }
         if let (Some(slot), false) = (&mut self.slot, input.is_empty()) {

@@ -243,7 +243,13 @@ impl H2 {
 
 impl Protocol for H2 {
     fn ingest(&mut self, input: &mut RecvBuf, out: &mut Vec<u8>, now: Instant, wakes: &mut Wakes) -> Result<(), Cause> {
-        while let Some(event) = self.engine.poll_event(now, input, out).map_err(|v| Self::violation(&v))? {
+        loop {
+            // Without `?` and `map_err`: a head is large, and each of them would move it.
+            let event = match self.engine.poll_event(now, input, out) {
+                Ok(Some(event)) => event,
+                Ok(None) => break,
+                Err(violation) => return Err(Self::violation(&violation)),
+            };
             let ended = if let Event::Ended { stream } = event { Some(stream) } else { None };
             self.dispatch(event, wakes);
             if let Some(stream) = ended {

@@ -150,7 +150,12 @@ impl Connection {
         out: &mut Vec<u8>,
     ) -> Result<Option<Event<'b>>, Violation> {
         let event = match &mut self.incoming {
-            Incoming::Start(_) | Incoming::Fields { .. } => self.poll_head(input),
+            Incoming::Start(_) | Incoming::Fields { .. } => {
+                return match self.poll_head(input) {
+                    Err(violation) => Err(self.fail(violation, out)),
+                    event => event,
+                };
+            }
             Incoming::Body(body) => match body.next(self.role, &self.limits, input) {
                 Ok(None) => Ok(None),
                 Ok(Some(Piece::Data(data))) => {

@@ -239,14 +239,14 @@ impl Connection {
         };
         self.seen = input.len() - taken;
         let payload: &'b [u8] = if taken > 0 { input.take(taken) } else { &[] };
-        Ok(match step {
-            None => None,
-            Some(Step::Event) => self.event.take(),
-            Some(Step::Data { stream, .. }) => Some(Event::Data { stream, data: payload }),
+        match step {
+            None => Ok(None),
+            Some(Step::Event) => Ok(self.event.take()),
+            Some(Step::Data { stream, .. }) => Ok(Some(Event::Data { stream, data: payload })),
             Some(Step::GoAway { last_id, code, .. }) => {
-                Some(Event::GoAway { last_id, code, debug: &payload[frame::HEADER + 8..] })
+                Ok(Some(Event::GoAway { last_id, code, debug: &payload[frame::HEADER + 8..] }))
             }
-        })
+        }
     }
 
     pub(super) fn alive(&self) -> Result<(), Violation> {
