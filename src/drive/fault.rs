@@ -113,6 +113,9 @@ impl Fault {
     }
 }
 
+/// Said where our own side ended an exchange.
+pub(crate) const GIVEN_UP: &str = "the exchange was given up";
+
 /// RFC 9113, section 7.
 pub(crate) const NO_ERROR: u32 = 0;
 pub(crate) const INTERNAL_ERROR: u32 = 2;

@@ -3,7 +3,7 @@
 use super::{
     carrier::{Exchanges, Opened, Opening},
     duplex::Position,
-    fault::{Cause, Fault},
+    fault::{Cause, Fault, GIVEN_UP},
     info::{CloseReason, ConnectionInfo, ConnectionState, UpkeepAction},
     keep::Patience,
     shared::{Ends, Protocol},
@@ -468,7 +468,7 @@ impl Exchanges for H1 {
         if id != self.cycle || self.slot.is_none() {
             return None;
         }
-        Some(Cause::new(ErrorKind::Cancelled, CloseReason::Shutdown, "the exchange was given up"))
+        Some(Cause::new(ErrorKind::Cancelled, CloseReason::Shutdown, GIVEN_UP))
     }
 
     fn drop_slot(&mut self, id: u32, now: Instant, _out: &mut Vec<u8>, wakes: &mut Wakes) -> Option<Cause> {

@@ -3,7 +3,7 @@
 use super::{
     carrier::{Exchanges, Opened, Opening},
     duplex::Position,
-    fault::{CANCEL, Cause, ENHANCE_YOUR_CALM, Fault, NO_ERROR, REFUSED_STREAM},
+    fault::{CANCEL, Cause, ENHANCE_YOUR_CALM, Fault, GIVEN_UP, NO_ERROR, REFUSED_STREAM},
     info::{CloseReason, ConnectionInfo, ConnectionState, GoAway, UpkeepAction},
     keep::Patience,
     next_id,
@@ -609,7 +609,11 @@ impl Exchanges for H2 {
     fn reset(&mut self, id: u32, code: u32, now: Instant, out: &mut Vec<u8>, wakes: &mut Wakes) -> Option<Cause> {
         // A stream that is over already is not reset.
         let _ = self.cancel(id, code, now, out);
-        self.on(id, |slot| slot.fail(&Fault::Reset(code), wakes));
+        let fault = match self.role {
+            Role::Client => Fault::Failed(ErrorKind::Cancelled, GIVEN_UP.into()),
+            Role::Server => Fault::Reset(code),
+        };
+        self.on(id, |slot| slot.fail(&fault, wakes));
         None
     }
 

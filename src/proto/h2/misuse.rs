@@ -77,7 +77,7 @@ impl fmt::Display for Misuse {
             Self::AsteriskWithoutOptions => f.write_str("the target * is for OPTIONS alone"),
             Self::AuthorityMissing => f.write_str("the request names no authority"),
             Self::ConnectionOver => f.write_str("the connection is over"),
-            Self::ContentLengthInvalid => f.write_str("content-length is not a number"),
+            Self::ContentLengthInvalid => f.write_str("content-length is not one number"),
             Self::ContentLengthMismatch { left, given } => {
                 write!(f, "{given} bytes of a body of which {left} were left to send")
             }

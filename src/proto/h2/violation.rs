@@ -439,7 +439,7 @@ impl fmt::Display for Malformed {
             Self::AuthorityUserinfo => "user information in :authority",
             Self::ConnectForm => "CONNECT needs :authority, and neither :scheme nor :path",
             Self::ConnectionSpecific => "a field of HTTP/1 connections",
-            Self::ContentLength => "content-length is not a number",
+            Self::ContentLength => "content-length is not one number",
             Self::FieldName => "a field name with a forbidden character",
             Self::FieldValue => "a field value with a forbidden character",
             Self::Method => ":method is not a method",

@@ -1,9 +1,13 @@
-//! What a program says in the head of a request means the same in either version of HTTP.
+//! What a program says and does means the same in either version of HTTP.
 
 mod support;
 
 use bowline::{Body, Client, ErrorKind, Exchange, Phase, Processed, Protocol, Server, http::Version};
-use std::net::TcpListener;
+use std::{
+    io::{Read, Write},
+    net::TcpListener,
+    sync::mpsc,
+};
 use support::builder;
 
 fn clients() -> [(Version, Client); 2] {
@@ -53,4 +57,29 @@ fn who_says_how_a_body_is_sent_is_told_before_anybody_connects() {
         }
     }
     assert!(listener.accept().is_err(), "nobody connected");
+}
+
+#[test]
+fn a_body_dropped_without_its_end_was_given_up_by_the_program() {
+    let (told, heard) = mpsc::channel();
+    let server = Server::bind("127.0.0.1:0").unwrap();
+    let server = server
+        .spawn(move |mut exchange: Exchange| {
+            let (mut part, mut rest) = ([0; 4], Vec::new());
+            told.send(exchange.body().read_exact(&mut part).is_ok()).unwrap();
+            told.send(exchange.body().read_to_end(&mut rest).is_ok()).unwrap();
+            exchange.reply(200, "")
+        })
+        .unwrap();
+    for (version, client) in clients() {
+        let (mut writer, pending) = client.put(server.url("/")).duplex().unwrap();
+        writer.write_all(b"part").unwrap();
+        writer.flush().unwrap();
+        assert!(heard.recv().unwrap(), "{version:?}");
+        drop(writer);
+        let error = pending.wait().unwrap_err();
+        assert_eq!((error.kind(), error.processed()), (ErrorKind::Cancelled, Processed::Maybe), "{version:?}: {error}");
+        assert_eq!(error.to_string(), "the exchange was given up", "{version:?}");
+        assert!(!heard.recv().unwrap(), "{version:?}: a part was taken for the whole");
+    }
 }
