@@ -349,11 +349,10 @@ impl RequestBuilder {
         if let Some(mistake) = mistake {
             return Err(mistake);
         }
-        let (expect, empty) = (options.expect.is_some(), body.content_length() == Some(0));
-        if expect && empty {
+        if options.expect.is_some() && body.content_length() == Some(0) {
             Arc::make_mut(&mut options).expect = None;
         }
-        let plain = headers.is_empty() && content_type.is_none() && !(expect && !empty);
+        let plain = headers.is_empty() && content_type.is_none() && options.expect.is_none();
         let (request, origin) = match aim? {
             Aim::Again { get, origin } if plain && method == Method::GET => (get, origin),
             aim => {
@@ -370,7 +369,7 @@ impl RequestBuilder {
                     }
                 };
                 (*request.method_mut(), *request.uri_mut()) = (method, uri);
-                if expect && !empty {
+                if options.expect.is_some() {
                     request.headers_mut().insert(header::EXPECT, HeaderValue::from_static("100-continue"));
                 }
                 (Arc::new(request), origin)

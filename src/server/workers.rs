@@ -383,7 +383,9 @@ mod tests {
         let meet = Arc::new(Barrier::new(3));
         for _ in 0..3 {
             let meet = meet.clone();
-            workers.submit(call(move || drop(meet.wait())));
+            workers.submit(call(move || {
+                meet.wait();
+            }));
         }
         all_idle();
         let last = workers.pool.lock().idle[2].id();
