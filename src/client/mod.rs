@@ -247,7 +247,8 @@ impl Client {
         let mut proxy = Url::parse(proxy_url.as_ref(), Family::Http)?;
         let authority: http::uri::Authority =
             host_port.parse().map_err(|_| Error::invalid("the target of a tunnel is written `host:port`"))?;
-        if authority.port_u16().is_none() || authority.as_str().contains('@') {
+        let port = authority.port_u16().filter(|port| *port != 0);
+        if port.is_none() || authority.host().is_empty() || authority.as_str().contains('@') {
             return Err(Error::invalid("the target of a tunnel is written `host:port`"));
         }
         proxy.uri = Uri::from(authority);

@@ -324,6 +324,10 @@ impl RequestBuilder {
         let result = block_on(Deadline::NEVER, |cx| call.poll(cx));
         let response = result.unwrap_or_else(|| Err(Error::new(ErrorKind::TimedOut)))?;
         match call.take_upgraded() {
+            Some(_) if !connect && !is_asked_for(response.headers(), protocol) => {
+                let text = "the peer changed to another protocol than was asked for".to_owned();
+                Err(answered(text, &call).in_phase(Phase::FirstByte).attach(response.without_body()))
+            }
             Some(stream) => {
                 let limits = Limits::new(call.options.cancels.clone(), call.inner.settings.interrupt.clone());
                 Ok(Tunnel::new(stream, response.headers().clone(), limits))
@@ -379,6 +383,13 @@ impl RequestBuilder {
         call.written = original;
         Ok(call)
     }
+}
+
+/// Whether a 101 names one of these protocols, or none (RFC 9110, section 7.8).
+fn is_asked_for(headers: &HeaderMap, protocols: &str) -> bool {
+    let mut named = headers.get_all(header::UPGRADE).iter().flat_map(|v| v.as_bytes().split(|b| *b == b',')).peekable();
+    let asked = |name: &[u8]| protocols.split(',').any(|p| p.trim().as_bytes().eq_ignore_ascii_case(name.trim_ascii()));
+    named.peek().is_none() || named.any(asked)
 }
 
 /// The error of an answer that is not the one hoped for.

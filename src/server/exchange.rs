@@ -235,7 +235,8 @@ impl Exchange {
         Ok((body, writer))
     }
 
-    /// Accepts an upgrade with 101, or a CONNECT with 200: raw bytes from here. `Connection: upgrade` is added.
+    /// Accepts an upgrade with 101, or a CONNECT with 200: raw bytes from here. `Connection: upgrade` is added, and
+    /// `Upgrade` with the first protocol that was asked for, if `headers` has none.
     ///
     /// # Errors
     ///
@@ -248,6 +249,11 @@ impl Exchange {
         } else if self.head.version == Version::HTTP_11 && self.head.fields.get("upgrade").is_some() {
             *head.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
             head.headers_mut().entry(header::CONNECTION).or_insert(HeaderValue::from_static("upgrade"));
+            // A 101 says to what it changes (RFC 9110, section 15.2.2).
+            let first = self.head.fields.get("upgrade").and_then(|asked| asked.split(|b| *b == b',').next());
+            if let Some(Ok(first)) = first.map(|name| HeaderValue::from_bytes(name.trim_ascii())) {
+                head.headers_mut().entry(header::UPGRADE).or_insert(first);
+            }
         } else {
             return Err(Error::with(ErrorKind::Misuse, "the request asks for neither an upgrade nor a tunnel"));
         }
