@@ -72,6 +72,8 @@ pub(crate) struct Call {
     pub(super) history: Vec<(StatusCode, Uri)>,
     pub(super) attempt: Prepared,
     pub(super) attempts: u32,
+    /// The client took it before it stopped taking any.
+    admitted: bool,
     repeated: bool,
     http1: bool,
     /// Whether the peer may have acted on one of the attempts that failed.
@@ -232,6 +234,8 @@ impl Call {
     ) -> Self {
         let limits = Limits::new(options.cancels.clone(), inner.settings.interrupt.clone());
         let flight = Flight::begin(&inner.pool);
+        // Asked after it was counted: a drain waits for all that are taken.
+        let admitted = !inner.pool.is_stopped();
         Call {
             inner,
             options,
@@ -251,6 +255,7 @@ impl Call {
             history: Vec::new(),
             attempt: Prepared::default(),
             attempts: 0,
+            admitted,
             repeated: false,
             http1: false,
             processed: Processed::No,
@@ -328,7 +333,7 @@ impl Call {
             };
             match step {
                 // A connection that ends wakes those who are on it; who waits for something else has to be told of a shutdown.
-                Poll::Pending if !self.is_open() && self.inner.pool.stopped.register(cx.waker) => {}
+                Poll::Pending if !self.is_open() && self.inner.pool.ended.register(cx.waker) => {}
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(Ok(None)) => {}
                 Poll::Ready(Ok(Some(response))) => {
@@ -357,14 +362,18 @@ impl Call {
             return Ok(());
         }
         self.limits.check(cx)?;
+        if !self.admitted {
+            return Err(Error::with(ErrorKind::Cancelled, "the client takes no new requests"));
+        }
         self.check_time(cx)
     }
 
     /// Looks whether its time is up, or that of its client.
     #[inline(always)]
     fn check_time(&self, cx: &mut Cx<'_>) -> Result<()> {
-        // What is open goes on while the client drains; a shutdown ends its connection.
-        if self.inner.pool.is_stopped() && !self.is_open() {
+        let pool = &self.inner.pool;
+        // What was begun goes on while the client drains; a shutdown ends it, and the connections of what is open.
+        if pool.ended.is_cancelled() && !self.is_open() {
             return Err(Error::with(ErrorKind::Cancelled, "the client was shut down"));
         }
         let deadline = self.deadline();

@@ -349,7 +349,7 @@ impl Client {
 
     /// Ends everything now: what is in flight fails with [`ErrorKind::Cancelled`], and so does what is asked for later.
     pub fn shutdown(&self) {
-        self.inner.pool.stop();
+        self.inner.pool.end();
         for conn in self.inner.pool.all() {
             conn.shutdown(Cause::shutdown());
         }

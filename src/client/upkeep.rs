@@ -90,7 +90,8 @@ impl Client {
 
     /// Takes no new requests, waits for those in flight; returns how many were left at `timeout`.
     ///
-    /// HTTP/2 peers are told by GOAWAY. Requests asked for afterwards fail with `Cancelled`.
+    /// HTTP/2 peers are told by GOAWAY. Requests asked for afterwards fail with `Cancelled`; those that wait for a place or a repetition are
+    /// in flight, too, and get a connection of their own if need be.
     pub fn drain(&self, timeout: Duration) -> usize {
         self.inner.pool.stop();
         for conn in self.inner.pool.all() {

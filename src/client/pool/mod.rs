@@ -91,6 +91,8 @@ pub(crate) struct Pool {
     pub(crate) record: Arc<Record>,
     /// Cancelled once nothing new is taken any more.
     pub(crate) stopped: Cancel,
+    /// Cancelled once nothing at all goes on.
+    pub(crate) ended: Cancel,
     launching: Mutex<Launching>,
     /// How many bytes are set aside for answers that nobody has asked for, and whether somebody wanted more.
     aside: AtomicUsize,
@@ -132,6 +134,7 @@ impl Pool {
             counters: Counters::default(),
             record: Arc::default(),
             stopped: Cancel::new(),
+            ended: Cancel::new(),
             launching: Mutex::default(),
             aside: AtomicUsize::new(0),
             short: AtomicBool::new(false),
@@ -393,6 +396,12 @@ impl Pool {
     /// Whether it takes nothing new.
     pub(crate) fn is_stopped(&self) -> bool {
         self.stopped.is_cancelled()
+    }
+
+    /// Lets nothing go on that is on no connection; those end by themselves.
+    pub(crate) fn end(&self) {
+        self.stop();
+        self.ended.cancel();
     }
 
     /// Takes an HTTP/1 connection back that served its exchange.
