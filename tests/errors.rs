@@ -1,5 +1,7 @@
 //! What every error says: how far its request got, on which connection, and in how many attempts.
 
+#![allow(clippy::duplicate_mod, reason = "the helpers for both kinds of peers bring the same few lines about time")]
+
 #[path = "support/h2client.rs"]
 mod h2client;
 #[path = "support/h2peer.rs"]
