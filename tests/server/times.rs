@@ -33,7 +33,7 @@ fn the_handshake_has_its_time() {
         let mut raw = Raw::connect(server.local_addr());
         raw.send(begin);
         assert!(raw.is_silent(LIMIT / 2), "it is early");
-        assert!(raw.try_send(&b"GET / HTTP/1.1\r\nHost: x\r\n\r\n".repeat(20)));
+        assert!(raw.try_send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n".repeat(20)));
         assert_eq!(raw.rest().first(), Some(&21), "an alert");
         // Above: without a word, also for one who says something all the time.
         let mut raw = Raw::connect(server.local_addr());
