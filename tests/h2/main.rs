@@ -9,6 +9,7 @@ mod h2client;
 mod h2peer;
 mod idle;
 mod pool;
+mod probe;
 mod protocol;
 mod retry;
 mod settings;

@@ -1,42 +1,6 @@
-//! Every time limit: what it covers, which phase it names, never early and hardly late; and waits with a limit in the call.
+//! The limits of the phases up to the answer: resolve, connect, first byte, read, write.
 
-mod support;
-
-use bowline::{
-    Attempt, Batch, Body, Connection, Error, ErrorKind, Hook, Phase, Processed, Recv, Response, Timeouts, Verdict,
-    net::pair,
-};
-use std::{
-    io::{self, Read, Write},
-    net::{TcpListener, TcpStream},
-    sync::{Mutex, mpsc},
-    thread,
-    time::{Duration, Instant},
-};
-use support::{Conn, Pattern, Peer, builder, client, late, ms, pass, peer, prompt, timed};
-
-/// The limit of most tests.
-const LIMIT: Duration = ms(200);
-
-fn with(timeouts: Timeouts) -> bowline::Client {
-    builder().timeouts(timeouts).build().unwrap()
-}
-
-/// Checks that it is the error of a limit: its phase, and the time it says it took.
-#[track_caller]
-fn expect(error: &Error, phase: Phase, limit: Duration) {
-    assert_eq!((error.kind(), error.phase()), (ErrorKind::TimedOut, phase), "{error:?}");
-    assert!(error.is_timeout());
-    // That it is not late is for the clock of the test.
-    assert!(error.elapsed() >= limit, "{error:?}");
-}
-
-/// A peer that takes connections and says nothing; it reads what comes.
-fn silent() -> Peer {
-    peer(|_, mut conn| drop(conn.rest()))
-}
-
-// ------------------------------------------------------------------------------------------------ resolve
+use super::*;
 
 #[test]
 fn the_system_is_given_its_time() {
@@ -46,8 +10,6 @@ fn the_system_is_given_its_time() {
         assert_eq!((error.processed(), error.is_retryable(), error.attempts()), (Processed::No, true, 1));
     }
 }
-
-// ------------------------------------------------------------------------------------------------ connect
 
 /// A listener whose queue is full, and what fills it.
 fn full() -> (TcpListener, Vec<TcpStream>) {
@@ -96,8 +58,6 @@ fn a_proxy_that_never_answers() {
     expect(&error, Phase::Proxy, LIMIT);
 }
 
-// ------------------------------------------------------------------------------------------------ slot
-
 #[test]
 fn a_slot_that_does_not_become_free() {
     let peer = silent();
@@ -143,8 +103,6 @@ fn a_slot_that_becomes_free_in_time() {
     threads.into_iter().for_each(|t| assert_eq!(t.join().unwrap(), "ok"));
     assert_eq!(peer.connections(), 1);
 }
-
-// ------------------------------------------------------------------------------------------------ first byte
 
 #[test]
 fn silence_instead_of_an_answer() {
@@ -239,8 +197,6 @@ fn an_interim_answer_does_not_shorten_the_wait() {
     assert_eq!(error.processed(), Processed::Yes);
 }
 
-// ------------------------------------------------------------------------------------------------ read
-
 #[test]
 fn a_body_that_stops() {
     for framing in ["Content-Length: 11", "Transfer-Encoding: chunked", "X: close"] {
@@ -291,16 +247,6 @@ fn the_time_between_two_reads_is_the_callers() {
         response.body().read_exact(&mut one).unwrap();
         assert_eq!(one[0], byte);
     }
-}
-
-// ------------------------------------------------------------------------------------------------ write
-
-/// A peer that reads the head, and then the body in this way.
-fn reads(how: impl Fn(&mut Conn) + Send + Sync + 'static) -> Peer {
-    peer(move |_, mut conn| {
-        conn.head().unwrap();
-        how(&mut conn);
-    })
 }
 
 #[test]
@@ -372,237 +318,4 @@ fn a_body_written_by_the_caller_to_a_slow_peer() {
     writer.write_all(&vec![b'x'; 200_000]).unwrap();
     writer.flush().unwrap();
     drop((writer, pending));
-}
-
-// ------------------------------------------------------------------------------------------------ total
-
-#[test]
-fn the_total_covers_every_phase() {
-    let total = || Timeouts::none().total(LIMIT);
-    let quiet = silent();
-    let error = timed(LIMIT, || with(total()).post(quiet.url("/")).send().unwrap_err());
-    expect(&error, Phase::FirstByte, LIMIT);
-    assert_eq!((error.processed(), error.is_retryable()), (Processed::Maybe, false), "it was sent");
-    assert!(error.bytes_written() > 0 && error.connection().is_some());
-    let error = timed(LIMIT, || with(total()).get(quiet.url("/")).send().unwrap_err());
-    assert_eq!((error.processed(), error.is_retryable()), (Processed::Maybe, true));
-
-    let (stop, wait) = mpsc::channel::<()>();
-    let wait = Mutex::new(wait);
-    let stuck = reads(move |_| wait.lock().unwrap().recv().unwrap_or_default());
-    let body = Body::from_reader(Pattern::new(1 << 30));
-    let error = timed(LIMIT, || with(total()).post(stuck.url("/")).body(body).send().unwrap_err());
-    expect(&error, Phase::Send, LIMIT);
-    drop(stop);
-
-    let drips = peer(|_, mut conn| {
-        conn.request();
-        conn.say("HTTP/1.1 200 OK\r\n\r\n");
-        conn.drip([b'x'; 1000], ms(20));
-    });
-    let error = timed(LIMIT, || with(total()).get(drips.url("/")).send().unwrap().bytes().unwrap_err());
-    expect(&error, Phase::Body, LIMIT);
-
-    assert_eq!(
-        prompt(|| with(Timeouts::none().total(Duration::ZERO)).get(quiet.url("/")).send().unwrap_err()).kind(),
-        ErrorKind::TimedOut
-    );
-}
-
-#[test]
-fn a_body_that_never_pauses_does_not_outrun_the_total() {
-    let peer = peer(|_, mut conn| {
-        conn.request();
-        conn.say("HTTP/1.1 200 OK\r\n\r\n");
-        let piece = vec![b'x'; 1 << 20];
-        while io::Write::write_all(&mut conn.socket(), &piece).is_ok() {}
-    });
-    let client = with(Timeouts::none().total(LIMIT));
-    let response = client.get(peer.url("/")).send().unwrap();
-    let began = Instant::now();
-    let error = response.copy_to(&mut io::sink()).unwrap_err();
-    assert!(began.elapsed() <= LIMIT + late(began), "{:?}", began.elapsed());
-    expect(&error, Phase::Body, LIMIT);
-}
-
-#[test]
-fn an_answer_that_has_arrived_whole_can_be_read_later() {
-    let peer = peer(|_, mut conn| conn.serve());
-    let response = with(Timeouts::none().total(ms(100))).get(peer.url("/")).send().unwrap();
-    pass(ms(150));
-    assert_eq!(response.text().unwrap(), "0 /");
-}
-
-#[test]
-fn the_total_covers_redirects_and_retries() {
-    let round = peer(|_, mut conn| {
-        while conn.request().is_some() {
-            pass(ms(30));
-            conn.say("HTTP/1.1 302 Found\r\nLocation: /again\r\nContent-Length: 0\r\n\r\n");
-        }
-    });
-    let client = with(Timeouts::none().total(LIMIT));
-    let request = client.get(round.url("/")).redirects(bowline::Redirects::Follow(1000));
-    expect(&timed(LIMIT, || request.send().unwrap_err()), Phase::FirstByte, LIMIT);
-
-    struct Again(Duration);
-    impl Hook for Again {
-        fn after(&self, _: &Attempt, _: Result<&Response, &Error>) -> Verdict {
-            Verdict::RetryAfter(self.0)
-        }
-    }
-    let busy = peer(|_, mut conn| {
-        while conn.request().is_some() {
-            conn.say("HTTP/1.1 503 Busy\r\nContent-Length: 4\r\n\r\nbusy");
-        }
-    });
-    // Without time for another pause the last answer is delivered.
-    let total = ms(1000);
-    let client = builder().hook(Again(ms(300))).timeouts(Timeouts::none().total(total)).build().unwrap();
-    let began = Instant::now();
-    let response = client.get(busy.url("/")).send().unwrap();
-    assert!(began.elapsed() >= ms(900) && began.elapsed() < total, "{:?}", began.elapsed());
-    assert_eq!((response.status().as_u16(), response.text().unwrap().as_str()), (503, "busy"));
-    assert_eq!(client.stats().retries, 3);
-
-    // A pause longer than the clock reaches is never over.
-    let client = builder().hook(Again(Duration::MAX)).timeouts(Timeouts::none()).build().unwrap();
-    let mut pending = client.get(busy.url("/")).start();
-    assert!(timed(LIMIT, || pending.wait_timeout(LIMIT)).unwrap().is_none());
-    assert_eq!(client.stats().retries, 1);
-}
-
-#[test]
-fn limits_longer_than_the_clock_are_none() {
-    let max = Duration::MAX;
-    let timeouts = Timeouts::none().total(max).resolve(max).connect(max).slot(max).first_byte(max).read(max).write(max);
-    let peer = peer(|_, mut conn| conn.serve());
-    let client = builder().timeouts(timeouts).interrupt(max, || bowline::Flow::Stop).build().unwrap();
-    let mut pending = client.post(peer.url("/")).body("x").start();
-    let mut response = pending.wait_timeout(max).unwrap().unwrap();
-    let mut buf = [0; 16];
-    assert!(matches!(response.body().read_timeout(&mut buf, max), Ok(Recv::Item(3))));
-    assert!(matches!(response.body().read_timeout(&mut buf, max), Ok(Recv::Ended)));
-}
-
-// ------------------------------------------------------------------------------------------------ limits in the call
-
-#[test]
-fn waiting_in_vain_is_an_answer() {
-    let peer = silent();
-    let client = client();
-    let mut pending = client.get(peer.url("/")).start();
-    for limit in [Duration::ZERO, ms(1), ms(50)] {
-        assert!(timed(limit, || pending.wait_timeout(limit)).unwrap().is_none());
-    }
-    assert!(prompt(|| pending.try_wait()).unwrap().is_none());
-    let mut batch = Batch::new();
-    assert!(matches!(batch.recv_timeout(ms(50)), Recv::Ended));
-    batch.push(pending, 7);
-    assert!(matches!(timed(ms(50), || batch.recv_timeout(ms(50))), Recv::TimedOut));
-    assert_eq!(batch.len(), 1);
-}
-
-#[test]
-fn a_thousand_timeouts_lose_nothing() {
-    const LEN: usize = 1000;
-    let peer = peer(|_, mut conn| {
-        conn.request();
-        let mut answer = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n".to_vec();
-        let mut body = Vec::new();
-        Pattern::new(LEN as u64).read_to_end(&mut body).unwrap();
-        for piece in body.chunks(7) {
-            answer.extend(format!("{:x}\r\n", piece.len()).bytes());
-            answer.extend(piece);
-            answer.extend(b"\r\n");
-        }
-        answer.extend(b"0\r\nx-end: yes\r\n\r\n");
-        conn.drip(answer, Duration::from_micros(1200));
-        conn.serve();
-    });
-    let client = client();
-    let mut pending = client.get(peer.url("/")).start();
-    let mut waits = 0;
-    let mut response = loop {
-        waits += 1;
-        let answer = if waits % 2 == 0 { pending.wait_timeout(ms(1)) } else { pending.try_wait() };
-        if let Some(response) = answer.unwrap() {
-            break response;
-        }
-    };
-    let (mut pattern, mut buf, mut timeouts) = (Pattern::new(LEN as u64), [0; 16], 0);
-    loop {
-        match response.body().read_timeout(&mut buf, ms(1)).unwrap() {
-            Recv::Item(n) => pattern.expect(&buf[..n]),
-            Recv::TimedOut => timeouts += 1,
-            Recv::Ended => break,
-        }
-    }
-    assert!(pattern.is_done());
-    // The head takes some fifty milliseconds, the rest two seconds.
-    assert!(waits > 3 && timeouts >= 1000, "{waits} waits, {timeouts} timeouts");
-    assert_eq!(response.body().trailers().unwrap()["x-end"], "yes");
-    drop(response);
-    assert!(client.get(peer.url("/")).send().unwrap().reused());
-}
-
-#[test]
-fn a_timeout_in_a_call_does_not_extend_the_configured_limit() {
-    let peer = peer(|_, mut conn| {
-        conn.request();
-        conn.say("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n");
-        conn.rest();
-    });
-    let mut response = with(Timeouts::none().read(LIMIT)).get(peer.url("/")).send().unwrap();
-    let mut buf = [0; 16];
-    let error = timed(LIMIT, || {
-        loop {
-            match response.body().read_timeout(&mut buf, ms(10)) {
-                Ok(Recv::TimedOut) => {}
-                Ok(other) => panic!("{other:?}"),
-                Err(e) => break e,
-            }
-        }
-    });
-    assert_eq!((error.kind(), error.phase()), (ErrorKind::TimedOut, Phase::Body));
-
-    let quiet = silent();
-    let client = with(Timeouts::none().first_byte(LIMIT));
-    let (error, mut pending) = timed(LIMIT, || {
-        let mut pending = client.get(quiet.url("/")).start();
-        loop {
-            match pending.wait_timeout(ms(10)) {
-                Ok(None) => {}
-                Ok(Some(_)) => panic!("nothing was sent"),
-                Err(e) => break (e, pending),
-            }
-        }
-    });
-    assert_eq!((error.kind(), error.phase()), (ErrorKind::TimedOut, Phase::FirstByte));
-    assert_eq!(pending.wait_timeout(ms(10)).unwrap_err().kind(), ErrorKind::Misuse, "it is over");
-}
-
-#[test]
-fn writing_within_a_time() {
-    let (near, far) = pair(1000);
-    let connection = Connection::over(near, "http://pair.test", &client()).unwrap();
-    let (mut writer, pending) = connection.post("/").duplex().unwrap();
-    let piece = [b'x'; 100_000];
-    let mut taken = 0;
-    loop {
-        let began = Instant::now();
-        match writer.write_timeout(&piece, ms(50)).unwrap() {
-            0 => {
-                assert!(began.elapsed() >= ms(50) && began.elapsed() < ms(50) + late(began));
-                break;
-            }
-            n => taken += n,
-        }
-    }
-    assert!(taken <= 300_000, "{taken} bytes are held for a peer that takes nothing");
-    assert_eq!(writer.write_timeout(b"", ms(50)).unwrap(), 0);
-    drop(far);
-    let error = writer.write_timeout(&piece, ms(5000)).unwrap_err();
-    assert_eq!((error.kind(), error.phase()), (ErrorKind::Closed, Phase::Send), "{error}");
-    drop(pending);
 }

@@ -1,12 +1,9 @@
 //! A request on a connection that was silent for long asks whether the peer is still there, whatever is read of it only now.
 
-#[path = "support/h2client.rs"]
-mod h2client;
-#[path = "support/h2peer.rs"]
-mod h2peer;
-
-use h2client::{builder, get, idle, ms, pass, upkeep_one};
-use h2peer::*;
+use crate::{
+    h2client::{builder, get, idle, ms, pass, upkeep_one},
+    h2peer::*,
+};
 
 #[test]
 fn what_came_long_before_it_is_read_is_no_sign_of_life() {
