@@ -4,7 +4,7 @@ pub(crate) mod words;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
-use std::ops::Range;
+use std::{fmt, ops::Range};
 
 /// One field: where it stands in the buffer.
 #[derive(Clone, Copy, Debug)]
@@ -49,7 +49,7 @@ impl Marks {
 ///
 /// An engine fills it while it decodes; a [`HeaderMap`] is made once, on demand and outside every lock, and its values
 /// share the buffer. Names keep the case in which they arrived (HTTP/2 allows only lower case).
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct Fields {
     bytes: Vec<u8>,
     places: Vec<Place>,
@@ -168,6 +168,18 @@ impl Fields {
     }
 }
 
+/// As they are told apart: what else is in the buffer, and where, does not show; nor does what is sensitive.
+impl fmt::Debug for Fields {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let field = |p: &Place| {
+            let text = |from: u32, to: u32| self.bytes[from as usize..to as usize].escape_ascii().to_string();
+            let value = if p.sensitive { "Sensitive".to_owned() } else { text(p.value, p.end) };
+            (text(p.name, p.name_end), value)
+        };
+        f.debug_list().entries(self.places.iter().map(field)).finish()
+    }
+}
+
 impl PartialEq for Fields {
     fn eq(&self, other: &Self) -> bool {
         self.iter().eq(other.iter())
@@ -197,6 +209,8 @@ mod tests {
         assert_eq!(fields, [("A", "b"), ("empty", "")].into_iter().collect());
         fields.push(b"a", b"c");
         assert_eq!(fields.get_all("a").collect::<Vec<_>>(), [b"b", b"c"]);
+        // What was ignored is no part of them, whatever looks at them.
+        assert_eq!(format!("{fields:?}"), r#"[("A", "b"), ("empty", ""), ("a", "c")]"#);
         assert_eq!((fields.clone().into_map()["empty"].len(), fields.into_map().get_all("a").iter().count()), (0, 2));
     }
 

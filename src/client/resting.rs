@@ -20,6 +20,7 @@ use crate::{
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::Poll,
+    thread,
 };
 
 /// A started request, for those who do not own it.
@@ -83,7 +84,7 @@ impl Resting {
     /// Sends it, as its turn in line has come.
     pub(super) fn launch(self: &Arc<Self>) {
         let Some(call) = self.hand().borrow(None) else { return };
-        let mut borrowed = Borrowed { resting: self, call: Some(call) };
+        let mut borrowed = Borrowed::new(self, call);
         let call = borrowed.call();
         step_once(|cx| {
             call.poll_unattended(cx);
@@ -96,7 +97,7 @@ impl Resting {
     pub(super) fn drive(self: &Arc<Self>, key: &Key, cx: &mut Cx<'_>) -> Moved {
         let borrowed = self.hand().borrow(Some(cx.waker));
         let Some(call) = borrowed else { return Moved::Not };
-        let mut borrowed = Borrowed { resting: self, call: Some(call) };
+        let mut borrowed = Borrowed::new(self, call);
         let call = borrowed.call();
         call.poll_unattended(cx);
         if matches!(call.post(), Post::Holding(held) if held == *key) {
@@ -111,9 +112,15 @@ impl Resting {
 struct Borrowed<'a> {
     resting: &'a Arc<Resting>,
     call: Option<Box<Call>>,
+    /// The thread was panicking before: it gives back a connection, and what is sent on that has no part in it.
+    panicking: bool,
 }
 
-impl Borrowed<'_> {
+impl<'a> Borrowed<'a> {
+    fn new(resting: &'a Arc<Resting>, call: Box<Call>) -> Self {
+        Borrowed { resting, call: Some(call), panicking: thread::panicking() }
+    }
+
     fn call(&mut self) -> &mut Call {
         self.call.as_mut().expect("it is given back last")
     }
@@ -122,7 +129,7 @@ impl Borrowed<'_> {
 impl Drop for Borrowed<'_> {
     fn drop(&mut self) {
         let Some(mut call) = self.call.take() else { return };
-        if std::thread::panicking() {
+        if !self.panicking && thread::panicking() {
             call.abandon();
         }
         let (pool, post) = (call.pool().clone(), call.post());

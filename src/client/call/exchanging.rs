@@ -85,6 +85,7 @@ impl Call {
         exchange: &mut Exchange,
         cx: &mut Cx<'_>,
     ) -> Poll<std::result::Result<ResponseHead, Stop>> {
+        let mut looked = false;
         loop {
             let holds_back = exchange.expect.is_some_and(|until| !until.has_passed(cx.now));
             if !holds_back {
@@ -100,12 +101,16 @@ impl Call {
                 Poll::Ready(Ok(Answer::Informational(head))) => head,
                 Poll::Ready(Ok(Answer::Final(head))) => return Poll::Ready(Ok(head)),
                 Poll::Ready(Err(fault)) => return Poll::Ready(Err(Stop::Fault(fault))),
-                Poll::Pending => {
-                    return match self.overdue(exchange, cx) {
-                        Some(e) => Poll::Ready(Err(Stop::Own(e))),
-                        None => Poll::Pending,
-                    };
-                }
+                Poll::Pending => match self.overdue(exchange, cx) {
+                    None => return Poll::Pending,
+                    // Perhaps nobody has waited for it until now: what has come meanwhile came in time.
+                    Some(_) if !looked => {
+                        looked = true;
+                        let _ = exchange.stream.carrier().look(cx.now);
+                        continue;
+                    }
+                    Some(e) => return Poll::Ready(Err(Stop::Own(e))),
+                },
             };
             if head.status == StatusCode::CONTINUE {
                 exchange.expect = None;

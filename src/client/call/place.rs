@@ -74,7 +74,12 @@ impl Call {
             let cap = settings.limits.max_per_origin.or(self.shares.map(|_| STARTED_CONNECTIONS));
             let (id, attended) = (self.id(), !self.unattended);
             let wish = Wish { id, attended, limits: &settings.limits, cap, hopeful, repeatable, fresh: self.fresh };
-            let wait = match self.inner.pool.checkout(&key, wish, cx) {
+            let checkout = self.inner.pool.checkout(&key, wish, cx);
+            if line.is_some() && !matches!(checkout, Checkout::Wait(_)) {
+                // It leaves the line: whoever of this thread's comes next may have left the reading to it, and is polled again.
+                cx.wait_until(Deadline::at(cx.now));
+            }
+            let wait = match checkout {
                 Checkout::Ready(lease) => {
                     self.timings.slot = cx.now.saturating_duration_since(since);
                     self.state = State::Opening { place: Place::Pooled(lease), since: cx.now, queued: None };

@@ -11,6 +11,7 @@ use super::{
 use crate::net::{Cx, Waker};
 use std::{
     sync::{Arc, MutexGuard, PoisonError, Weak, atomic::Ordering},
+    thread,
     time::Instant,
 };
 
@@ -216,7 +217,7 @@ impl Pool {
                 return;
             }
         }
-        let _done = Done(self);
+        let _done = Done { pool: self, panicking: thread::panicking() };
         while let Some(key) = self.next_due() {
             let (wakers, resting) = match self.lock().shelves.get(&key) {
                 Some(shelf) => shelf.due(Instant::now()),
@@ -254,12 +255,16 @@ impl Pool {
 }
 
 /// Lets others send when this thread is done, also while a panic unwinds.
-struct Done<'a>(&'a Pool);
+struct Done<'a> {
+    pool: &'a Pool,
+    /// The thread was panicking before.
+    panicking: bool,
+}
 
 impl Drop for Done<'_> {
     fn drop(&mut self) {
-        if std::thread::panicking() {
-            self.0.launching().busy = false;
+        if !self.panicking && thread::panicking() {
+            self.pool.launching().busy = false;
         }
     }
 }

@@ -1,0 +1,88 @@
+//! The line for a connection of HTTP/1, where threads, panics and limits meet.
+
+mod support;
+
+use bowline::{Batch, Protocol, Timeouts};
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{Mutex, mpsc},
+    thread,
+};
+use support::{builder, ms, pass, peer, prompt};
+
+/// A thread that panics gives back what it holds, and sends what was in line for that: its panic is none of theirs.
+#[test]
+fn a_panic_of_the_program_is_no_fault_of_who_is_in_line() {
+    let peer = peer(|_, mut conn| conn.serve());
+    let client = builder().max_connections_per_origin(1).build().unwrap();
+    let connection = client.get(peer.url("/1")).start();
+    let second = client.get(peer.url("/2")).start();
+    let panic = catch_unwind(AssertUnwindSafe(|| {
+        let _held = connection;
+        panic!("a panic of the program");
+    }));
+    assert!(panic.is_err());
+    let text = prompt(|| second.wait()).unwrap().text().unwrap();
+    assert!(text.ends_with("/2"), "{text}");
+}
+
+/// Of those that one thread waits for the first in line reads for all of them; once it is not in line any more the next one does.
+#[test]
+fn the_next_in_line_reads_once_the_first_has_gone() {
+    let (go, gate) = mpsc::channel::<()>();
+    let (tell, told) = mpsc::channel::<String>();
+    let (gate, tell) = (Mutex::new(gate), Mutex::new(tell));
+    let peer = peer(move |_, mut conn| {
+        while let Some(request) = conn.request() {
+            tell.lock().unwrap().send(request.target.clone()).unwrap();
+            match request.target.as_str() {
+                "/first" => {
+                    let _ = gate.lock().unwrap().recv();
+                    conn.answer("first");
+                }
+                "/never" => drop(conn.rest()),
+                "/big" => conn.answer(&"x".repeat(5_000_000)),
+                _ => conn.answer("second"),
+            }
+        }
+    });
+    let client = builder().max_connections_per_origin(2).build().unwrap();
+    let _first = client.get(peer.url("/first")).start();
+    let big = client.get(peer.url("/big")).send().unwrap();
+    let never = client.get(peer.url("/never")).start();
+    let second = client.get(peer.url("/second")).start();
+    thread::scope(|scope| {
+        let waits = scope.spawn(move || {
+            let mut batch = Batch::new();
+            batch.push(second, "second");
+            batch.push(never, "never");
+            let (tag, answer) = batch.next().unwrap();
+            (tag, answer.unwrap().text().unwrap())
+        });
+        // It waits in line for both.
+        pass(ms(100));
+        assert_eq!(big.bytes().unwrap().len(), 5_000_000);
+        let seen: Vec<_> = told.iter().take(3).collect();
+        assert_eq!(seen[2], "/never");
+        pass(ms(20));
+        go.send(()).unwrap();
+        let (tag, text) = prompt(|| waits.join().unwrap());
+        assert_eq!((tag, text.as_str()), ("second", "second"));
+    });
+}
+
+/// An answer that arrived in its time is there, although nobody looked until that was up.
+#[test]
+fn nobody_s_wait_is_no_silence() {
+    let peer = peer(|_, mut conn| {
+        while let Some(request) = conn.request() {
+            pass(ms(50));
+            conn.answer(&request.target);
+        }
+    });
+    let client = builder().protocol(Protocol::Http1).timeouts(Timeouts::none().first_byte(ms(200))).build().unwrap();
+    let mut pending = client.get(peer.url("/1")).start();
+    assert!(pending.wait_timeout(ms(10)).unwrap().is_none());
+    pass(ms(300));
+    assert_eq!(prompt(|| pending.wait()).unwrap().text().unwrap(), "/1");
+}
