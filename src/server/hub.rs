@@ -330,8 +330,13 @@ impl Front<'_> {
         // Said first: who leaves from now on says so.
         self.hub.is_crowded.store(true, Ordering::SeqCst);
         while let Some(peer) = self.hub.with_peers(|peers| self.lobby.next(peers)) {
-            if !self.has_place() {
-                let Some(leaves) = self.places.find(self.hub, peer, now) else { return };
+            if self.has_place() {
+                self.lobby.moves();
+            } else {
+                let Some(leaves) = self.places.find(self.hub, peer, now) else { return self.lobby.stands_still(now) };
+                if leaves.is_spare(now) {
+                    self.lobby.moves();
+                }
                 self.hub.journal.evicted.fetch_add(1, Ordering::Relaxed);
                 leaves.evict();
             }

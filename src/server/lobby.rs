@@ -10,14 +10,16 @@ use std::{
 /// How many wait here before others are left in the kernel's queue. A client that waits needs no more than its socket.
 const WAITING: usize = 256;
 
-/// How long one waits before it makes room for others that wait behind it: many times what it takes until a connection that is
-/// not used is idle.
+/// How long one waits, or all of them if nobody gets a place, before it makes room for others that wait behind it: many times what it
+/// takes until a connection that is not used is idle.
 const HOPES: Duration = Duration::from_secs(1);
 
 /// Those that wait, in the order in which they came.
 #[derive(Default)]
 pub(super) struct Lobby {
     waiting: Vec<Waiting>,
+    /// Since when nobody has made room that could be spared.
+    stuck: Option<Instant>,
 }
 
 struct Waiting {
@@ -44,6 +46,16 @@ impl Lobby {
         self.waiting.iter().map(|waiting| waiting.peer).min_by_key(|peer| peers.count(*peer))
     }
 
+    /// Nobody makes room for whose turn it is.
+    pub(super) fn stands_still(&mut self, now: Instant) {
+        self.stuck.get_or_insert(now);
+    }
+
+    /// There was room, or somebody idle has made some.
+    pub(super) fn moves(&mut self) {
+        self.stuck = None;
+    }
+
     /// Takes the first one of this peer.
     pub(super) fn take(&mut self, peer: Peer) -> Option<Arc<dyn Wire>> {
         let at = self.waiting.iter().position(|waiting| waiting.peer == peer)?;
@@ -52,7 +64,10 @@ impl Lobby {
 
     /// Takes one that has waited for long, of those with the most connections, for somebody who may have more of a chance.
     pub(super) fn give_up(&mut self, peers: &Peers, now: Instant) -> Option<Arc<dyn Wire>> {
-        let late = |waiting: &&Waiting| now.saturating_duration_since(waiting.since) >= HOPES;
+        let late = |waiting: &&Waiting| {
+            let since = self.stuck.map_or(waiting.since, |stuck| stuck.min(waiting.since));
+            now.saturating_duration_since(since) >= HOPES
+        };
         let heaviest = self.waiting.iter().take_while(late).map(|waiting| waiting.peer);
         let heaviest = heaviest.max_by_key(|peer| peers.count(*peer))?;
         self.take(heaviest)
@@ -112,5 +127,17 @@ mod tests {
         }
         assert_eq!(port(lobby.give_up(&peers, began + Duration::from_secs(2))), Some(4), "of the peer with most");
         assert_eq!((port(lobby.take(two)), lobby.is_empty()), (Some(5), true));
+        // Where nothing moves, whoever comes waits no longer.
+        for (moves, millis, gone) in [(false, 999, None), (false, 1000, Some(6)), (true, 1000, None)] {
+            let mut lobby = Lobby::default();
+            lobby.stands_still(began);
+            lobby.stands_still(began + Duration::from_millis(500));
+            if moves {
+                lobby.moves();
+            }
+            lobby.enter(wire(1, 6), began + Duration::from_millis(900));
+            let now = began + Duration::from_millis(millis);
+            assert_eq!(port(lobby.give_up(&peers, now)), gone, "after {millis} ms, and it moves: {moves}");
+        }
     }
 }

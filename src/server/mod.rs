@@ -210,8 +210,8 @@ impl Server {
     /// has more than half of all, those with less than half of what it has get the place of its newest connection, whatever that does.
     /// So a peer that takes all there are, idle or busy, keeps nobody else out.
     ///
-    /// Otherwise the new one waits. Where 256 do, more are left in the kernel's queue, and those that have waited for a second are closed for
-    /// them, of the peer with the most first. The same is done where the system allows fewer descriptors, with 8 that wait. One that makes room on HTTP/2
+    /// Otherwise the new one waits. Where 256 do, more are left in the kernel's queue; after a second, of waiting or of nobody becoming idle,
+    /// they come in for those in front of them, which are closed, of the peer with the most first. The same is done where the system allows fewer descriptors, with 8 that wait. One that makes room on HTTP/2
     /// while it is idle is told by GOAWAY with NO_ERROR; all others just end.
     ///
     /// A peer is an IPv4 address, a /64 network of IPv6, or all that come over a Unix socket.

@@ -160,6 +160,11 @@ impl Seat {
         since.checked_add(if served > 0 { RESTS } else { RESTS_BRIEFLY })
     }
 
+    /// Returns whether another connection may have its place now.
+    pub(super) fn is_spare(&self, now: Instant) -> bool {
+        self.spare_from().is_some_and(|since| since <= now)
+    }
+
     /// Ends a connection, because another one needs its place.
     pub(super) fn evict(&self) {
         if let Some(carrier) = self.carrier() {

@@ -8,8 +8,9 @@ use crate::{
     },
     tls,
 };
+use rustix::net::{AddressFamily, SocketType};
 use std::{
-    io::{ErrorKind, Read, Write},
+    io::{self, ErrorKind, Read, Write},
     net::{SocketAddr, TcpStream},
     sync::atomic::{AtomicBool, Ordering},
     thread,
@@ -20,7 +21,7 @@ use std::{
 pub type Attack = fn(SocketAddr, &AtomicBool);
 
 /// The name, the server it is for, and what is done.
-pub const ATTACKS: [(&str, Target, Attack); 29] = [
+pub const ATTACKS: [(&str, Target, Attack); 30] = [
     ("nothing", Clear, |_, stop| {
         while !stop.load(Ordering::SeqCst) {
             pause()
@@ -32,6 +33,10 @@ pub const ATTACKS: [(&str, Target, Attack); 29] = [
     }),
     ("more connections than there are descriptors", Few, |address, stop| {
         drip(address, stop, 400, |_| b"GET / HTTP/1.1\r\nHost: x\r\nA: ".to_vec(), b"a");
+    }),
+    ("readers of one address that stall, more than there are descriptors", Few, |address, stop| {
+        let ask = |_| b"GET /stream HTTP/1.1\r\nHost: x\r\n\r\n".to_vec();
+        drip_by(from_elsewhere, address, stop, 400, ask, &[]);
     }),
     ("heads that drip", Clear, |address, stop| {
         drip(address, stop, 300, |_| b"GET / HTTP/1.1\r\nHost: x\r\nA: ".to_vec(), b"a");
@@ -184,8 +189,31 @@ fn opening(settings: &[(u16, u32)], frames: &[Frame]) -> Vec<u8> {
     [PREFACE, &Frame::settings(settings).bytes(), &Frame::settings_ack().bytes(), &concat(frames)].concat()
 }
 
+fn from_here(address: SocketAddr) -> io::Result<TcpStream> {
+    TcpStream::connect_timeout(&address, Duration::from_secs(1))
+}
+
+/// Connects from another address than the client that behaves has.
+fn from_elsewhere(address: SocketAddr) -> io::Result<TcpStream> {
+    let socket = rustix::net::socket(AddressFamily::INET, SocketType::STREAM, None)?;
+    rustix::net::bind(&socket, &SocketAddr::from(([127, 0, 0, 2], 0)))?;
+    rustix::net::connect(&socket, &address)?;
+    Ok(TcpStream::from(socket))
+}
+
 /// Keeps so many connections open, each with its beginning, and adds a drop to every one of them now and then.
 fn drip(address: SocketAddr, stop: &AtomicBool, connections: usize, begin: impl Fn(usize) -> Vec<u8>, drop: &[u8]) {
+    drip_by(from_here, address, stop, connections, begin, drop);
+}
+
+fn drip_by(
+    connect: fn(SocketAddr) -> io::Result<TcpStream>,
+    address: SocketAddr,
+    stop: &AtomicBool,
+    connections: usize,
+    begin: impl Fn(usize) -> Vec<u8>,
+    drop: &[u8],
+) {
     // The client that behaves is in this process too.
     let connections = connections.min(process::descriptors() / 2);
     let mut sockets: Vec<Option<TcpStream>> = Vec::new();
@@ -200,7 +228,7 @@ fn drip(address: SocketAddr, stop: &AtomicBool, connections: usize, begin: impl 
             let sent = match place {
                 Some(socket) => drop.is_empty() || socket.write_all(drop).is_ok(),
                 None => {
-                    let Ok(mut socket) = TcpStream::connect_timeout(&address, Duration::from_secs(1)) else { continue };
+                    let Ok(mut socket) = connect(address) else { continue };
                     let sent = socket.write_all(&begin(n)).is_ok();
                     *place = Some(socket);
                     sent
