@@ -31,10 +31,9 @@ pub const ATTACKS: [(&str, Target, Attack); 30] = [
     ("more connections than there are places", Clear, |address, stop| {
         drip(address, stop, 1500, |_| b"GET / HTTP/1.1\r\nHost: x\r\nA: ".to_vec(), b"a");
     }),
-    // Where all are of one address, whoever comes waits until another has been idle for 100 ms.
+    // Whoever comes is behind some hundred in the kernel's queue, and waits until as many have been idle for 100 ms.
     ("more connections than there are descriptors", Few, |address, stop| {
-        let begin = |_| b"GET / HTTP/1.1\r\nHost: x\r\nA: ".to_vec();
-        drip_by(from_elsewhere, address, stop, 400, begin, b"a");
+        drip(address, stop, 400, |_| b"GET / HTTP/1.1\r\nHost: x\r\nA: ".to_vec(), b"a");
     }),
     ("readers of one address that stall, more than there are descriptors", Few, |address, stop| {
         let ask = |_| b"GET /stream HTTP/1.1\r\nHost: x\r\n\r\n".to_vec();
