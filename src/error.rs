@@ -247,7 +247,8 @@ pub enum ErrorKind {
     // the network and the clock
     /// A configured time limit passed; [`Error::phase`] says which.
     TimedOut,
-    /// No connection or stream slot became free in time.
+    /// No connection or stream slot became free within `Timeouts::slot`. Where another limit ends that wait it is `TimedOut`, in the
+    /// phase `Slot`.
     PoolTimeout,
     /// The connection ended while something was still to come (a cut body included).
     Closed,
