@@ -12,7 +12,7 @@ use bowline::{
 };
 use std::{
     io::{Read, Write},
-    net::{SocketAddr, TcpStream},
+    net::{SocketAddr, TcpListener, TcpStream},
     sync::{Arc, Mutex},
 };
 use support::{Conn, Pattern, Peer, Req, builder, client, peer};
@@ -86,6 +86,29 @@ fn methods_and_bodies() {
         assert!(moving.asked().iter().all(|r| r.method == "HEAD"), "{status}");
     }
     assert_eq!(client.stats().in_flight, 0);
+}
+
+#[test]
+fn what_was_acted_on_before_the_redirect_counts() {
+    let moving = moving();
+    let refused = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let away = format!("http://{refused}/");
+    for (status, method, processed) in [
+        (302, Method::GET, Processed::No),
+        (303, Method::PUT, Processed::No),
+        (307, Method::POST, Processed::No),
+        (308, Method::POST, Processed::No),
+        (301, Method::POST, Processed::Yes),
+        (303, Method::POST, Processed::Yes),
+    ] {
+        let request = client().request(method.clone(), moving.url(&format!("/{status}/")));
+        let e = request.header("x-to", &away).send().unwrap_err();
+        assert_eq!(e.kind(), ErrorKind::Connect, "{status} {method}");
+        assert_eq!((e.processed(), e.is_retryable()), (processed, processed == Processed::No), "{status} {method}");
+    }
+    // A redirect behind it takes nothing back.
+    let e = client().post(moving.url(&format!("/303/302{away}"))).send().unwrap_err();
+    assert_eq!((e.kind(), e.processed()), (ErrorKind::Connect, Processed::Yes));
 }
 
 #[test]

@@ -46,6 +46,11 @@ impl Call {
             return Ok(false);
         }
         self.history.push((response.status(), self.request.uri().clone()));
+        // What becomes another request was acted on: asking for the answer again is harmless, the whole of it is not.
+        let acted = next.method != *self.request.method() && !self.is_idempotent();
+        if acted || self.processed != Processed::Yes {
+            self.processed = if acted { Processed::Yes } else { Processed::No };
+        }
         let request = Arc::make_mut(&mut self.request);
         next.strip(request.headers_mut());
         (*request.method_mut(), *request.uri_mut()) = (next.method, next.url.uri);
@@ -53,7 +58,7 @@ impl Call {
         if next.body == NextBody::Dropped {
             (self.body, self.external, self.once) = (Body::empty(), false, false);
         }
-        (self.http1, self.repeated, self.fresh, self.processed) = (false, false, false, Processed::No);
+        (self.http1, self.repeated, self.fresh) = (false, false, false);
         self.inner.pool.counters.redirects.fetch_add(1, Ordering::Relaxed);
         self.attempts -= 1;
         self.state = State::Begin;
