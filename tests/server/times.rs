@@ -53,7 +53,9 @@ fn the_handshake_has_its_time() {
 /// Answers that nobody takes.
 #[test]
 fn a_client_takes_something_in_time() {
-    let server = bind(ServerTimeouts::write)
+    // Four times as long as its pauses: a machine that is busy makes no client slow.
+    let limit = 4 * LIMIT;
+    let server = bind(|timeouts, _| timeouts.write(limit))
         .min_rate(0)
         .spawn(|exchange: Exchange| -> Result<()> { exchange.reply(200, vec![7; 64 << 20]) });
     let server = server.unwrap();
@@ -61,11 +63,11 @@ fn a_client_takes_something_in_time() {
     let mut raw = Raw::connect(server.local_addr());
     raw.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
     raw.head();
-    for _ in 0..4 {
+    for _ in 0..5 {
         raw.take(8 << 20);
-        std::thread::park_timeout(LIMIT / 2);
+        std::thread::park_timeout(LIMIT);
     }
-    assert_eq!(raw.take(32 << 20).len(), 32 << 20);
+    assert_eq!(raw.take(24 << 20).len(), 24 << 20);
     // Above.
     let mut raw = Raw::connect(server.local_addr());
     let began = Instant::now();
@@ -75,7 +77,7 @@ fn a_client_takes_something_in_time() {
         assert!(began.elapsed() < LONG);
         std::thread::yield_now();
     }
-    assert!(began.elapsed() >= LIMIT, "never early: {:?}", began.elapsed());
+    assert!(began.elapsed() >= limit, "never early: {:?}", began.elapsed());
     assert!(raw.rest().len() < 64 << 20);
 }
 
