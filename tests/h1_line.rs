@@ -86,3 +86,28 @@ fn nobody_s_wait_is_no_silence() {
     pass(ms(300));
     assert_eq!(prompt(|| pending.wait()).unwrap().text().unwrap(), "/1");
 }
+
+/// A connection that is not to be kept is closed when it has served, and not when its answer is dropped: else there were more than the
+/// limit allows.
+#[test]
+fn what_is_not_kept_is_closed_at_once() {
+    for (keep, most_idle) in [("Keep-Alive: timeout=1\r\n", 10), ("", 0)] {
+        let (tell, closed) = mpsc::channel();
+        let tell = Mutex::new(tell);
+        let peer = peer(move |_, mut conn| {
+            conn.request().unwrap();
+            conn.say(format!("HTTP/1.1 200 OK\r\n{keep}Content-Length: 2\r\n\r\nok"));
+            tell.lock().unwrap().send(conn.rest()).unwrap();
+        });
+        let client = builder().max_connections_per_origin(1).max_idle(most_idle).build().unwrap();
+        let response = client.get(peer.url("/1")).send().unwrap();
+        let kept = client.get(peer.url("/2")).start();
+        let third = client.get(peer.url("/3")).send().unwrap();
+        for _ in 0..3 {
+            assert_eq!(closed.recv_timeout(ms(3000)).unwrap(), b"");
+        }
+        for response in [response, kept.wait().unwrap(), third] {
+            assert_eq!(response.text().unwrap(), "ok");
+        }
+    }
+}

@@ -415,13 +415,21 @@ impl Pool {
     /// there are too many the oldest go.
     fn shelve(&self, key: &Key, limits: &PoolLimits, kept: Option<Kept>) {
         let mut crowd = Vec::new();
+        let keeps = !self.is_stopped() && !limits.keeps_none();
+        let (kept, unwanted) = match kept {
+            Some(kept) if keeps && kept.unused > Duration::ZERO => (Some(kept), None),
+            unwanted => (None, unwanted),
+        };
+        if let Some(unwanted) = unwanted {
+            // Before another one is made in its place: the answer that it brought may hold it for long.
+            unwanted.retire(CloseReason::Idle);
+        }
         let mut state = self.lock();
         let State { shelves, idle, .. } = &mut *state;
         let Some(shelf) = shelves.get_mut(key) else { return };
         shelf.used = shelf.used.saturating_sub(1);
         let moves = !shelf.line.is_empty();
-        let keeps = !self.is_stopped() && !limits.keeps_none();
-        if let Some(kept) = kept.filter(|kept| keeps && kept.unused > Duration::ZERO) {
+        if let Some(kept) = kept {
             if shelf.idle.len() >= limits.max_idle_per_origin {
                 crowd.push(shelf.idle.remove(0));
                 *idle -= 1;
