@@ -6,8 +6,9 @@ use crate::{
 };
 use bowline::{ErrorKind, Phase, Processed, http::Method};
 
-#[test]
-fn what_waited_behind_an_upload_that_stalls_goes_elsewhere() {
+/// A POST behind an upload that stalls; returns whether the kernel took a byte of it after all, which it may do when it makes its buffer
+/// larger.
+fn is_taken_behind_an_upload_that_stalls() -> bool {
     let peer = Peer::new();
     let client = builder().write_stall(ms(300)).build().unwrap();
     let mut link = idle(&client, &peer);
@@ -33,12 +34,23 @@ fn what_waited_behind_an_upload_that_stalls_goes_elsewhere() {
         (e.kind(), e.phase(), e.processed(), e.attempts()),
         (ErrorKind::TimedOut, Phase::Send, Processed::Maybe, 1)
     );
-    let mut second = peer.h2();
+    let Some(mut second) = peer.accept_within(ms(1000)) else {
+        let e = behind.join().unwrap_err();
+        assert!(e.bytes_written() > 0 && e.processed() == Processed::Maybe, "{e:?}");
+        return true;
+    };
+    second.handshake(&[]);
     let head = second.request();
     second.answer(head.stream, 204, b"");
     let answer = behind.join().unwrap();
     assert_eq!((answer.status().as_u16(), answer.attempts()), (204, 2));
     peer.assert_no_more();
+    false
+}
+
+#[test]
+fn what_waited_behind_an_upload_that_stalls_goes_elsewhere() {
+    assert!((0..10).any(|_| !is_taken_behind_an_upload_that_stalls()), "the kernel takes a byte every time");
 }
 
 #[test]
