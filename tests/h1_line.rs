@@ -2,7 +2,7 @@
 
 mod support;
 
-use bowline::{Batch, Protocol, Timeouts};
+use bowline::{Batch, Exchange, Protocol, Server, Timeouts, http::Version};
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{Mutex, mpsc},
@@ -110,4 +110,19 @@ fn what_is_not_kept_is_closed_at_once() {
             assert_eq!(response.text().unwrap(), "ok");
         }
     }
+}
+
+/// A connection that changes to HTTP/2 is in nobody's way, although who asked for that is not waited for.
+#[test]
+fn an_upgrade_is_completed_by_those_who_wait_behind_it() {
+    let server = Server::bind("127.0.0.1:0").unwrap();
+    let server = server.spawn(|exchange: Exchange| exchange.reply(200, "ok")).unwrap();
+    let client = builder().protocol(Protocol::H2cUpgrade).max_connections_per_origin(1).build().unwrap();
+    let [first, second, third] = ["/1", "/2", "/3"].map(|path| client.get(server.url(path)).start());
+    for pending in [third, second, first] {
+        let response = prompt(|| pending.wait()).unwrap();
+        assert_eq!(response.version(), Version::HTTP_2);
+        assert_eq!(response.text().unwrap(), "ok");
+    }
+    assert_eq!(client.connections().len(), 1);
 }

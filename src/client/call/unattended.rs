@@ -10,6 +10,7 @@ use crate::{
     error::{Error, ErrorKind},
     net::Cx,
 };
+use http::StatusCode;
 use std::{task::Poll, thread};
 
 impl Call {
@@ -17,7 +18,7 @@ impl Call {
     pub(in super::super) fn post(&self) -> Post {
         match &self.state {
             State::Slot { line: Some(line), .. } => Post::InLine(line.key.clone()),
-            State::Dialling { .. } => Post::Holding(self.key()),
+            State::Dialling { .. } | State::Upgrading(_) => Post::Holding(self.key()),
             State::Opening { place: Place::Pooled(lease), .. } if !lease.shared => Post::Holding(self.key()),
             State::Exchanging(exchange) if exchange.holds_connection() => Post::Holding(self.key()),
             _ => Post::Nowhere,
@@ -32,8 +33,11 @@ impl Call {
     /// gave it: that thread waits, so nobody else does.
     pub(in super::super) fn poll_unattended(&mut self, cx: &mut Cx<'_>) {
         self.unattended = true;
-        while let State::Slot { .. } | State::Dialling { .. } | State::Opening { .. } | State::Exchanging(_) =
-            self.state
+        while let State::Slot { .. }
+        | State::Dialling { .. }
+        | State::Opening { .. }
+        | State::Exchanging(_)
+        | State::Upgrading(_) = self.state
         {
             if let Err(e) = self.check_unattended(cx) {
                 self.state = State::Failed(Box::new(e));
@@ -42,7 +46,9 @@ impl Call {
             match std::mem::replace(&mut self.state, State::Over) {
                 State::Exchanging(exchange) => {
                     self.state = self.keep_answer(exchange, cx);
-                    break;
+                    if !matches!(&self.state, State::Exchanging(exchange) if exchange.is_switching()) {
+                        break;
+                    }
                 }
                 before => self.state = before,
             }
@@ -84,7 +90,9 @@ impl Call {
                 }
             }
         }
-        self.keep_body(&mut exchange, cx);
+        if !exchange.is_switching() {
+            self.keep_body(&mut exchange, cx);
+        }
         State::Exchanging(exchange)
     }
 
@@ -139,5 +147,11 @@ impl Exchange {
     /// Whether it has an HTTP/1 connection of the pool for itself.
     fn holds_connection(&self) -> bool {
         self.pooled
+    }
+
+    /// Whether the peer has agreed to HTTP/2, and nothing has come of it yet.
+    fn is_switching(&self) -> bool {
+        let head = self.early.as_ref().and_then(|early| early.head.as_ref());
+        self.h2c && head.is_some_and(|head| head.status == StatusCode::SWITCHING_PROTOCOLS)
     }
 }
