@@ -184,7 +184,8 @@ fn many_threads_take_turns_on_one_stream() {
             while let Some(frame) = link.next_or_end() {
                 match frame.kind {
                     HEADERS if !link.try_send(&answer(frame.stream, 204, b"")) => break,
-                    PING if !frame.is_ack() => link.ack(&frame),
+                    // The client may be gone before its last one is answered.
+                    PING if !frame.is_ack() && !link.try_send(&[Frame::ping_ack(&frame.payload)]) => break,
                     _ => {}
                 }
             }
