@@ -1,6 +1,9 @@
 //! The line for a connection of HTTP/1, where threads, panics and limits meet.
 
 mod support;
+#[cfg(feature = "tls")]
+#[path = "support/tls.rs"]
+mod tls;
 
 use bowline::{Batch, Exchange, Protocol, Server, Timeouts, http::Version};
 use std::{
@@ -125,4 +128,39 @@ fn an_upgrade_is_completed_by_those_who_wait_behind_it() {
         assert_eq!(response.text().unwrap(), "ok");
     }
     assert_eq!(client.connections().len(), 1);
+}
+
+/// A connection that was begun for one in line, whom nobody waits for, keeps others no longer than one that its owner has left.
+#[cfg(feature = "tls")]
+#[test]
+fn nobody_hopes_for_a_connection_that_nobody_makes() {
+    struct FailsOnce(Mutex<Option<(mpsc::Sender<()>, mpsc::Receiver<()>)>>, std::net::SocketAddr);
+    impl bowline::net::Resolve for FailsOnce {
+        fn resolve(&self, _: &str, _: u16, _: bowline::Deadline) -> std::io::Result<Vec<std::net::SocketAddr>> {
+            let first = self.0.lock().unwrap().take();
+            let Some((asked, gate)) = first else { return Ok(vec![self.1]) };
+            asked.send(()).unwrap();
+            gate.recv().unwrap();
+            Err(std::io::Error::other("not known"))
+        }
+    }
+    let authority = tls::certs::Authority::new("test");
+    let config = tls::config(&authority.issue(&["name.test"]), &[b"http/1.1"]);
+    let trust = bowline::Tls::new().add_root_pem(authority.pem().as_bytes()).only_added_roots();
+    let peer = peer(move |n, mut conn| match n {
+        0 => drop(conn.rest()),
+        _ => support::Conn::over(tls::accept(conn.into_stream(), &config)).serve(),
+    });
+    let ((asked, is_asked), (go, gate)) = (mpsc::channel(), mpsc::channel());
+    let resolver = FailsOnce(Mutex::new(Some((asked, gate))), peer.addr());
+    let client = builder().tls(trust).resolver(resolver).timeout(ms(5000)).build().unwrap();
+    let fails = {
+        let client = client.clone();
+        thread::spawn(move || client.get("https://name.test/1").send().map(drop))
+    };
+    is_asked.recv().unwrap();
+    let _second = client.get("https://name.test/2").start();
+    go.send(()).unwrap();
+    assert!(fails.join().unwrap().is_err());
+    assert!(client.get("https://name.test/3").send().unwrap().text().unwrap().ends_with("/3"));
 }

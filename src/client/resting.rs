@@ -132,6 +132,7 @@ impl Drop for Borrowed<'_> {
         if !self.panicking && thread::panicking() {
             call.abandon();
         }
+        call.rest();
         let (pool, post) = (call.pool().clone(), call.post());
         let new = match &post {
             Post::Holding(key) => pool.holds(key, self.resting.id, self.resting),

@@ -105,8 +105,9 @@ impl Permit {
 
     /// Nobody goes on with it, for now: others hope for it no longer, or not for long.
     pub(crate) fn rest(&mut self) {
-        self.rests = true;
-        self.hope(Some(Instant::now()));
+        if !std::mem::replace(&mut self.rests, true) {
+            self.hope(Some(Instant::now()));
+        }
     }
 
     /// Somebody goes on with it.
