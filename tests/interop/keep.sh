@@ -32,12 +32,13 @@ release=$(target --manifest-path tests/soak/Cargo.toml)/release
 
 certificates 2>"$work/openssl.log" || { cat "$work/openssl.log"; exit 1; }
 
-# nginx_conf DIRECTORY H1-PORT TLS-PORT ANNOUNCED-PORT: an nginx that closes what is idle for two seconds and logs what it served.
+# nginx_conf DIRECTORY H1-PORT TLS-PORT ANNOUNCED-PORT BEHIND: an nginx that closes what is idle for two seconds, logs what it served,
+# and passes what is posted to /post on to the port BEHIND.
 nginx_conf() {
-  local prefix=$1 h1=$2 tls=$3 announced=$4
+  local prefix=$1 h1=$2 tls=$3 announced=$4 behind=$5
   mkdir -p "$prefix/root/put" "$prefix/temp"
   # To find requests that wait when it is killed, some have to: nginx makes those wait that are too many.
-  tee "$prefix/root/small" "$prefix/root/slow" <<<'a small page' >"$prefix/root/post"
+  tee "$prefix/root/small" <<<'a small page' >"$prefix/root/slow"
   head -c 200000 /dev/urandom >"$prefix/root/big"
   chmod -R a+rX "$work"
   cat >"$prefix/nginx.conf" <<CONF
@@ -65,8 +66,7 @@ http {
     root $prefix/root;
     add_header x-id \$arg_id;
     location = /slow { limit_req zone=slow burst=1000; }
-    location = /post { limit_req zone=slow burst=1000; error_page 405 =200 @taken; }
-    location @taken { return 200 "taken\n"; }
+    location = /post { limit_req zone=slow burst=1000; proxy_pass http://127.0.0.1:$behind; }
     location /put/ { dav_methods PUT; }
   }
   server {
@@ -92,7 +92,7 @@ nginx_idle() {
   have nginx || { skipped "nginx idle" "nginx is not installed"; return 0; }
   local h1 tls announced gap name kind job jobs=() flags url version reused
   read -r h1 tls announced <<<"$(ports 3)"
-  nginx_conf "$work/nginx" "$h1" "$tls" "$announced"
+  nginx_conf "$work/nginx" "$h1" "$tls" "$announced" 9
   start nginx "$h1" "$tls" "$announced" -- nginx -p "$work/nginx" -c nginx.conf -e stderr || return 0
   for kind in h1 h1tls h2tls announced; do
     for gap in 1950 2000 2050 2500; do
@@ -179,16 +179,16 @@ kept() {
 
 mixed() {
   "$release/mixed" --seconds "${BOWLINE_KEEP_SECONDS:-20}" --seed "$seed" --prefix "$work/mixed" \
-    --cacert "$work/ca.pem" "http://127.0.0.1:$1" "https://127.0.0.1:$2" "https://127.0.0.1:$2" | tee "$work/mixed.txt"
+    --cacert "$work/ca.pem" --behind "127.0.0.1:$3" "http://127.0.0.1:$1" "https://127.0.0.1:$2" "https://127.0.0.1:$2" | tee "$work/mixed.txt"
 }
 
 mixed_traffic() {
   wanted "mixed traffic" || return 0
   have nginx || { skipped "mixed traffic" "nginx is not installed"; return 0; }
-  local h1 tls announced seed=${BOWLINE_KEEP_SEED:-$(date +%s)}
-  read -r h1 tls announced <<<"$(ports 3)"
-  nginx_conf "$work/mixed" "$h1" "$tls" "$announced"
-  check "mixed traffic, seed $seed" mixed "$h1" "$tls"
+  local h1 tls announced behind seed=${BOWLINE_KEEP_SEED:-$(date +%s)}
+  read -r h1 tls announced behind <<<"$(ports 4)"
+  nginx_conf "$work/mixed" "$h1" "$tls" "$announced" "$behind"
+  check "mixed traffic, seed $seed" mixed "$h1" "$tls" "$behind"
   # Its counts, also where all is well.
   sed 's/^/         | /' "$work/mixed.txt"
   # Were the program killed, its nginx would be left.

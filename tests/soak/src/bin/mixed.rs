@@ -1,10 +1,14 @@
-//! Mixed traffic at an nginx that is restarted underneath: `mixed --seconds S --threads N --prefix DIRECTORY --cacert PEM URL URL URL`.
+//! Mixed traffic at an nginx that is restarted underneath: `mixed --seconds S --threads N --prefix DIRECTORY --cacert PEM --behind ADDRESS
+//! URL URL URL`.
 //!
-//! The URLs are those of HTTP/1.1, HTTP/1.1 with TLS, and HTTP/2 with TLS; the directory has the `nginx.conf` of `tests/interop/keep.sh`.
+//! The URLs are those of HTTP/1.1, HTTP/1.1 with TLS, and HTTP/2 with TLS; the directory has the `nginx.conf` of `tests/interop/keep.sh`,
+//! which passes what is posted on to that address, where this program itself writes it down as it arrives.
 //! Every few seconds nginx is reloaded, loses a worker, or is killed and started again. In the end what the client says is compared with
-//! what nginx has logged: nothing is reported that was not served, nothing is lost that the rules say is safe to repeat, and nothing is
+//! what nginx has logged and what has arrived behind it: nothing is reported that was not served, nothing is lost that the rules say is safe to repeat, and nothing is
 //! served twice that is not. The status is 1 if something of that is not so.
 
+#[path = "mixed/arrivals.rs"]
+mod arrivals;
 #[path = "mixed/judge.rs"]
 mod judge;
 #[path = "mixed/nginx.rs"]
@@ -12,6 +16,7 @@ mod nginx;
 #[path = "mixed/traffic.rs"]
 mod traffic;
 
+use arrivals::Arrivals;
 use bowline_soak::Random;
 use nginx::{Nginx, What};
 use std::{
@@ -24,8 +29,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-const USAGE: &str =
-    "usage: mixed [--seconds S] [--threads N] [--seed N] --prefix DIRECTORY --cacert PEM H1-URL H1-TLS-URL H2-TLS-URL";
+const USAGE: &str = "usage: mixed [--seconds S] [--threads N] [--seed N] --prefix DIRECTORY --cacert PEM --behind ADDRESS H1-URL H1-TLS-URL H2-TLS-URL";
 
 struct Options {
     seconds: Duration,
@@ -33,13 +37,14 @@ struct Options {
     seed: u64,
     prefix: PathBuf,
     cacert: PathBuf,
+    behind: String,
     urls: [String; 3],
 }
 
 impl Options {
     fn parse(mut words: impl Iterator<Item = String>) -> Result<Self, Box<dyn Error>> {
         let mut urls = Vec::new();
-        let (mut seconds, mut threads, mut seed, mut prefix, mut cacert) = (20, 6, 1, None, None);
+        let (mut seconds, mut threads, mut seed, mut prefix, mut cacert, mut behind) = (20, 6, 1, None, None, None);
         while let Some(word) = words.next() {
             let mut value = || words.next().ok_or_else(|| format!("{word} needs a value"));
             match &word[..] {
@@ -48,6 +53,7 @@ impl Options {
                 "--seed" => seed = value()?.parse()?,
                 "--prefix" => prefix = Some(PathBuf::from(value()?)),
                 "--cacert" => cacert = Some(PathBuf::from(value()?)),
+                "--behind" => behind = Some(value()?),
                 _ => urls.push(word),
             }
         }
@@ -57,6 +63,7 @@ impl Options {
             seed,
             prefix: prefix.ok_or("no prefix")?,
             cacert: cacert.ok_or("no certificate")?,
+            behind: behind.ok_or("no address behind nginx")?,
             urls: urls.try_into().map_err(|_| "three URLs are needed")?,
         })
     }
@@ -76,6 +83,7 @@ fn main() -> ExitCode {
 
 fn run(options: Options) -> Result<bool, Box<dyn Error>> {
     let address = options.urls[0].trim_start_matches("http://").to_owned();
+    let arrivals = Arrivals::listen(&options.behind)?;
     let mut nginx = Nginx::start(&options.prefix, &address)?;
     let client = traffic::client(&fs::read(&options.cacert)?)?;
     let (ended, next) = (AtomicBool::new(false), AtomicU64::new(0));
@@ -109,7 +117,7 @@ fn run(options: Options) -> Result<bool, Box<dyn Error>> {
         count(What::KillAll)
     );
     println!("{stats:?}");
-    Ok(judge::judge(&records, &troubles, &log))
+    Ok(judge::judge(&records, &troubles, &log, &arrivals))
 }
 
 /// Does something to the server every few seconds; returns what, and when.

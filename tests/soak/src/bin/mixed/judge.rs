@@ -1,6 +1,7 @@
 //! Compares what the client says with what the server has logged.
 
 use crate::{
+    arrivals::Arrivals,
     nginx::{Trouble, What},
     traffic::{Asked, Failure, Outcome, Record, TOTAL},
 };
@@ -20,7 +21,7 @@ const NOTICED: Duration = Duration::from_millis(500);
 const LATE: Duration = Duration::from_secs(2);
 
 /// Prints counts and complaints; returns whether there are none of those.
-pub fn judge(records: &[Record], troubles: &[Trouble], log: &str) -> bool {
+pub fn judge(records: &[Record], troubles: &[Trouble], log: &str, arrivals: &Arrivals) -> bool {
     let (served, mut complaints) = served(log);
     let mut counts: BTreeMap<&str, u64> = BTreeMap::new();
     for record in records {
@@ -31,8 +32,15 @@ pub fn judge(records: &[Record], troubles: &[Trouble], log: &str) -> bool {
                 complaints.push(format!("{complaint}: {:?} {:?}, logged {times:?}", record.plan, record.outcome));
             }
         }
-        if record.plan.asked == Asked::Post && times.len() > 1 {
-            complaints.push(format!("a POST was served {} times: {:?}, logged {times:?}", times.len(), record.plan));
+        let arrived = arrivals.of(record.plan.id);
+        if record.plan.asked == Asked::Post && (times.len() > 1 || arrived > 1) {
+            complaints.push(format!("a POST arrived {arrived} times: {:?}, logged {times:?}", record.plan));
+        }
+        if arrived > 0 {
+            *counts.entry("arrived behind nginx").or_default() += 1;
+            if matches!(&record.outcome, Outcome::Failed(failure) if failure.processed == Processed::No) {
+                complaints.push(format!("said to be unprocessed, and arrived: {:?} {:?}", record.plan, record.outcome));
+            }
         }
     }
     let again = records.iter().filter(|record| matches!(record.outcome, Outcome::Ok(2..))).count();
