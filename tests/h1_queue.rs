@@ -361,9 +361,12 @@ fn limits_in_line() {
 fn who_holds_a_connection_is_held_to_its_time() {
     let (peer, log) = world();
     let client = capped(1);
-    let first = client.get(peer.url("/wait")).timeout(ms(100)).start();
+    let first = timed(ms(100), || {
+        let first = client.get(peer.url("/wait")).timeout(ms(100)).start();
+        read(client.get(peer.url("/2")).send().unwrap(), 2);
+        first
+    });
     let cancel = Cancel::new();
-    timed(ms(100), || read(client.get(peer.url("/2")).send().unwrap(), 2));
     let error = first.wait().unwrap_err();
     assert_eq!(
         (error.kind(), error.phase(), error.processed()),
