@@ -27,7 +27,7 @@ class Ear(http.server.BaseHTTPRequestHandler):
 
 
 url, expected = sys.argv[1:]
-with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Ear) as ear, tempfile.TemporaryDirectory() as profile:
+with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Ear) as ear, tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
     threading.Thread(target=ear.serve_forever, daemon=True).start()
     page = f"{url}#{ear.server_address[1]}"
     browser = subprocess.Popen([*COMMAND, f"--user-data-dir={profile}", "--remote-debugging-port=0", page], stderr=subprocess.DEVNULL)

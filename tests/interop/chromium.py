@@ -65,7 +65,7 @@ async def main(url, status, port):
         sys.exit(1)
 
 
-with tempfile.TemporaryDirectory() as profile:
+with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
     browser = subprocess.Popen([*COMMAND, f"--user-data-dir={profile}"], stderr=subprocess.PIPE, text=True)
     try:
         for line in browser.stderr:
