@@ -170,6 +170,7 @@ impl<P: Protocol> Core<P> {
     }
 
     fn try_ingest(&mut self, now: Instant, wakes: &mut Wakes) -> Result<(), Cause> {
+        self.proto.hold(self.duplex.unsent() >= ROOM, now);
         loop {
             let fed = match self.duplex.open(&mut self.raw, &mut self.input) {
                 Ok(fed) => fed,

@@ -47,6 +47,8 @@ pub(crate) struct H1 {
     /// No exchange after this one.
     draining: bool,
     patience: Patience,
+    /// Server: the client does not take its answers, and gets no more of them for now.
+    held: bool,
     /// Server: what is waited for between two exchanges, and since when.
     waiting: Waiting,
 }
@@ -90,6 +92,7 @@ impl H1 {
             ahead: READ_AHEAD,
             draining: false,
             patience: Patience::default(),
+            held: false,
             waiting: Waiting::Nothing,
         }
     }
@@ -113,6 +116,12 @@ impl H1 {
             && !self.draining
             && self.mode == Mode::Messages
             && (self.cycle == 0 || self.engine.persists())
+    }
+
+    /// Whether the next exchange is not begun although one could be: a client that sends requests and reads no answers would have
+    /// this end keep them all.
+    fn holds_back(&self) -> bool {
+        self.held && self.slot.is_none() && self.mode == Mode::Messages
     }
 
     fn ahead(&self) -> usize {
@@ -167,7 +176,24 @@ impl H1 {
 }
 
 impl Protocol for H1 {
+    fn hold(&mut self, held: bool, now: Instant) {
+        let held = held && self.role == Role::Server;
+        if std::mem::replace(&mut self.held, held) && !held {
+            // Its time begins now that it is wanted.
+            if let Waiting::Begin(since) = &mut self.waiting {
+                *since = now;
+            }
+        }
+    }
+
+    fn is_held(&self) -> bool {
+        self.held
+    }
+
     fn ingest(&mut self, input: &mut RecvBuf, out: &mut Vec<u8>, now: Instant, wakes: &mut Wakes) -> Result<(), Cause> {
+        if self.holds_back() {
+            return Ok(());
+        }
         if let (Some(slot), false) = (&mut self.slot, input.is_empty()) {
             (slot.answered, slot.begun) = (true, true);
         }
@@ -250,7 +276,7 @@ impl Protocol for H1 {
         let waits = self.role == Role::Server
             && self.mode == Mode::Messages
             && (self.incoming || self.slot.is_some() && self.engine.is_received());
-        matches!(self.mode, Mode::Messages | Mode::Tunnel) && self.ahead() < self.ahead && !waits
+        matches!(self.mode, Mode::Messages | Mode::Tunnel) && self.ahead() < self.ahead && !waits && !self.holds_back()
     }
 
     fn wants_keeping(&self) -> bool {
@@ -264,6 +290,8 @@ impl Protocol for H1 {
 
     fn deadline(&self) -> Option<Instant> {
         match self.waiting {
+            // It is the client that is waited for to read, which has a limit of its own.
+            Waiting::Begin(_) | Waiting::Head(_) if self.holds_back() => None,
             Waiting::Begin(since) => since.checked_add(self.patience.idle),
             Waiting::Head(since) => since.checked_add(self.patience.head),
             Waiting::Nothing => self.engine.deadline(),

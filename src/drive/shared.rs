@@ -5,6 +5,7 @@
 //! out of the core, reads into it without the lock, puts it back and dispatches all that is complete in one go.
 
 use super::{
+    carrier::ROOM,
     core::{Core, Eof},
     duplex::{Duplex, Position},
     fault::Cause,
@@ -42,6 +43,13 @@ pub(crate) trait Protocol: Send + 'static {
         now: Instant,
         wakes: &mut Wakes,
     ) -> Result<Ends, Cause>;
+    /// Whether so much is unsent that no exchange is begun for which there would be more to send (server, HTTP/1: HTTP/2 counts
+    /// for itself). Said before every `ingest`.
+    fn hold(&mut self, _held: bool, _now: Instant) {}
+    /// Whether an exchange may be held back, which `ingest` begins once less is unsent.
+    fn is_held(&self) -> bool {
+        false
+    }
     /// Whether more is wanted from the wire.
     fn wants_read(&self) -> bool;
     /// Whether it is wanted also while no thread waits for it, from the keeper of the connection (server).
@@ -355,6 +363,13 @@ impl<P: Protocol> Shared<P> {
             core = self.lock();
         }
         core.report_unsent(wakes);
+        if core.proto.is_held() && core.duplex.unsent() < ROOM {
+            core.ingest(now, wakes);
+            if !core.proto.is_held() {
+                // It may have made something to send, such as a refusal.
+                return self.flush(core, now, wakes);
+            }
+        }
         core
     }
 

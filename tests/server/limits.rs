@@ -4,7 +4,12 @@ use crate::raw::Raw;
 use bowline::{Exchange, Result, Server, ServerHandle, ServerTimeouts};
 use std::{
     io::Write,
-    sync::{Arc, Barrier, mpsc},
+    net::TcpStream,
+    sync::{
+        Arc, Barrier,
+        atomic::{AtomicUsize, Ordering},
+        mpsc,
+    },
     time::{Duration, Instant},
 };
 
@@ -343,4 +348,33 @@ fn the_head_of_an_http2_request_has_its_time_too() {
         let goaway = said.windows(9).any(|header| header[..4] == [0, 0, header[2], 7] && header[5..] == [0; 4]);
         assert!(goaway || !more.is_empty(), "{}", said.escape_ascii());
     }
+}
+
+/// A client that sends requests and reads no answers is not read any further; once it reads, it gets all of them.
+#[test]
+fn who_reads_no_answers_is_asked_for_no_more_requests() {
+    const LEN: usize = 32 * 1024;
+    const REQUESTS: usize = 4000;
+    let served = Arc::new(AtomicUsize::new(0));
+    let count = served.clone();
+    let server = Server::bind("127.0.0.1:0").unwrap();
+    let server = server.spawn(move |exchange: Exchange| {
+        count.fetch_add(1, Ordering::SeqCst);
+        exchange.reply(200, vec![b'x'; LEN])
+    });
+    let server = server.unwrap();
+    let mut socket = TcpStream::connect(server.local_addr()).unwrap();
+    socket.write_all(&b"GET / HTTP/1.1\r\nHost: x\r\n\r\n".repeat(REQUESTS - 1)).unwrap();
+    socket.write_all(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+    // As many as the sockets hold the answers of, which is 10 MiB at the most: then nothing moves.
+    let mut before = usize::MAX;
+    while before != served.load(Ordering::SeqCst) {
+        before = served.load(Ordering::SeqCst);
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    assert!(before < REQUESTS / 2, "{before} answers of {LEN} bytes");
+    socket.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    let read = std::io::copy(&mut socket, &mut std::io::sink()).unwrap();
+    assert!(read as usize > REQUESTS * LEN, "{read} bytes");
+    assert_eq!(served.load(Ordering::SeqCst), REQUESTS);
 }
