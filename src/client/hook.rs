@@ -138,7 +138,7 @@ pub enum Trace {
         /// How long it took from the beginning of the request.
         took: Duration,
     },
-    /// A PING was sent, or answered.
+    /// A PING was sent, whoever asked for it, or answered.
     Pinged {
         /// The connection.
         connection: u64,

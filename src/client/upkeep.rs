@@ -250,9 +250,9 @@ impl Connection {
         let Some(acked) = self.carrier().ping(Instant::now()).map_err(explain)? else {
             return Err(Error::with(ErrorKind::Unsupported, "HTTP/1 has no PING"));
         };
-        block_on(Deadline::after(timeout), |cx| self.carrier().clone().poll_pinged(acked, cx))
-            .transpose()
-            .map_err(explain)
+        let answer = block_on(Deadline::after(timeout), |cx| self.carrier().clone().poll_pinged(acked, cx));
+        self.client().inner.announce();
+        answer.transpose().map_err(explain)
     }
 }
 

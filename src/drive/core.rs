@@ -52,6 +52,8 @@ pub(crate) struct Core<P> {
     pub(super) parting: Option<CloseReason>,
     /// What the hooks were told that it is doing.
     pub(super) shown: ConnectionState,
+    /// Of how many PINGs they were told that they were sent.
+    pub(super) pings_shown: u64,
     /// How much of a body nobody wants is read to keep the connection.
     pub(super) drain: usize,
     /// Why the connection is over.

@@ -4,7 +4,6 @@ use super::{
     carrier::Exchanges,
     core::Core,
     info::{ConnectionInfo, UpkeepAction},
-    record::Happened,
     shared::Shared,
 };
 use crate::time::Stamp;
@@ -46,7 +45,6 @@ impl<P: Exchanges> Shared<P> {
         if action != UpkeepAction::Pinged {
             return action;
         }
-        self.record(Happened::Pinged { connection: self.id, rtt: None });
         // What the socket did not take, or another thread is just writing, goes out first thing.
         if self.lock().duplex.sent() < end { UpkeepAction::Blocked } else { action }
     }

@@ -3,7 +3,6 @@
 use super::{
     core::{Core, Eof},
     fault::Cause,
-    record::Happened,
     shared::{Protocol, Shared},
     slot::Wakes,
 };
@@ -128,7 +127,7 @@ impl<P: Protocol> Shared<P> {
         if core.turn.reader().is_some() || rtt.is_some_and(|rtt| rtt < UNATTENDED) {
             core.rtt = rtt;
         }
-        self.record(Happened::Pinged { connection: self.id, rtt });
+        self.note_answer(core, rtt);
     }
 }
 

@@ -204,6 +204,7 @@ impl<P: Protocol> Shared<P> {
             noted: false,
             parting: None,
             shown: ConnectionState::Idle,
+            pings_shown: 0,
             drain,
             over: None,
             room: Vec::new(),
@@ -301,9 +302,10 @@ impl<P: Protocol> Shared<P> {
         record.note(Happened::Closed { connection: self.id, reason });
     }
 
-    /// Notes that it does something else than before, if anybody wants to know.
+    /// Notes that PINGs were sent, and that it does something else than before, if anybody wants to know.
     fn note_state(&self, core: &mut Core<P>, now: Instant) {
         let Some(record) = self.record.as_ref().filter(|record| record.is_wanted()) else { return };
+        self.note_pings(core);
         let state = core.state(now);
         let before = std::mem::replace(&mut core.shown, state);
         // Its end is an event of its own.
@@ -427,8 +429,23 @@ impl<P: Protocol> Shared<P> {
         }
     }
 
+    /// Notes that PINGs were sent, if anybody wants to know.
+    fn note_pings(&self, core: &mut Core<P>) {
+        let sent = core.proto.pings().0;
+        for _ in std::mem::replace(&mut core.pings_shown, sent)..sent {
+            self.record(Happened::Pinged { connection: self.id, rtt: None });
+        }
+    }
+
+    /// Notes that the PING on its way was answered, if anybody wants to know.
+    pub(super) fn note_answer(&self, core: &mut Core<P>, rtt: Option<Duration>) {
+        // Whoever sent it may not have come to that yet.
+        self.note_pings(core);
+        self.record(Happened::Pinged { connection: self.id, rtt });
+    }
+
     /// Notes what happened, if anybody wants to know.
-    pub(super) fn record(&self, event: Happened) {
+    fn record(&self, event: Happened) {
         if let Some(record) = &self.record {
             record.note(event);
         }

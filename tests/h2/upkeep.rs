@@ -3,6 +3,7 @@
 mod keeping;
 mod pings;
 mod report;
+mod traced;
 
 use crate::{
     h2client::{self, get, idle, ms, only, pass, upkeep_one},
