@@ -3,73 +3,13 @@
 
 #[path = "support/h2peer.rs"]
 mod h2peer;
+#[path = "support/wires.rs"]
+mod wires;
 
-use bowline::{
-    Attempt, Client, Deadline, Error, ErrorKind, Hook, Processed, Protocol, Response, Result, Verdict,
-    http::Method,
-    net::{Connect, Interest, Target, Tcp, Waker, Wire},
-};
+use bowline::{Attempt, Client, Error, ErrorKind, Hook, Processed, Protocol, Response, Result, Verdict, http::Method};
 use h2peer::*;
-use std::{
-    io,
-    net::TcpStream,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
-
-/// Connects as usual, to wires that panic when told; those made later do not.
-#[derive(Clone, Default)]
-struct Panicky {
-    reads: Arc<AtomicBool>,
-    writes: Arc<AtomicBool>,
-    made: Arc<AtomicBool>,
-}
-
-struct PanickyWire {
-    tcp: Tcp,
-    reads: Arc<AtomicBool>,
-    writes: Arc<AtomicBool>,
-}
-
-impl Connect for Panicky {
-    fn connect(&self, target: &Target, _: Deadline) -> Result<Box<dyn Wire>> {
-        let socket = TcpStream::connect((&*target.host, target.port)).map_err(Error::other)?;
-        let first = !self.made.swap(true, Ordering::SeqCst);
-        let told = |flag: &Arc<AtomicBool>| if first { flag.clone() } else { Arc::default() };
-        Ok(Box::new(PanickyWire { tcp: Tcp::new(socket)?, reads: told(&self.reads), writes: told(&self.writes) }))
-    }
-}
-
-impl Wire for PanickyWire {
-    fn try_read(&self, buf: &mut [u8]) -> io::Result<usize> {
-        assert!(!self.reads.load(Ordering::SeqCst), "as the test wants it: reading");
-        self.tcp.try_read(buf)
-    }
-    fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
-        assert!(!self.writes.load(Ordering::SeqCst), "as the test wants it: writing");
-        self.tcp.try_write(bytes)
-    }
-    fn watch(&self, interest: Interest, waker: &Waker) {
-        self.tcp.watch(interest, waker);
-    }
-    fn finish(&self) -> io::Result<()> {
-        self.tcp.finish()
-    }
-    fn shutdown(&self) {
-        self.tcp.shutdown();
-    }
-    #[cfg(unix)]
-    fn fd(&self) -> Option<std::os::fd::BorrowedFd<'_>> {
-        self.tcp.fd()
-    }
-    #[cfg(windows)]
-    fn socket(&self) -> Option<std::os::windows::io::BorrowedSocket<'_>> {
-        self.tcp.socket()
-    }
-}
+use std::time::Duration;
+use wires::{Fate, Wires};
 
 fn ask(client: &Client, peer: &Peer, method: Method) -> Task<Result<Response>> {
     let request = client.request(method, peer.url("/"));
@@ -89,7 +29,7 @@ fn ended(asked: [Task<Result<Response>>; 2]) -> (usize, Vec<Result<Response>>) {
 #[test]
 fn a_wire_that_panics_on_the_reading_thread() {
     for (method, repeated) in [(Method::GET, true), (Method::POST, false)] {
-        let wires = Panicky::default();
+        let wires = Wires::default();
         let client = Client::builder().protocol(Protocol::Http2).proxy(None).connector(wires.clone()).build().unwrap();
         let peer = Peer::new();
         let first = ask(&client, &peer, method.clone());
@@ -97,7 +37,7 @@ fn a_wire_that_panics_on_the_reading_thread() {
         link.request();
         let second = ask(&client, &peer, method.clone());
         let stream = link.request().stream;
-        wires.reads.store(true, Ordering::SeqCst);
+        wires.meet(Fate::PanicsReading);
         link.answer(stream, 200, b"never read");
         if repeated {
             // The one that only waited asks again.
@@ -126,7 +66,7 @@ fn a_wire_that_panics_on_the_reading_thread() {
 
 #[test]
 fn a_wire_that_panics_on_the_writing_thread() {
-    let wires = Panicky::default();
+    let wires = Wires::default();
     let client = Client::builder().protocol(Protocol::Http2).proxy(None).connector(wires.clone()).build().unwrap();
     let peer = Peer::new();
     let waits = ask(&client, &peer, Method::POST);
@@ -134,7 +74,7 @@ fn a_wire_that_panics_on_the_writing_thread() {
     link.request();
     // Once our SETTINGS are acknowledged the thread that waits has nothing to write.
     while !link.next().is_ack() {}
-    wires.writes.store(true, Ordering::SeqCst);
+    wires.meet(Fate::PanicsWriting);
     let writes = ask(&client, &peer, Method::POST);
     let (panicked, answers) = ended([waits, writes]);
     assert_eq!((panicked, answers.len()), (1, 1));
@@ -180,7 +120,7 @@ fn a_hook_that_panics_on_the_reading_thread() {
 #[test]
 fn a_wire_that_panics_in_upkeep_takes_no_place() {
     for asked_before in [false, true] {
-        let wires = Panicky::default();
+        let wires = Wires::default();
         let client = Client::builder()
             .proxy(None)
             .connector(wires.clone())
@@ -202,7 +142,7 @@ fn a_wire_that_panics_in_upkeep_takes_no_place() {
             client.upkeep();
             answer(&mut first);
         }
-        wires.reads.store(true, Ordering::SeqCst);
+        wires.meet(Fate::PanicsReading);
         let kept = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| client.upkeep_wait(PATIENCE)));
         assert!(kept.is_err(), "it read nothing");
         let asked = ask(&client, &peer, Method::GET);

@@ -1,25 +1,28 @@
 //! Which failed attempts are repeated, and what the error says about those that are not (HTTP/1).
 
 mod support;
+#[path = "support/wires.rs"]
+mod wires;
 
 use bowline::{
     Attempt, Body, Client, Deadline, Error, ErrorKind, Hook, Phase, Processed, RequestBuilder, Response, Retry,
     Verdict,
     http::{Method, Request},
-    net::{Connect, Interest, Resolve, Target, Tcp, Waker, Wire},
+    net::Resolve,
 };
 use std::{
     io,
-    net::{SocketAddr, TcpListener, TcpStream},
+    net::{SocketAddr, TcpListener},
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicUsize, Ordering},
         mpsc,
     },
     thread,
     time::{Duration, Instant},
 };
 use support::{Conn, Pattern, Peer, builder, client, ms, pass, peer, timed};
+use wires::{Fate, Wires};
 
 /// A peer whose first connection answers once and fails the request after that in this way; those that come later serve.
 /// Counts what it was asked besides the first.
@@ -230,55 +233,6 @@ fn a_repetition_takes_a_fresh_connection() {
 
 // ------------------------------------------------------------------------------------------------ nothing written
 
-/// Connects to this address; the wires break when told.
-struct Fragile {
-    addr: SocketAddr,
-    broken: Arc<AtomicBool>,
-}
-
-/// A socket that takes nothing once it is broken, the first one of its kind.
-struct Breaks {
-    tcp: Tcp,
-    broken: Option<Arc<AtomicBool>>,
-}
-
-impl Connect for Fragile {
-    fn connect(&self, _: &Target, _: Deadline) -> bowline::Result<Box<dyn Wire>> {
-        let tcp = Tcp::new(TcpStream::connect(self.addr)?)?;
-        let first = !self.broken.load(Ordering::SeqCst);
-        Ok(Box::new(Breaks { tcp, broken: first.then(|| self.broken.clone()) }))
-    }
-}
-
-impl Wire for Breaks {
-    fn try_read(&self, buf: &mut [u8]) -> io::Result<usize> {
-        self.tcp.try_read(buf)
-    }
-    fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
-        match &self.broken {
-            Some(broken) if broken.load(Ordering::SeqCst) => Err(io::ErrorKind::BrokenPipe.into()),
-            _ => self.tcp.try_write(bytes),
-        }
-    }
-    fn watch(&self, interest: Interest, waker: &Waker) {
-        self.tcp.watch(interest, waker);
-    }
-    fn finish(&self) -> io::Result<()> {
-        self.tcp.finish()
-    }
-    fn shutdown(&self) {
-        self.tcp.shutdown();
-    }
-    #[cfg(unix)]
-    fn fd(&self) -> Option<std::os::fd::BorrowedFd<'_>> {
-        self.tcp.fd()
-    }
-    #[cfg(windows)]
-    fn socket(&self) -> Option<std::os::windows::io::BorrowedSocket<'_>> {
-        self.tcp.socket()
-    }
-}
-
 #[test]
 fn where_nothing_was_written_every_method_is_repeated() {
     for (method, _) in methods() {
@@ -288,10 +242,10 @@ fn where_nothing_was_written_every_method_is_repeated() {
                     conn.answer(&format!("{} {}", request.method, request.body.len()));
                 }
             });
-            let broken = Arc::new(AtomicBool::new(false));
-            let client = builder().connector(Fragile { addr: peer.addr(), broken: broken.clone() }).build().unwrap();
+            let wires = Wires::to(peer.addr());
+            let client = builder().connector(wires.clone()).build().unwrap();
             client.get("http://peer.test/").send().unwrap().text().unwrap();
-            broken.store(true, Ordering::SeqCst);
+            wires.meet(Fate::Breaks);
             let body =
                 if replayable { Body::from_fn(|| Ok(Pattern::new(10))) } else { Body::from_reader(Pattern::new(10)) };
             let request = client.request(method.clone(), "http://peer.test/").retry(retry).body(body.with_len(10));

@@ -22,3 +22,5 @@ mod support;
 #[cfg(feature = "tls")]
 #[path = "websocket/tls.rs"]
 mod tls;
+#[path = "support/wires.rs"]
+mod wires;

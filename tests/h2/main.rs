@@ -19,3 +19,5 @@ mod tls;
 mod upkeep;
 mod upkeep_request;
 mod waiting;
+#[path = "../support/wires.rs"]
+mod wires;

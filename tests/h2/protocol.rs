@@ -3,19 +3,13 @@
 #[cfg(feature = "tls")]
 mod over_tls;
 
-use crate::h2peer::*;
+use crate::{h2peer::*, wires::Wires};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use bowline::{
-    Client, ClientBuilder, Deadline, Error, ErrorKind, Processed, Protocol, Response, Result,
+    Client, ClientBuilder, ErrorKind, Processed, Protocol, Response, Result,
     http::{Method, Version},
-    net::{Connect, Interest, Target, Tcp, Waker, Wire},
 };
-use std::{
-    io,
-    net::{SocketAddr, TcpStream},
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::{io, net::TcpStream, sync::Arc, time::Duration};
 
 fn builder(protocol: Protocol) -> ClientBuilder {
     Client::builder().protocol(protocol).proxy(None).timeout(PATIENCE)
@@ -33,61 +27,6 @@ fn get(client: &Client, peer: &Peer) -> Task<Result<Response>> {
 /// The head of an HTTP/1 request, in lower case.
 fn head(link: &mut Link) -> String {
     String::from_utf8(link.bytes_until(b"\r\n\r\n")).expect("text").to_lowercase()
-}
-
-/// Connects as usual, and notes every write.
-#[derive(Clone, Default)]
-struct Tapped {
-    writes: Arc<Mutex<Vec<Vec<u8>>>>,
-}
-
-struct Tap {
-    tcp: Tcp,
-    writes: Arc<Mutex<Vec<Vec<u8>>>>,
-}
-
-impl Connect for Tapped {
-    fn connect(&self, target: &Target, _: Deadline) -> Result<Box<dyn Wire>> {
-        let socket = TcpStream::connect((&*target.host, target.port)).map_err(Error::other)?;
-        Ok(Box::new(Tap { tcp: Tcp::new(socket)?, writes: self.writes.clone() }))
-    }
-}
-
-impl Wire for Tap {
-    fn try_read(&self, buf: &mut [u8]) -> io::Result<usize> {
-        self.tcp.try_read(buf)
-    }
-
-    fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
-        let n = self.tcp.try_write(bytes)?;
-        self.writes.lock().unwrap().push(bytes[..n].to_vec());
-        Ok(n)
-    }
-
-    fn watch(&self, interest: Interest, waker: &Waker) {
-        self.tcp.watch(interest, waker);
-    }
-
-    fn finish(&self) -> io::Result<()> {
-        self.tcp.finish()
-    }
-
-    fn shutdown(&self) {
-        self.tcp.shutdown();
-    }
-
-    #[cfg(unix)]
-    fn fd(&self) -> Option<std::os::fd::BorrowedFd<'_>> {
-        self.tcp.fd()
-    }
-    #[cfg(windows)]
-    fn socket(&self) -> Option<std::os::windows::io::BorrowedSocket<'_>> {
-        self.tcp.socket()
-    }
-
-    fn peer_addr(&self) -> Option<SocketAddr> {
-        self.tcp.peer_addr()
-    }
 }
 
 #[test]
@@ -108,8 +47,8 @@ fn in_the_clear_http1_is_spoken_unless_told_otherwise() {
 #[test]
 fn prior_knowledge_goes_out_in_one_write() {
     for (protocol, body) in [(Protocol::Http2, ""), (Protocol::Http2, "body"), (Protocol::Http2WithoutAlpn, "")] {
-        let tapped = Tapped::default();
-        let (peer, client) = (Peer::new(), builder(protocol).connector(tapped.clone()).build().unwrap());
+        let wires = Wires::default();
+        let (peer, client) = (Peer::new(), builder(protocol).connector(wires.clone()).build().unwrap());
         let request = client.post(peer.url("/")).body(body);
         let asked = task(|| request.send());
         let mut link = peer.h2();
@@ -118,7 +57,7 @@ fn prior_knowledge_goes_out_in_one_write() {
         link.answer(stream, 200, b"");
         let answer = asked.join().unwrap();
         assert_eq!((answer.version(), answer.reused()), (Version::HTTP_2, false));
-        let mut first = tapped.writes.lock().unwrap()[0].clone();
+        let mut first = wires.writes().swap_remove(0);
         assert_eq!(first.drain(..PREFACE.len()).collect::<Vec<_>>(), PREFACE);
         let frames: Vec<Frame> = std::iter::from_fn(|| Frame::parse(&mut first)).collect();
         let kinds: Vec<u8> = frames.iter().map(|f| f.kind).filter(|k| *k != WINDOW_UPDATE).collect();

@@ -4,20 +4,20 @@
 
 mod leaving;
 
-use crate::{h2client::ms, h2peer::*};
+use crate::{
+    h2client::ms,
+    h2peer::*,
+    wires::{Fate, Wires},
+};
 use bowline::{
-    Body, Client, ClientBuilder, Connection, Deadline, Error, ErrorKind, Phase, Processed, Protocol, Response, Result,
-    Retry, Timeouts,
+    Body, Client, ClientBuilder, Connection, ErrorKind, Phase, Processed, Protocol, Response, Result, Retry, Timeouts,
     http::{Method, Version},
-    net::{Connect, Interest, Target, Tcp, Waker, Wire},
 };
 use std::{
     collections::BTreeMap,
-    io,
-    net::TcpStream,
     sync::{
         Arc, Barrier, Mutex,
-        atomic::{AtomicBool, AtomicU32, Ordering},
+        atomic::{AtomicU32, Ordering},
     },
     time::Instant,
 };
@@ -351,67 +351,12 @@ fn a_connection_of_the_callers_is_never_replaced() {
     peer.assert_no_more();
 }
 
-/// Connects as usual, to wires that can be broken.
-#[derive(Clone, Default)]
-struct Fragile {
-    broken: Arc<AtomicBool>,
-}
-
-/// Takes nothing any more once it is broken, as a socket does whose peer has sent a reset; until then nothing tells.
-struct FragileWire {
-    tcp: Tcp,
-    broken: Arc<AtomicBool>,
-}
-
-impl Connect for Fragile {
-    fn connect(&self, target: &Target, _: Deadline) -> Result<Box<dyn Wire>> {
-        let socket = TcpStream::connect((&*target.host, target.port)).map_err(Error::other)?;
-        // What is connected later is whole.
-        let broken = if self.broken.load(Ordering::SeqCst) { Arc::default() } else { self.broken.clone() };
-        Ok(Box::new(FragileWire { tcp: Tcp::new(socket)?, broken }))
-    }
-}
-
-impl Wire for FragileWire {
-    fn try_read(&self, buf: &mut [u8]) -> io::Result<usize> {
-        self.tcp.try_read(buf)
-    }
-
-    fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
-        match self.broken.load(Ordering::SeqCst) {
-            true => Err(io::ErrorKind::BrokenPipe.into()),
-            false => self.tcp.try_write(bytes),
-        }
-    }
-
-    fn watch(&self, interest: Interest, waker: &Waker) {
-        self.tcp.watch(interest, waker);
-    }
-
-    fn finish(&self) -> io::Result<()> {
-        self.tcp.finish()
-    }
-
-    fn shutdown(&self) {
-        self.tcp.shutdown();
-    }
-
-    #[cfg(unix)]
-    fn fd(&self) -> Option<std::os::fd::BorrowedFd<'_>> {
-        self.tcp.fd()
-    }
-    #[cfg(windows)]
-    fn socket(&self) -> Option<std::os::windows::io::BorrowedSocket<'_>> {
-        self.tcp.socket()
-    }
-}
-
 #[test]
 fn what_the_kernel_took_nothing_of_is_sent_again() {
     for protocol in [Protocol::Http1, Protocol::Http2] {
         for method in [Method::POST, Method::GET] {
-            let fragile = Fragile::default();
-            let client = builder().protocol(protocol).connector(fragile.clone()).build().unwrap();
+            let wires = Wires::default();
+            let client = builder().protocol(protocol).connector(wires.clone()).build().unwrap();
             let peer = Peer::new();
             let serve = |asked: Task<Result<Response>>| {
                 let mut link = peer.accept();
@@ -428,7 +373,7 @@ fn what_the_kernel_took_nothing_of_is_sent_again() {
             let (_first, answer) = serve(send(&client, &peer, method.clone()));
             assert!(!answer.reused());
             drop(answer);
-            fragile.broken.store(true, Ordering::SeqCst);
+            wires.meet(Fate::Breaks);
             let (_second, answer) = serve(send(&client, &peer, method.clone()));
             assert!(!answer.reused(), "{protocol:?}, {method}");
             assert_eq!(client.stats().retries, 1, "{protocol:?}, {method}");

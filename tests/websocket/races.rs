@@ -3,65 +3,24 @@
 use crate::{
     raw::{self, close, frame, text},
     support::{client, ms, peer, prompt, timed},
+    wires::{Fate, Wires},
 };
 use bowline::{
     Backoff, Cancel, ErrorKind, Recv,
-    net::{Interest, PairEnd, Waker, Wire, pair},
+    net::{PairEnd, Wire, pair},
     ws::{CloseCode, Config, Message, Role, Sent, WebSocket, WsSender},
 };
 use std::{
     io,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
-        Arc, Mutex,
+        Arc,
         atomic::{AtomicBool, Ordering},
         mpsc,
     },
     thread,
     time::{Duration, Instant},
 };
-
-/// What is done when a read has given so many bytes.
-type OnRead = Box<dyn FnMut(usize) + Send>;
-
-/// A wire that looks on.
-struct Spy {
-    wire: PairEnd,
-    on_read: Mutex<OnRead>,
-    panics: Arc<AtomicBool>,
-}
-
-impl Spy {
-    fn new(wire: PairEnd, on_read: impl FnMut(usize) + Send + 'static) -> Self {
-        Spy { wire, on_read: Mutex::new(Box::new(on_read)), panics: Arc::default() }
-    }
-
-    fn panics(wire: PairEnd, panics: &Arc<AtomicBool>) -> Self {
-        Spy { panics: panics.clone(), ..Spy::new(wire, |_| ()) }
-    }
-}
-
-impl Wire for Spy {
-    fn try_read(&self, buf: &mut [u8]) -> io::Result<usize> {
-        assert!(!self.panics.load(Ordering::SeqCst), "as the test wants it: reading");
-        let n = self.wire.try_read(buf)?;
-        (self.on_read.lock().unwrap())(n);
-        Ok(n)
-    }
-    fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
-        assert!(!self.panics.load(Ordering::SeqCst), "as the test wants it: writing");
-        self.wire.try_write(bytes)
-    }
-    fn watch(&self, interest: Interest, waker: &Waker) {
-        self.wire.watch(interest, waker);
-    }
-    fn finish(&self) -> io::Result<()> {
-        self.wire.finish()
-    }
-    fn shutdown(&self) {
-        self.wire.shutdown();
-    }
-}
 
 /// Reads until a whole short frame of a client is there.
 fn short_frame(wire: &PairEnd) -> Vec<u8> {
@@ -84,7 +43,7 @@ fn a_close_while_a_large_message_is_read() {
     let message = frame(0x82, &[7; 200_000]);
     let (now, told) = mpsc::channel();
     let (peer, mut reads) = (far.clone(), 0);
-    let wire = Spy::new(near, move |_| {
+    let wire = Wires::default().over(near).on_read(move |_| {
         reads += 1;
         if reads == 2 {
             // The Close of another thread goes out before anybody knows of these bytes.
@@ -346,10 +305,10 @@ fn what_comes_behind_our_close_may_be_anything() {
 fn a_wire_that_panics_ends_the_socket_for_everybody() {
     for reads in [true, false] {
         let (near, far) = pair(1 << 16);
-        let panics = Arc::new(AtomicBool::new(false));
-        let socket = WebSocket::over(Spy::panics(near, &panics), Role::Client, Config::default()).unwrap();
+        let wires = Wires::default();
+        let socket = WebSocket::over(wires.over(near), Role::Client, Config::default()).unwrap();
         let (sender, mut receiver) = socket.split();
-        panics.store(true, Ordering::SeqCst);
+        wires.meet(Fate::Panics);
         far.try_write(&frame(0x82, &[0; 300])).unwrap();
         let panicked = match reads {
             true => catch_unwind(AssertUnwindSafe(|| receiver.recv().map(|_| ()))),
