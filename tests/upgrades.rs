@@ -3,8 +3,11 @@
 mod support;
 
 use bowline::{ErrorKind, Exchange, Phase, Processed, Server, http::HeaderMap};
-use std::io::{Read, Write};
-use support::{client, peer, prompt};
+use std::{
+    io::{Read, Write},
+    time::Instant,
+};
+use support::{GUARD, builder, client, ms, peer, prompt};
 
 #[test]
 fn a_101_to_another_protocol_is_no_yes() {
@@ -81,4 +84,67 @@ fn the_target_of_a_tunnel_has_a_host_and_a_port() {
         let error = client().tunnel("http://127.0.0.1:1", target).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Connect, "{target:?}: {error}");
     }
+}
+
+#[test]
+fn an_upgrade_gives_the_bytes_behind_it() {
+    let peer = peer(|n, mut conn| {
+        let request = conn.request().unwrap();
+        assert_eq!((request.header("upgrade"), request.header("connection")), (Some("echo"), Some("upgrade")));
+        if n == 1 {
+            return conn.answer("no");
+        }
+        conn.say("HTTP/1.1 101 Switching Protocols\r\nUpgrade: echo\r\nConnection: upgrade\r\n\r\nfirst");
+        loop {
+            let piece = conn.exactly(1);
+            if piece.is_empty() {
+                conn.say("end");
+                return;
+            }
+            conn.say(piece);
+        }
+    });
+    let client = builder().build().unwrap();
+    let mut tunnel = client.get(peer.url("/")).upgrade("echo").unwrap();
+    assert_eq!(tunnel.headers()["upgrade"], "echo");
+    let mut got = [0; 5];
+    tunnel.read_exact(&mut got).unwrap();
+    assert_eq!(&got, b"first");
+    assert!(matches!(tunnel.read_timeout(&mut got, ms(10)).unwrap(), bowline::Recv::TimedOut));
+    tunnel.write_all(b"hello").unwrap();
+    tunnel.read_exact(&mut got).unwrap();
+    assert_eq!(&got, b"hello");
+    tunnel.finish().unwrap();
+    let mut rest = String::new();
+    tunnel.read_to_string(&mut rest).unwrap();
+    assert_eq!(rest, "end");
+    drop(tunnel);
+    let error = client.get(peer.url("/")).upgrade("echo").unwrap_err();
+    assert_eq!((error.kind(), error.processed()), (ErrorKind::Handshake, Processed::Yes), "{error}");
+    assert_eq!(error.into_response().unwrap().text().unwrap(), "no");
+    assert_eq!((peer.connections(), client.stats().in_flight), (2, 0));
+}
+
+/// An end of the peer's direction is none of ours; that it takes nothing any more is one, though nobody can read it any more.
+#[test]
+fn a_tunnel_whose_peer_has_gone_behind_its_end() {
+    let peer = peer(|_, mut conn| {
+        conn.request().unwrap();
+        conn.say("HTTP/1.1 101 Switching Protocols\r\nUpgrade: echo\r\nConnection: upgrade\r\n\r\nbye");
+        conn.finish();
+        assert_eq!(conn.exactly(4), b"more");
+    });
+    let mut tunnel = builder().build().unwrap().get(peer.url("/")).upgrade("echo").unwrap();
+    let mut rest = String::new();
+    tunnel.read_to_string(&mut rest).unwrap();
+    assert_eq!(rest, "bye");
+    tunnel.write_all(b"more").unwrap();
+    let began = Instant::now();
+    let error = loop {
+        if let Err(error) = tunnel.write_all(b"and more").and_then(|()| tunnel.flush()) {
+            break error;
+        }
+        assert!(began.elapsed() < GUARD, "it takes everything");
+    };
+    assert_eq!(error.kind(), std::io::ErrorKind::UnexpectedEof, "{error:?}");
 }

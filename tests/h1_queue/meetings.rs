@@ -1,17 +1,14 @@
-//! The line for a connection of HTTP/1, where threads, panics and limits meet.
+//! Where threads, panics and limits meet in the line for a connection.
 
-mod support;
+use crate::support::{builder, ms, pass, peer, prompt};
 #[cfg(feature = "tls")]
-#[path = "support/tls.rs"]
-mod tls;
-
+use crate::{support::Conn, tls};
 use bowline::{Batch, Exchange, Protocol, Server, Timeouts, http::Version};
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{Mutex, mpsc},
     thread,
 };
-use support::{builder, ms, pass, peer, prompt};
 
 /// A thread that panics gives back what it holds, and sends what was in line for that: its panic is none of theirs.
 #[test]
@@ -149,7 +146,7 @@ fn nobody_hopes_for_a_connection_that_nobody_makes() {
     let trust = bowline::Tls::new().add_root_pem(authority.pem().as_bytes()).only_added_roots();
     let peer = peer(move |n, mut conn| match n {
         0 => drop(conn.rest()),
-        _ => support::Conn::over(tls::accept(conn.into_stream(), &config)).serve(),
+        _ => Conn::over(tls::accept(conn.into_stream(), &config)).serve(),
     });
     let ((asked, is_asked), (go, gate)) = (mpsc::channel(), mpsc::channel());
     let resolver = FailsOnce(Mutex::new(Some((asked, gate))), peer.addr());
