@@ -12,15 +12,16 @@ mod verdict;
 #[path = "soak/work.rs"]
 mod work;
 
-use bowline::{Client, Protocol, Retry, Timeouts, Tls};
+use bowline::{Client, Hook, Protocol, Retry, Timeouts, Tls, Trace};
 use bowline_soak::{live::Live, process::Usage};
 use options::Options;
 use peer::Peer;
 use std::{
+    collections::BTreeMap,
     error::Error,
     process::ExitCode,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicBool, Ordering},
     },
     thread,
@@ -53,8 +54,20 @@ fn main() -> ExitCode {
     }
 }
 
+/// How often connections have ended for what reason.
+#[derive(Clone, Default)]
+struct Ends(Arc<Mutex<BTreeMap<String, u64>>>);
+
+impl Hook for Ends {
+    fn trace(&self, step: &Trace) {
+        if let Trace::Closed { reason, .. } = step {
+            *self.0.lock().expect("nobody panics with it").entry(format!("{reason:?}")).or_default() += 1;
+        }
+    }
+}
+
 /// How the client is set: what takes minutes by default takes seconds here.
-fn client(authority: &str) -> bowline::Result<Client> {
+fn client(authority: &str, ends: &Ends) -> bowline::Result<Client> {
     let ms = Duration::from_millis;
     Client::builder()
         .tls(Tls::new().only_added_roots().add_root_pem(authority.as_bytes()))
@@ -69,6 +82,7 @@ fn client(authority: &str) -> bowline::Result<Client> {
         .idle_timeout(ms(2000))
         .max_lifetime(Duration::from_secs(20))
         .keep_alive_thread()
+        .hook(ends.clone())
         .build()
 }
 
@@ -85,7 +99,8 @@ fn still(client: &Client) -> u64 {
 fn run(options: &Options) -> Result<bool, Box<dyn Error>> {
     let peer = Peer::start(options)?;
     let before = Usage::now()?;
-    let client = client(&peer.authority)?;
+    let ends = Ends::default();
+    let client = client(&peer.authority, &ends)?;
     let mut verdict = Verdict::new(before);
     let work = Arc::new(Work::new(client.clone(), peer.urls(), options));
     let begin = Instant::now();
@@ -140,6 +155,7 @@ fn run(options: &Options) -> Result<bool, Box<dyn Error>> {
     println!("{} requests in {:.0?}; {}", work.done(), begin.elapsed(), work.outcomes());
     let stats = client.stats();
     println!("{stats:?}");
+    println!("connections ended: {:?}", ends.0.lock().expect("nobody panics with it"));
     verdict.check("requests in flight in the end", stats.in_flight, 0);
     verdict.check("requests counted", stats.requests, work.done());
     // What the peer has closed meanwhile is not kept.

@@ -11,6 +11,9 @@ use std::{
     time::{Duration, Instant},
 };
 
+/// How long a client may leave in its socket what it was sent before a fault.
+const PATIENCE: Duration = Duration::from_secs(30);
+
 pub struct Wire {
     stream: Stream,
     /// Received and not yet understood.
@@ -81,9 +84,13 @@ impl Wire {
 
     /// Ends with RST, whatever the peer has sent.
     pub fn abort(self) {
-        // What was sent before is no part of the fault: it has to have arrived.
-        let until = Instant::now() + Duration::from_secs(2);
-        while Instant::now() < until && process::has_unsent(self.socket()).unwrap_or(false) {
+        // What was sent before is no part of the fault: it has to have arrived, and a client that is busy elsewhere may be late
+        // to take it.
+        let until = Instant::now() + PATIENCE;
+        while process::has_unsent(self.socket()).unwrap_or(false) {
+            if Instant::now() >= until {
+                return self.cut();
+            }
             sleep(Duration::from_millis(1));
         }
         // If it fails, the socket ends with FIN: another fault.
