@@ -10,6 +10,8 @@ mod house;
 mod say;
 #[path = "support/sockets.rs"]
 mod sockets;
+#[path = "support/words.rs"]
+mod words;
 
 use bowline::{Client, Error, Exchange, Recv, Result, Server, ServerHandle, http::Version, ws::WebSocket};
 use house::House;
@@ -20,6 +22,7 @@ use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
+use words::{Usage, Word, Words};
 
 /// Threads that own sockets; with those of the server and `main` there are eight at most.
 const HUBS: usize = 3;
@@ -34,15 +37,16 @@ const FLOOD_BYTES: usize = 32 * 1024;
 /// How long a message may take to reach everyone, on a machine that has other things to do as well.
 const LATE: Duration = Duration::from_secs(2);
 
+const USAGE: &str = "\
+usage: chat ADDRESS | chat --self-test
+  ADDRESS        where to listen, such as 127.0.0.1:8080
+  --self-test    have a thousand sockets talk, and fail if anybody is held up";
+
 fn main() -> ExitCode {
-    let words: Vec<String> = std::env::args().skip(1).collect();
-    let result = match words.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        ["--self-test"] => self_test(),
-        [address] if !address.starts_with('-') => serve(address).map_err(|e| Error::other(format!("{address}: {e}"))),
-        _ => {
-            eprintln!("usage: chat ADDRESS | chat --self-test");
-            return ExitCode::from(2);
-        }
+    let result = match parse() {
+        Ok(None) => self_test(),
+        Ok(Some(address)) => serve(&address).map_err(|e| Error::other(format!("{address}: {e}"))),
+        Err(usage) => return usage.answer("chat", USAGE),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -50,6 +54,25 @@ fn main() -> ExitCode {
             eprintln!("chat: {e}");
             ExitCode::FAILURE
         }
+    }
+}
+
+/// Returns where to listen; `None`: the self-test.
+fn parse() -> Result<Option<String>, Usage> {
+    let mut words = Words::new(std::env::args().skip(1), &[]);
+    let (mut addresses, mut test) = (Vec::new(), false);
+    while let Some(word) = words.next()? {
+        match word {
+            Word::Plain(address) => addresses.push(address),
+            Word::Option if words.option() == "--self-test" => test = true,
+            Word::Option => return Err(words.unknown()),
+        }
+    }
+    match (test, addresses.len()) {
+        (true, 0) => Ok(None),
+        (true, _) => Err(Usage::unexpected(&addresses[0])),
+        (false, 1) => Ok(addresses.pop()),
+        (false, count) => Err(Usage::one("address", count)),
     }
 }
 

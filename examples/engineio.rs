@@ -6,6 +6,8 @@
 
 #[path = "support/settle.rs"]
 mod settle;
+#[path = "support/words.rs"]
+mod words;
 
 use bowline::{
     Client, Error, Recv, Result,
@@ -19,17 +21,25 @@ use std::{
     thread,
     time::Duration,
 };
+use words::{Usage, Words};
 
 /// How long the server may be silent before it has said how often it sends a PING.
 const SILENCE: Duration = Duration::from_secs(20);
 
+const USAGE: &str = "\
+usage: engineio URL
+Each line of standard input is an event and its argument: chat {\"text\":\"hello\"}";
+
 fn main() -> ExitCode {
-    let words: Vec<String> = std::env::args().skip(1).collect();
-    let [url] = &words[..] else {
-        eprintln!("usage: engineio URL");
-        return ExitCode::from(2);
+    let url = Words::new(std::env::args().skip(1), &[]).plain().and_then(|words| match &words[..] {
+        [url] => Ok(url.clone()),
+        _ => Err(Usage::one("URL", words.len())),
+    });
+    let url = match url {
+        Ok(url) => url,
+        Err(usage) => return usage.answer("engineio", USAGE),
     };
-    match run(url) {
+    match run(&url) {
         Ok(()) => ExitCode::SUCCESS,
         Err(e) => {
             eprintln!("engineio: {e}");
@@ -50,7 +60,7 @@ fn run(url: &str) -> Result<()> {
         let text = match receiver.recv_timeout(silence)? {
             Recv::Item(Message::Text(text)) => text,
             Recv::Item(Message::Binary(bytes)) => {
-                println!("({} bytes)", bytes.len());
+                writeln!(io::stdout(), "({} bytes)", bytes.len())?;
                 continue;
             }
             Recv::TimedOut => return Err(Error::other(format!("no ping within {silence:?}"))),

@@ -41,10 +41,20 @@ fn main() -> ExitCode {
     let run = Fetch::parse(std::env::args().skip(1)).and_then(Run::new);
     match run {
         Ok(run) => ExitCode::from(u8::from(!run.all())),
-        Err(usage) => {
-            eprintln!("fetch: {usage}\n{FETCH_USAGE}");
-            ExitCode::from(2)
-        }
+        Err(usage) => usage.answer("fetch", FETCH_USAGE),
+    }
+}
+
+/// A writer whose errors say where it writes: those of a connection may have the same words.
+struct Named<W>(W, String);
+
+impl<W: Write> Write for Named<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write(bytes).map_err(|e| io::Error::new(e.kind(), format!("{}: {e}", self.1)))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush().map_err(|e| io::Error::new(e.kind(), format!("{}: {e}", self.1)))
     }
 }
 
@@ -65,20 +75,22 @@ impl Run {
     /// `Usage`: an option whose value cannot be right.
     fn new(options: Fetch) -> Result<Self, Usage> {
         let method = match (&options.method, &options.body) {
-            (Some(method), _) => {
-                Method::from_bytes(method.as_bytes()).map_err(|_| Usage(format!("`{method}` is not a method")))?
-            }
+            (Some(method), _) => Method::from_bytes(method.as_bytes())
+                .map_err(|_| Usage::Wrong(format!("`{method}` is not a method")))?,
             (None, fetch_args::Body::None) => Method::GET,
             (None, _) => Method::POST,
         };
         if let fetch_args::Body::File(path) = &options.body {
-            File::open(path).map_err(|e| Usage(format!("{}: {e}", path.display())))?;
+            File::open(path).map_err(|e| Usage::Wrong(format!("{}: {e}", path.display())))?;
         }
-        let client = client(&options).map_err(|e| Usage(e.to_string()))?;
+        let client = client(&options).map_err(|e| Usage::Wrong(e.to_string()))?;
         let output: Box<dyn Write + Send> = match &options.output {
-            Some(path) => Box::new(File::create(path).map_err(|e| Usage(format!("{}: {e}", path.display())))?),
+            Some(path) => {
+                let file = File::create(path).map_err(|e| Usage::Wrong(format!("{}: {e}", path.display())))?;
+                Box::new(Named(file, path.display().to_string()))
+            }
             None if options.report => Box::new(io::sink()),
-            None => Box::new(io::stdout()),
+            None => Box::new(Named(io::stdout(), "standard output".into())),
         };
         Ok(Run { options, client, method, output: Mutex::new(output) })
     }
@@ -86,8 +98,14 @@ impl Run {
     /// Makes all the requests; returns whether all went well.
     fn all(&self) -> bool {
         let fine = thread::scope(|scope| {
-            let threads: Vec<_> = (0..self.options.threads).map(|_| scope.spawn(|| self.one_thread())).collect();
-            threads.into_iter().all(|thread| thread.join().unwrap_or(false))
+            let start = |_| thread::Builder::new().spawn_scoped(scope, || self.one_thread());
+            match (0..self.options.threads).map(start).collect::<io::Result<Vec<_>>>() {
+                Ok(threads) => threads.into_iter().all(|thread| thread.join().unwrap_or(false)),
+                Err(e) => {
+                    eprintln!("fetch: a thread: {e}");
+                    false
+                }
+            }
         });
         linger(&self.client, self.options.linger);
         // Says goodbye to the peers (GOAWAY), behind everything else that is still to be sent.

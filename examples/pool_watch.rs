@@ -32,10 +32,7 @@ const EVENTS: usize = 6;
 fn main() -> ExitCode {
     let options = match Watch::parse(std::env::args().skip(1)) {
         Ok(options) => options,
-        Err(usage) => {
-            eprintln!("pool_watch: {usage}\n{WATCH_USAGE}");
-            return ExitCode::from(2);
-        }
+        Err(usage) => return usage.answer("pool_watch", WATCH_USAGE),
     };
     match run(&options) {
         Ok(()) => ExitCode::SUCCESS,

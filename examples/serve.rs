@@ -34,10 +34,7 @@ const WORKERS: usize = 64;
 fn main() -> ExitCode {
     let options = match Serve::parse(std::env::args().skip(1)) {
         Ok(options) => options,
-        Err(usage) => {
-            eprintln!("serve: {usage}\n{SERVE_USAGE}");
-            return ExitCode::from(2);
-        }
+        Err(usage) => return usage.answer("serve", SERVE_USAGE),
     };
     match run(options) {
         Ok(()) => ExitCode::SUCCESS,

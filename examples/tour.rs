@@ -13,6 +13,8 @@ mod progress;
 mod say;
 #[path = "support/site.rs"]
 mod site;
+#[path = "support/words.rs"]
+mod words;
 
 use bowline::{
     Batch, Body, Cancel, Client, ErrorKind, Exchange, Phase, Processed, Protocol, Response, Result, Server,
@@ -28,14 +30,14 @@ use std::{
     thread,
     time::{Duration, Instant},
 };
+use words::Words;
 
 /// What is sent up and down in one piece.
 const LARGE: u64 = 32 * 1024 * 1024;
 
 fn main() -> ExitCode {
-    if std::env::args().len() > 1 {
-        eprintln!("usage: tour");
-        return ExitCode::from(2);
+    if let Err(usage) = Words::new(std::env::args().skip(1), &[]).none() {
+        return usage.answer("tour", "usage: tour");
     }
     let began = Instant::now();
     let mut account = Account { right: 0, wrong: 0 };

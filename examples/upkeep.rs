@@ -7,6 +7,8 @@
 #[macro_use]
 #[path = "support/say.rs"]
 mod say;
+#[path = "support/words.rs"]
+mod words;
 
 use bowline::{Client, CloseReason, Exchange, Hook, Protocol, Result, Server, ServerHandle, Trace, UpkeepAction};
 use std::{
@@ -20,6 +22,7 @@ use std::{
     thread,
     time::{Duration, Instant},
 };
+use words::Words;
 
 /// What is idle for so long is cut by the proxy.
 const CUTS_AFTER: Duration = Duration::from_secs(2);
@@ -31,9 +34,8 @@ const PAUSE: Duration = Duration::from_secs(3);
 const INTERVAL: Duration = Duration::from_millis(700);
 
 fn main() -> ExitCode {
-    if std::env::args().len() > 1 {
-        eprintln!("usage: upkeep");
-        return ExitCode::from(2);
+    if let Err(usage) = Words::new(std::env::args().skip(1), &[]).none() {
+        return usage.answer("upkeep", "usage: upkeep");
     }
     match run() {
         Ok(0) => ExitCode::SUCCESS,

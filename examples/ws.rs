@@ -12,12 +12,13 @@ mod words;
 mod ws_args;
 
 use bowline::{
-    Client, Error, Protocol, Recv, Result,
+    Client, ClientBuilder, Error, Protocol, Recv, Result,
     ws::{CloseCode, Closed, Config, MessageRef, WebSocket},
 };
 use settle::settle;
 use std::{
     io::{self, BufRead, Write},
+    path::Path,
     process::ExitCode,
     thread,
     time::Duration,
@@ -30,10 +31,7 @@ const LONG: Duration = Duration::from_secs(365 * 24 * 3600);
 fn main() -> ExitCode {
     let options = match Ws::parse(std::env::args().skip(1)) {
         Ok(options) => options,
-        Err(usage) => {
-            eprintln!("ws: {usage}\n{WS_USAGE}");
-            return ExitCode::from(2);
-        }
+        Err(usage) => return usage.answer("ws", WS_USAGE),
     };
     let ended = open(&options).and_then(|socket| match options.echo {
         true => echo(socket, options.timeout.unwrap_or(LONG)),
@@ -51,9 +49,8 @@ fn main() -> ExitCode {
 /// Connects as the options say.
 fn open(options: &Ws) -> Result<WebSocket> {
     let client = Client::builder();
-    #[cfg(feature = "tls")]
     let client = match &options.cacert {
-        Some(path) => client.tls(bowline::Tls::new().add_root_pem(&authority(path)?)),
+        Some(path) => trust(client, path)?,
         None => client,
     };
     let mut builder = client.build()?.websocket(&options.url).config(config(options)?);
@@ -70,8 +67,14 @@ fn open(options: &Ws) -> Result<WebSocket> {
 }
 
 #[cfg(feature = "tls")]
-fn authority(path: &std::path::Path) -> Result<Vec<u8>> {
-    std::fs::read(path).map_err(|e| Error::other(format!("{}: {e}", path.display())))
+fn trust(client: ClientBuilder, path: &Path) -> Result<ClientBuilder> {
+    let pem = std::fs::read(path).map_err(|e| Error::other(format!("{}: {e}", path.display())))?;
+    Ok(client.tls(bowline::Tls::new().add_root_pem(&pem)))
+}
+
+#[cfg(not(feature = "tls"))]
+fn trust(_: ClientBuilder, _: &Path) -> Result<ClientBuilder> {
+    Err(Error::other("built without the feature `tls`"))
 }
 
 #[cfg(feature = "deflate")]
@@ -100,6 +103,7 @@ fn echo(mut socket: WebSocket, timeout: Duration) -> Result<ExitCode> {
 /// Sends lines from one thread and prints what arrives from the other.
 fn talk(socket: WebSocket, timeout: Duration) -> Result<ExitCode> {
     let (sender, mut receiver) = socket.split();
+    let closer = sender.clone();
     let lines = thread::spawn(move || {
         let mut last = None;
         let sent = io::stdin().lock().lines().try_for_each(|line| {
@@ -114,7 +118,14 @@ fn talk(socket: WebSocket, timeout: Duration) -> Result<ExitCode> {
     });
     loop {
         match receiver.recv_timeout(timeout)? {
-            Recv::Item(message) => print(MessageRef::from(&message))?,
+            Recv::Item(message) => match print(MessageRef::from(&message)) {
+                // Whoever listened has gone: `ws URL | head -1`.
+                Err(e) if e.kind() == io::ErrorKind::BrokenPipe => {
+                    closer.close(CloseCode::NORMAL, "")?;
+                    return Ok(ExitCode::SUCCESS);
+                }
+                printed => printed?,
+            },
             Recv::TimedOut => return Ok(silent(timeout)),
             Recv::Ended => break,
         }
@@ -127,13 +138,13 @@ fn talk(socket: WebSocket, timeout: Duration) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn print(message: MessageRef<'_>) -> Result<()> {
+fn print(message: MessageRef<'_>) -> io::Result<()> {
     let mut out = io::stdout().lock();
     match message {
         MessageRef::Text(text) => writeln!(out, "{text}")?,
         MessageRef::Binary(bytes) => writeln!(out, "({} bytes)", bytes.len())?,
     }
-    Ok(out.flush()?)
+    out.flush()
 }
 
 fn silent(timeout: Duration) -> ExitCode {

@@ -8,6 +8,8 @@
 mod say;
 #[path = "support/sockets.rs"]
 mod sockets;
+#[path = "support/words.rs"]
+mod words;
 
 use bowline::{
     Client, Error, Exchange, Protocol, Recv, Result, Server, ServerHandle,
@@ -21,6 +23,7 @@ use std::{
     sync::{Arc, mpsc},
     time::{Duration, Instant},
 };
+use words::{Usage, Word, Words};
 
 const SOCKETS: usize = 1000;
 const ROUNDS: usize = 20;
@@ -35,19 +38,16 @@ enum End {
     Server,
 }
 
+const USAGE: &str = "\
+usage: ws_poll [--sockets N] [URL]
+  --sockets N    how many sockets (default 1000)
+Without a URL both ends are its own.";
+
 fn main() -> ExitCode {
-    let (mut count, mut url) = (SOCKETS, None);
-    let mut words = std::env::args().skip(1);
-    while let Some(word) = words.next() {
-        match (word.as_str(), url.is_none()) {
-            ("--sockets", _) => match words.next().and_then(|n| n.parse().ok()) {
-                Some(n) => count = n,
-                None => return usage(),
-            },
-            (word, true) if !word.starts_with('-') => url = Some(word.to_owned()),
-            _ => return usage(),
-        }
-    }
+    let (count, url) = match parse() {
+        Ok(parsed) => parsed,
+        Err(usage) => return usage.answer("ws_poll", USAGE),
+    };
     match run(count, url) {
         Ok(()) => ExitCode::SUCCESS,
         Err(e) => {
@@ -57,9 +57,19 @@ fn main() -> ExitCode {
     }
 }
 
-fn usage() -> ExitCode {
-    eprintln!("usage: ws_poll [--sockets N] [URL]");
-    ExitCode::from(2)
+/// Returns how many sockets there are to be, and to which URL.
+fn parse() -> Result<(usize, Option<String>), Usage> {
+    let (mut count, mut url) = (SOCKETS, None);
+    let mut words = Words::new(std::env::args().skip(1), &[]);
+    while let Some(word) = words.next()? {
+        match word {
+            Word::Plain(word) if url.is_none() => url = Some(word),
+            Word::Plain(word) => return Err(Usage::unexpected(&word)),
+            Word::Option if words.option() == "--sockets" => count = words.number(1)?,
+            Word::Option => return Err(words.unknown()),
+        }
+    }
+    Ok((count, url))
 }
 
 fn run(count: usize, url: Option<String>) -> Result<()> {

@@ -8,13 +8,19 @@ mod filler;
 mod json;
 #[path = "../examples/support/serve_args.rs"]
 mod serve_args;
+#[path = "../examples/support/watch_args.rs"]
+mod watch_args;
 #[path = "../examples/support/words.rs"]
 mod words;
+#[path = "../examples/support/ws_args.rs"]
+mod ws_args;
 
 use fetch_args::{Body, FETCH_USAGE, Fetch, Version};
 use serve_args::{Only, SERVE_USAGE, Serve, ServeTls};
 use std::{io::Read, time::Duration};
-use words::Usage;
+use watch_args::{WATCH_USAGE, Watch};
+use words::{Usage, Words};
+use ws_args::{WS_USAGE, Ws};
 
 /// The words of a line; quotes are not needed here.
 fn split(line: &str) -> impl Iterator<Item = String> {
@@ -31,26 +37,8 @@ fn serve(line: &str) -> Result<Serve, Usage> {
 
 #[test]
 fn one_url_is_enough() {
-    let expected = Fetch {
-        version: Version::Auto,
-        method: None,
-        headers: vec![],
-        body: Body::None,
-        cacert: None,
-        insecure: false,
-        connect_timeout: None,
-        timeout: None,
-        repeat: 1,
-        gap: Duration::ZERO,
-        threads: 1,
-        in_flight: 1,
-        linger: Duration::ZERO,
-        include_head: false,
-        output: None,
-        verbose: false,
-        report: false,
-        urls: vec!["http://h/".into()],
-    };
+    let expected = Fetch { urls: vec!["http://h/".into()], ..Fetch::default() };
+    assert_eq!((expected.repeat, expected.threads, expected.in_flight), (1, 1, 1));
     assert_eq!(fetch("http://h/"), Ok(expected));
 }
 
@@ -121,6 +109,7 @@ fn what_is_wrong_with_a_line() {
         ("--timeout -1 u", "--timeout needs seconds, not `-1`"),
         ("--timeout=inf u", "--timeout needs seconds, not `inf`"),
         ("--timeout= u", "--timeout needs seconds, not ``"),
+        ("--timeout 1e19 u", "--timeout needs seconds, not `1e19`"),
         ("--repeat 0 u", "--repeat needs a whole number from 1 on, not `0`"),
         ("--repeat +1 u", "--repeat needs a whole number from 1 on, not `+1`"),
         ("--threads 4294967296 u", "--threads needs a whole number from 1 on, not `4294967296`"),
@@ -130,9 +119,8 @@ fn what_is_wrong_with_a_line() {
         ("-H novalue u", "a header is `Name: value`, not `novalue`"),
         ("-H :x u", "a header is `Name: value`, not `:x`"),
     ] {
-        assert_eq!(fetch(line), Err(Usage(expected.into())), "{line}");
+        assert_eq!(fetch(line), Err(Usage::Wrong(expected.into())), "{line}");
     }
-    assert_eq!(fetch("").unwrap_err().to_string(), "no URL");
 }
 
 #[test]
@@ -156,8 +144,71 @@ fn serving() {
         ("--h2c-upgrade", "unknown option --h2c-upgrade"),
         ("--self-signed=x", "--self-signed takes no value"),
     ] {
-        assert_eq!(serve(line), Err(Usage(expected.into())), "{line}");
+        assert_eq!(serve(line), Err(Usage::Wrong(expected.into())), "{line}");
     }
+}
+
+#[test]
+fn talking() {
+    let ws = |line: &str| Ws::parse(split(line));
+    let all = Ws {
+        echo: true,
+        deflate: true,
+        http2: true,
+        timeout: Some(Duration::from_millis(1500)),
+        cacert: Some("ca.pem".into()),
+        headers: vec![("A".into(), "b".into())],
+        url: "u".into(),
+    };
+    assert_eq!(ws("--echo --deflate --http2 --timeout=1.5 --cacert ca.pem -HA:b u"), Ok(all));
+    assert_eq!(ws("u"), Ok(Ws { url: "u".into(), ..Ws::default() }));
+    for (line, expected) in [
+        ("", "one URL is needed, not 0"),
+        ("u v", "one URL is needed, not 2"),
+        ("--http1 u", "unknown option --http1"),
+        ("--echo=1 u", "--echo takes no value"),
+    ] {
+        assert_eq!(ws(line), Err(Usage::Wrong(expected.into())), "{line}");
+    }
+}
+
+#[test]
+fn watching() {
+    let watch = |line: &str| Watch::parse(split(line));
+    let watched = watch("--seconds 2.5 --threads 1000 --http2 --insecure u").unwrap();
+    assert_eq!((watched.seconds, watched.threads), (Duration::from_millis(2500), 1000));
+    assert!(watched.http2 && watched.insecure && watched.url.as_deref() == Some("u"));
+    for (line, expected) in [
+        ("--threads 1001", "--threads: 1001 are too many, 1000 are allowed"),
+        ("--threads 0", "--threads needs a whole number from 1 on, not `0`"),
+        ("--seconds 1e19", "--seconds needs seconds, not `1e19`"),
+        ("u v", "unexpected word v"),
+        ("--second 1", "unknown option --second"),
+    ] {
+        assert_eq!(watch(line), Err(Usage::Wrong(expected.into())), "{line}");
+    }
+}
+
+#[test]
+fn without_options() {
+    let words = |line: &str| Words::new(split(line), &[]);
+    assert_eq!(words("").none(), Ok(()));
+    assert_eq!(words("x").none(), Err(Usage::Wrong("unexpected word x".into())));
+    assert_eq!(words("a -- -b").plain(), Ok(vec!["a".into(), "-b".into()]));
+    assert_eq!(words("a -b").plain(), Err(Usage::Wrong("unknown option -b".into())));
+}
+
+/// Wherever it stands, but not as the value of an option.
+#[test]
+fn help_is_no_mistake() {
+    for line in ["--help", "-h", "u --help", "--report -h u"] {
+        assert_eq!(fetch(line), Err(Usage::Help), "{line}");
+    }
+    assert_eq!(serve("--help"), Err(Usage::Help));
+    assert_eq!(Words::new(split("-h"), &[]).none(), Err(Usage::Help));
+    assert_eq!(fetch("-d --help u").map(|f| f.body), Ok(Body::Text("--help".into())));
+    assert_eq!(fetch("-- -h").map(|f| f.urls), Ok(vec!["-h".into()]));
+    assert_eq!(fetch("--help=x"), Err(Usage::Help));
 }
 
 #[test]
@@ -169,6 +220,8 @@ fn the_usage_names_every_option() {
              --timeout --repeat --gap-ms --threads --in-flight --linger-ms -i -o -v --report",
         ),
         (SERVE_USAGE, "--listen --tls --self-signed --http1 --http2 --root"),
+        (WS_USAGE, "--echo --deflate --http2 --timeout --cacert -H"),
+        (WATCH_USAGE, "--seconds --threads --http2 --insecure"),
     ] {
         for option in split(options) {
             assert!(text.split([' ', ',', '\n']).any(|w| w == option), "{option}");

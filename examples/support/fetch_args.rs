@@ -69,10 +69,9 @@ usage: fetch [options] URL...
   -v                                  say what happens, on standard error
   --report                            print a JSON object for each request instead of its body";
 
-impl Fetch {
-    /// Takes the words behind the program's name.
-    pub fn parse(words: impl IntoIterator<Item = String>) -> Result<Self, Usage> {
-        let mut fetch = Fetch {
+impl Default for Fetch {
+    fn default() -> Self {
+        Fetch {
             version: Version::Auto,
             method: None,
             headers: Vec::new(),
@@ -91,7 +90,14 @@ impl Fetch {
             verbose: false,
             report: false,
             urls: Vec::new(),
-        };
+        }
+    }
+}
+
+impl Fetch {
+    /// Takes the words behind the program's name.
+    pub fn parse(words: impl IntoIterator<Item = String>) -> Result<Self, Usage> {
+        let mut fetch = Fetch::default();
         let mut words = Words::new(words, &["-X", "-H", "-d", "-o"]);
         while let Some(word) = words.next()? {
             if let Word::Plain(url) = word {
@@ -103,33 +109,33 @@ impl Fetch {
                 "--http2" => set_version(&mut fetch.version, Version::Http2)?,
                 "--h2c-upgrade" => set_version(&mut fetch.version, Version::H2cUpgrade)?,
                 "-X" => fetch.method = Some(words.value()?),
-                "-H" => fetch.headers.push(header(&words.value()?)?),
+                "-H" => fetch.headers.push(words.header()?),
                 "-d" => set_body(&mut fetch.body, Body::Text(words.value()?))?,
                 "--body-file" => set_body(&mut fetch.body, Body::File(words.value()?.into()))?,
-                "--body-bytes" => set_body(&mut fetch.body, Body::Bytes(number(&mut words, 0)?))?,
+                "--body-bytes" => set_body(&mut fetch.body, Body::Bytes(words.number(0)?))?,
                 "--cacert" => fetch.cacert = Some(words.value()?.into()),
                 "--insecure" => fetch.insecure = true,
-                "--connect-timeout" => fetch.connect_timeout = Some(seconds(&mut words)?),
-                "--timeout" => fetch.timeout = Some(seconds(&mut words)?),
-                "--repeat" => fetch.repeat = number(&mut words, 1)?,
-                "--gap-ms" => fetch.gap = Duration::from_millis(number(&mut words, 0)?),
-                "--threads" => fetch.threads = number(&mut words, 1)?,
-                "--in-flight" => fetch.in_flight = number(&mut words, 1)?,
-                "--linger-ms" => fetch.linger = Duration::from_millis(number(&mut words, 0)?),
+                "--connect-timeout" => fetch.connect_timeout = Some(words.seconds()?),
+                "--timeout" => fetch.timeout = Some(words.seconds()?),
+                "--repeat" => fetch.repeat = words.number(1)?,
+                "--gap-ms" => fetch.gap = Duration::from_millis(words.number(0)?),
+                "--threads" => fetch.threads = words.number(1)?,
+                "--in-flight" => fetch.in_flight = words.number(1)?,
+                "--linger-ms" => fetch.linger = Duration::from_millis(words.number(0)?),
                 "-i" => fetch.include_head = true,
                 "-o" => fetch.output = Some(words.value()?.into()),
                 "-v" => fetch.verbose = true,
                 "--report" => fetch.report = true,
-                other => return Err(Usage(format!("unknown option {other}"))),
+                _ => return Err(words.unknown()),
             }
         }
-        if fetch.urls.is_empty() { Err(Usage("no URL".into())) } else { Ok(fetch) }
+        if fetch.urls.is_empty() { Err(Usage::Wrong("no URL".into())) } else { Ok(fetch) }
     }
 }
 
 fn set_version(to: &mut Version, version: Version) -> Result<(), Usage> {
     if *to != Version::Auto && *to != version {
-        return Err(Usage("more than one version".into()));
+        return Err(Usage::Wrong("more than one version".into()));
     }
     *to = version;
     Ok(())
@@ -137,28 +143,8 @@ fn set_version(to: &mut Version, version: Version) -> Result<(), Usage> {
 
 fn set_body(to: &mut Body, body: Body) -> Result<(), Usage> {
     if *to != Body::None {
-        return Err(Usage("more than one body".into()));
+        return Err(Usage::Wrong("more than one body".into()));
     }
     *to = body;
     Ok(())
-}
-
-fn header(text: &str) -> Result<(String, String), Usage> {
-    match text.split_once(':') {
-        Some((name, value)) if !name.is_empty() => Ok((name.into(), value.trim().into())),
-        _ => Err(Usage(format!("a header is `Name: value`, not `{text}`"))),
-    }
-}
-
-fn number<N: TryFrom<u64>>(words: &mut Words, min: u64) -> Result<N, Usage> {
-    let text = words.value()?;
-    let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
-    let number = text.parse().ok().filter(|n| digits && *n >= min).and_then(|n| N::try_from(n).ok());
-    number.ok_or_else(|| Usage(format!("{} needs a whole number from {min} on, not `{text}`", words.option())))
-}
-
-fn seconds(words: &mut Words) -> Result<Duration, Usage> {
-    let text = words.value()?;
-    let seconds = text.parse().ok().and_then(|s| Duration::try_from_secs_f64(s).ok());
-    seconds.ok_or_else(|| Usage(format!("{} needs seconds, not `{text}`", words.option())))
 }

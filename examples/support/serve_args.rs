@@ -49,7 +49,7 @@ impl Serve {
         let mut words = Words::new(words, &[]);
         while let Some(word) = words.next()? {
             if let Word::Plain(word) = word {
-                return Err(Usage(format!("unexpected word {word}")));
+                return Err(Usage::unexpected(&word));
             }
             match words.option() {
                 "--listen" => serve.listen = words.value()?,
@@ -61,7 +61,7 @@ impl Serve {
                 "--http1" => set_only(&mut serve.only, Only::Http1)?,
                 "--http2" => set_only(&mut serve.only, Only::Http2)?,
                 "--root" => serve.root = Some(words.value()?.into()),
-                other => return Err(Usage(format!("unknown option {other}"))),
+                _ => return Err(words.unknown()),
             }
         }
         Ok(serve)
@@ -70,14 +70,14 @@ impl Serve {
 
 fn set_only(to: &mut Option<Only>, only: Only) -> Result<(), Usage> {
     match to.replace(only) {
-        Some(before) if before != only => Err(Usage("more than one version".into())),
+        Some(before) if before != only => Err(Usage::Wrong("more than one version".into())),
         _ => Ok(()),
     }
 }
 
 fn set_tls(to: &mut ServeTls, tls: ServeTls) -> Result<(), Usage> {
     if *to != ServeTls::None {
-        return Err(Usage("more than one certificate".into()));
+        return Err(Usage::Wrong("more than one certificate".into()));
     }
     *to = tls;
     Ok(())

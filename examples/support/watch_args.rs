@@ -34,13 +34,13 @@ impl Watch {
         while let Some(word) = words.next()? {
             match word {
                 Word::Plain(url) if watch.url.is_none() => watch.url = Some(url),
-                Word::Plain(url) => return Err(Usage(format!("one URL is enough: {url}"))),
+                Word::Plain(url) => return Err(Usage::unexpected(&url)),
                 Word::Option => match words.option() {
-                    "--seconds" => watch.seconds = seconds(&mut words)?,
+                    "--seconds" => watch.seconds = words.seconds()?,
                     "--threads" => watch.threads = threads(&mut words)?,
                     "--http2" => watch.http2 = true,
                     "--insecure" => watch.insecure = true,
-                    option => return Err(Usage(format!("no such option: {option}"))),
+                    _ => return Err(words.unknown()),
                 },
             }
         }
@@ -48,14 +48,9 @@ impl Watch {
     }
 }
 
-fn seconds(words: &mut Words) -> Result<Duration, Usage> {
-    let value = words.value()?;
-    let seconds = value.parse().ok().and_then(|n: f64| Duration::try_from_secs_f64(n).ok());
-    seconds.ok_or_else(|| Usage(format!("--seconds: `{value}` is not a time")))
-}
-
 fn threads(words: &mut Words) -> Result<u32, Usage> {
-    let value = words.value()?;
-    let threads = value.parse().ok().filter(|n| (1..=1000).contains(n));
-    threads.ok_or_else(|| Usage(format!("--threads: `{value}` is not a number from 1 to 1000")))
+    match words.number(1)? {
+        threads @ 1..=1000 => Ok(threads),
+        more => Err(Usage::Wrong(format!("--threads: {more} are too many, 1000 are allowed"))),
+    }
 }

@@ -41,28 +41,15 @@ impl Ws {
                 "--echo" => ws.echo = true,
                 "--deflate" => ws.deflate = true,
                 "--http2" => ws.http2 = true,
-                "--timeout" => ws.timeout = Some(seconds(&mut words)?),
+                "--timeout" => ws.timeout = Some(words.seconds()?),
                 "--cacert" => ws.cacert = Some(words.value()?.into()),
-                "-H" => ws.headers.push(header(&words.value()?)?),
-                other => return Err(Usage(format!("unknown option {other}"))),
+                "-H" => ws.headers.push(words.header()?),
+                _ => return Err(words.unknown()),
             }
         }
         match <[String; 1]>::try_from(urls) {
             Ok([url]) => Ok(Ws { url, ..ws }),
-            Err(urls) => Err(Usage(format!("one URL is needed, not {}", urls.len()))),
+            Err(urls) => Err(Usage::one("URL", urls.len())),
         }
     }
-}
-
-fn header(text: &str) -> Result<(String, String), Usage> {
-    match text.split_once(':') {
-        Some((name, value)) if !name.is_empty() => Ok((name.into(), value.trim().into())),
-        _ => Err(Usage(format!("a header is `Name: value`, not `{text}`"))),
-    }
-}
-
-fn seconds(words: &mut Words) -> Result<Duration, Usage> {
-    let text = words.value()?;
-    let seconds = text.parse().ok().and_then(|s| Duration::try_from_secs_f64(s).ok());
-    seconds.ok_or_else(|| Usage(format!("{} needs seconds, not `{text}`", words.option())))
 }
