@@ -1,5 +1,6 @@
 //! When waiting ends.
 
+pub(crate) mod date;
 mod timeouts;
 
 pub use timeouts::Timeouts;

@@ -33,6 +33,8 @@ mod record;
 mod shutdown;
 #[path = "server/smuggling.rs"]
 mod smuggling;
+#[path = "server/strict.rs"]
+mod strict;
 #[path = "server/times.rs"]
 mod times;
 #[cfg(feature = "tls")]

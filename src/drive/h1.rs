@@ -17,6 +17,7 @@ use crate::{
         End, Role,
         h1::{self, Connection, Event, Length, Misuse, Violation},
     },
+    time::date,
 };
 use http::{HeaderMap, Response, StatusCode, Version};
 use std::{
@@ -104,9 +105,9 @@ impl H1 {
         raw
     }
 
-    /// Makes a server close the connection when a request does not come in time.
-    pub(crate) fn with_patience(mut self, patience: Patience, now: Instant) -> Self {
-        (self.patience, self.waiting) = (patience, Waiting::Begin(now));
+    /// Makes a server close the connection when a request does not come in time; the first byte of one may have come before `now`.
+    pub(crate) fn with_patience(mut self, patience: Patience, first: Option<Instant>, now: Instant) -> Self {
+        (self.patience, self.waiting) = (patience, first.map_or(Waiting::Begin(now), Waiting::Head));
         self
     }
 
@@ -161,12 +162,24 @@ impl H1 {
         slot.notify_reader(wakes);
     }
 
+    /// The engine has refused the request with what `out` holds from `before` on, if that is anything.
+    fn refused(&mut self, violation: &Violation, before: usize, out: &mut Vec<u8>) {
+        if out.len() == before {
+            return;
+        }
+        add_date(out);
+        if let Some(slot) = &mut self.slot {
+            slot.status = Some(violation.status());
+        }
+    }
+
     fn violation(violation: &Violation) -> Cause {
         use Violation as V;
         let kind = match violation {
             V::HeadTooLarge { .. }
             | V::TooManyFields { .. }
             | V::TrailersTooLarge { .. }
+            | V::MethodTooLong { .. }
             | V::TargetTooLong { .. }
             | V::ChunkExtensionsTooLong { .. } => ErrorKind::TooLarge,
             _ => ErrorKind::PeerViolation,
@@ -206,9 +219,13 @@ impl Protocol for H1 {
             if self.incoming {
                 break;
             }
+            let before = out.len();
             // Without `?` and `map_err`: a head is large, and each of them would move it.
             match self.engine.poll_event(now, input, out) {
-                Err(violation) => return Err(Self::violation(&violation)),
+                Err(violation) => {
+                    self.refused(&violation, before, out);
+                    return Err(Self::violation(&violation));
+                }
                 Ok(None) => break,
                 Ok(Some(Event::Head(head))) => {
                     let slot = Box::new(Slot::to_serve(head));
@@ -219,6 +236,10 @@ impl Protocol for H1 {
                 Ok(Some(Event::Upgraded)) => {
                     self.mode = Mode::Tunnel;
                     if let Some(slot) = &mut self.slot {
+                        if self.role == Role::Server {
+                            // What nobody read of the request is no part of what follows.
+                            slot.body.clear();
+                        }
                         // A server's request had ended.
                         (slot.sending, slot.receiving) = (Sending::Open, Receiving::Open);
                         slot.notify_reader(wakes);
@@ -254,12 +275,16 @@ impl Protocol for H1 {
                 Ok(Ends::Theirs)
             }
             Mode::Messages | Mode::TunnelEnded | Mode::Ended => {
+                let before = out.len();
                 match self.engine.end_of_input(now, input, out) {
                     // A body that only the end of the connection delimits is complete only if that end is genuine.
                     Ok(Some(_)) if !clean => return Err(cut("the body ended without a close_notify of TLS")),
                     Ok(Some(event)) => Self::dispatch(self.slot.as_mut(), event, self.role, wakes),
                     Ok(None) => {}
-                    Err(violation) => return Err(cut(violation)),
+                    Err(violation) => {
+                        self.refused(&violation, before, out);
+                        return Err(cut(violation));
+                    }
                 }
                 // A client that has said all may close its direction and still read the answer.
                 let answering = self.role == Role::Server
@@ -303,6 +328,7 @@ impl Protocol for H1 {
             Waiting::Begin(_) => Err(self.patience.too_idle()),
             Waiting::Head(_) => {
                 h1::refusal(StatusCode::REQUEST_TIMEOUT, out);
+                add_date(out);
                 Err(self.patience.too_slow())
             }
             Waiting::Nothing => self.engine.handle_deadline(now, out).map_err(|v| Self::violation(&v)),
@@ -340,6 +366,16 @@ impl Protocol for H1 {
 
 fn cut(what: impl std::fmt::Display) -> Cause {
     Cause::new(ErrorKind::Closed, CloseReason::ByPeer, what)
+}
+
+/// Adds a Date to a head that is complete: every answer has one (RFC 9110, section 6.6.1), and engines have no clock.
+fn add_date(out: &mut Vec<u8>) {
+    if let (true, Some(date)) = (out.ends_with(b"\r\n\r\n"), date::now()) {
+        out.truncate(out.len() - 2);
+        for part in [b"Date: ", date.as_bytes(), b"\r\n\r\n"] {
+            out.extend_from_slice(part);
+        }
+    }
 }
 
 fn misuse(misuse: &Misuse) -> Fault {

@@ -1,12 +1,12 @@
 //! An answer on its way out: what its head says about the body, and sending that body.
 
-use super::{date, hub::Hub, later, settings::Settings};
+use super::{hub::Hub, later, settings::Settings};
 use crate::{
     drive::{Body, INTERNAL_ERROR, Missing, Pace, Stopped, Stream, Upload, block_on, keeps_up},
     error::{Error, ErrorKind, Phase, Result},
     net::Cx,
     proto::h1::Length,
-    time::Deadline,
+    time::{Deadline, date},
 };
 use http::{HeaderValue, Method, Response, StatusCode, Version, header};
 use std::{sync::Arc, task::Poll, time::Duration};

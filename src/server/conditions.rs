@@ -1,6 +1,6 @@
 //! What the conditions of a request, and the range it wants, mean for a file (RFC 9110, sections 13 and 14).
 
-use super::date;
+use crate::time::date;
 use http::{HeaderMap, Method, header};
 
 /// What a client can hold a copy against.
@@ -46,7 +46,9 @@ pub(super) fn evaluate(method: &Method, headers: &HeaderMap, version: &Version) 
     } else if time(headers, header::IF_MODIFIED_SINCE).is_some_and(|seconds| !changed_since(seconds)) {
         return Outcome::NotModified;
     }
-    match headers.get(header::RANGE).and_then(|value| value.to_str().ok()) {
+    // More than one Range is none that could be understood.
+    let mut ranges = headers.get_all(header::RANGE).iter();
+    match ranges.next().filter(|_| ranges.next().is_none()).and_then(|value| value.to_str().ok()) {
         Some(range) if *method == Method::GET && still_applies(headers, version) => within(range, version.len),
         _ => Outcome::Whole,
     }
@@ -170,6 +172,10 @@ mod tests {
             (&[("if-modified-since", after)], NotModified),
             (&[("if-modified-since", before)], Whole),
             (&[("if-modified-since", "yesterday")], Whole),
+            (&[("if-modified-since", "Sunday, 06-Nov-94 08:49:37 GMT")], NotModified),
+            (&[("if-modified-since", "Sun Nov  6 08:49:36 1994")], Whole),
+            (&[("if-unmodified-since", "Wed, 31 Dec 1969 23:59:59 GMT")], Failed),
+            (&[("range", "bytes=0-1"), ("range", "bytes=3-4")], Whole),
             (&[("if-match", "\"a,b\"")], Whole),
             (&[("if-match", "W/\"a,b\"")], Failed),
             (&[("if-match", "\"x\"")], Failed),

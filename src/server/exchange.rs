@@ -15,12 +15,12 @@ use crate::{
         h1::Length,
         ws::{Refusal, accept},
     },
-    time::Deadline,
+    time::{Deadline, date},
     ws::{Config, WebSocket},
 };
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version, header};
 use std::{
-    fmt,
+    fmt, io,
     net::SocketAddr,
     sync::{Arc, OnceLock},
 };
@@ -236,11 +236,13 @@ impl Exchange {
     }
 
     /// Accepts an upgrade with 101, or a CONNECT with 200: raw bytes from here. `Connection: upgrade` is added, and
-    /// `Upgrade` with the first protocol that was asked for, if `headers` has none.
+    /// `Upgrade` with the first protocol that was asked for, if `headers` has none. What was not read of the body of the request is
+    /// read before, and forgotten.
     ///
     /// # Errors
     ///
-    /// If it is neither a CONNECT nor a request with Upgrade; and as [`respond`](Self::respond), for the head.
+    /// If it is neither a CONNECT nor a request with Upgrade, which `Connection: upgrade` has to say too; if the body fails; and as
+    /// [`respond`](Self::respond), for the head.
     pub fn upgrade(mut self, headers: HeaderMap) -> Result<Tunnel> {
         let mut head = Response::new(());
         *head.headers_mut() = headers;
@@ -257,6 +259,8 @@ impl Exchange {
         } else {
             return Err(Error::with(ErrorKind::Misuse, "the request asks for neither an upgrade nor a tunnel"));
         }
+        add_date(&mut head);
+        self.skip_body()?;
         let length = if self.head.version == Version::HTTP_2 { Length::Unknown } else { Length::Empty };
         let stream = self.stream()?.clone();
         stream.respond(&head, length, &[], End::More).map_err(|fault| fault.to_error().in_phase(Phase::Send))?;
@@ -305,7 +309,7 @@ impl Exchange {
             true => accept(&request, subprotocols, &config.engine()),
             false => Err(Refusal::UpgradeMissing),
         };
-        let (head, agreed) = match accepted {
+        let (mut head, agreed) = match accepted {
             Ok(accepted) => accepted,
             Err(refusal) => {
                 let answer = refusal.response().map(|()| Body::empty());
@@ -314,6 +318,7 @@ impl Exchange {
                 return Err(Error::with(kind, text));
             }
         };
+        add_date(&mut head);
         let length = if self.head.version == Version::HTTP_2 { Length::Unknown } else { Length::Empty };
         let stream = self.stream()?.clone();
         stream.respond(&head, length, &[], End::More).map_err(|fault| fault.to_error().in_phase(Phase::Send))?;
@@ -321,6 +326,18 @@ impl Exchange {
         self.body = Body::empty();
         turns::leave();
         Ok(WebSocket::on(stream, Role::Server, agreed, config, Limits::new(self.settings.cancels.clone(), None)))
+    }
+
+    /// Reads what is left of the body of a request that becomes another protocol: that begins behind it (RFC 9110, section 7.8).
+    fn skip_body(&mut self) -> Result<()> {
+        let stream = self.stream()?.clone();
+        if self.head.version == Version::HTTP_2 || !stream.has_body() {
+            return Ok(());
+        }
+        let verdict = self.verdict.get_or_insert_default().clone();
+        let source = RequestBody::new(stream, self.declared(), false, verdict, &self.settings);
+        io::copy(&mut Body::from_source(Box::new(source)), &mut io::sink())?;
+        Ok(())
     }
 
     /// A client that waits for 100 before it sends a body that is still to be read has to hear of it before the answer.
@@ -349,10 +366,21 @@ impl Exchange {
         let Some(stream) = self.stream.take() else { return };
         let mut head = Response::new(());
         *head.status_mut() = status;
+        if status.is_client_error() && self.head.version != Version::HTTP_2 {
+            // It is the body that was wrong, and what is left of it is not waited for.
+            head.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
         if let Ok(plan) = Plan::new(&self.head.method, self.head.version, &mut head, Some(0)) {
             // If the connection is over there is nobody to be told.
             let _ = stream.respond(&head, plan.length, &[], End::Last);
         }
+    }
+}
+
+/// Adds a Date to an answer behind which another protocol begins, if it is one of those that have to have it.
+fn add_date(head: &mut Response<()>) {
+    if let Some(date) = date::now().filter(|_| head.status().is_success()) {
+        head.headers_mut().entry(header::DATE).or_insert(date);
     }
 }
 

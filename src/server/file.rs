@@ -2,12 +2,12 @@
 
 use super::{
     conditions::{Outcome, Version, evaluate},
-    date,
     exchange::Exchange,
 };
 use crate::{
     drive::Body,
     error::{Error, Result},
+    time::date,
 };
 use http::{HeaderValue, Method, Response, StatusCode, header};
 use std::{

@@ -29,6 +29,8 @@ pub(super) struct Greeting {
     out: Vec<u8>,
     at: usize,
     began: Instant,
+    /// When TLS was ready, or else the connection.
+    ready: Instant,
     /// When the first byte of the application came.
     first: Option<Instant>,
     eof: bool,
@@ -69,6 +71,7 @@ impl Greeting {
             out: Vec::new(),
             at: 0,
             began: now,
+            ready: now,
             first: None,
             eof: false,
         })
@@ -84,7 +87,7 @@ impl Greeting {
         let limits = &settings.timeouts;
         Deadline::from(match (&self.tls, self.first) {
             (Some(tls), _) if tls.is_handshaking() => self.began.checked_add(limits.handshake),
-            (_, None) => self.began.checked_add(limits.idle),
+            (_, None) => self.ready.checked_add(limits.idle),
             (_, Some(first)) => first.checked_add(limits.header),
         })
     }
@@ -128,6 +131,9 @@ impl Greeting {
                     return Poll::Pending;
                 }
                 Err(e) => return Poll::Ready(Err(Error::from(e).in_phase(Phase::Tls))),
+            }
+            if self.tls.as_ref().is_some_and(|tls| tls.is_handshaking()) {
+                self.ready = cx.now;
             }
             self.open()?;
             if self.first.is_none() && !self.plain.is_empty() {
@@ -229,8 +235,7 @@ impl Greeting {
             Speaks::Http1 | Speaks::Unknown => {
                 let config = h1::Config::default().head_bytes(settings.max_header_bytes);
                 let engine = h1::Connection::new(Role::Server, config, now, setup.out());
-                let began = self.first.unwrap_or(now);
-                Arc::new(Shared::new(setup, H1::new(engine, Role::Server).with_patience(patience, began)))
+                Arc::new(Shared::new(setup, H1::new(engine, Role::Server).with_patience(patience, self.first, now)))
             }
         }
     }

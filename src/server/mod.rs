@@ -12,7 +12,7 @@
 //! | `later` | answers to slow clients |
 //! | `journal` | counters, and a hook for every exchange that is over |
 //! | `exchange`, `answer`, `request_body` | one request, one answer |
-//! | `file`, `conditions`, `date` | answering with files |
+//! | `file`, `conditions` | answering with files |
 //!
 //! # Who does what
 //!
@@ -22,7 +22,6 @@
 
 mod answer;
 mod conditions;
-mod date;
 mod exchange;
 mod file;
 mod greet;

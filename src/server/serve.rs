@@ -1,7 +1,7 @@
 //! Running handlers: one request, one upgrade to HTTP/2, one whole connection.
 
 use super::{
-    Handler, date,
+    Handler,
     exchange::Exchange,
     greet::{Greeting, h2_config, patience},
     journal::{Entry, Hook},
@@ -16,7 +16,7 @@ use crate::{
     error::Result,
     net::{Interest, Wire},
     proto::{End, RequestHead, h1::Length},
-    time::Deadline,
+    time::{Deadline, date},
 };
 use http::{HeaderValue, Method, Response, StatusCode, Version, header};
 use std::{

@@ -288,7 +288,8 @@ impl Connection {
     ///
     /// A response to HEAD, a 204 and a 304 end with their head: [`is_sent`](Self::is_sent) holds at once, whatever the
     /// length; it is written as the body of a GET would have it. `Connection: close` is added when the connection does
-    /// not persist, `keep-alive` for an HTTP/1.0 client that asked for it.
+    /// not persist, `keep-alive` for an HTTP/1.0 client that asked for it. Nor does it while the client waits for 100: whether it
+    /// sends its body all the same is not known (RFC 9110, section 10.1.1).
     ///
     /// # Errors
     ///
@@ -305,7 +306,7 @@ impl Connection {
             version: self.exchange.version,
             keep_alive: self.exchange.keep_alive,
             upgrade: self.exchange.upgrade,
-            closing: self.closing,
+            closing: self.closing || self.wants_continue(),
         };
         let sent = unless_refused(out, |out| encode::response(head, length, &question, out))?;
         self.outgoing = sent.outgoing;
@@ -372,17 +373,19 @@ impl Connection {
         Ok(data.len())
     }
 
-    /// Ends a chunked body with trailers.
+    /// Ends a chunked body with trailers. One that ends with the connection, as to a client of HTTP/1.0, has no place for them: they
+    /// are left out (RFC 9110, section 6.5.1).
     ///
     /// # Errors
     ///
-    /// A [`Misuse`] if the body is not chunked, or if a field must not be a trailer.
+    /// A [`Misuse`] if the body has a length, or if a field must not be a trailer.
     pub fn send_trailers(&mut self, trailers: &HeaderMap, out: &mut Vec<u8>) -> Result<(), Misuse> {
         self.check_body()?;
         match self.outgoing {
             Outgoing::Head => return Err(Misuse::NoHead),
             Outgoing::Complete | Outgoing::Switched => return Err(Misuse::DataAfterEnd),
-            Outgoing::Sized(_) | Outgoing::UntilClose => return Err(Misuse::TrailersNotChunked),
+            Outgoing::Sized(_) => return Err(Misuse::TrailersNotChunked),
+            Outgoing::UntilClose => {}
             Outgoing::Chunked => encode::trailers(trailers, out)?,
         }
         self.outgoing = Outgoing::Complete;
@@ -548,7 +551,7 @@ impl Connection {
             version,
             keep_alive: !modern && facts.persists(version),
             // Neither means anything in HTTP/1.0 (RFC 9110, sections 7.8 and 10.1.1).
-            upgrade: facts.upgrade && modern,
+            upgrade: facts.upgrade && facts.upgrade_option && modern,
             awaits_continue: facts.expects_continue && modern && framing != Framing::Empty,
             ..Exchange::default()
         };

@@ -94,6 +94,8 @@ pub(super) struct Facts {
     pub(super) keep_alive: bool,
     /// An Upgrade field that names something.
     pub(super) upgrade: bool,
+    /// The connection option `upgrade`, without which the field was not meant for us (RFC 9110, section 7.8).
+    pub(super) upgrade_option: bool,
     /// `Expect: 100-continue`.
     pub(super) expects_continue: bool,
 }
@@ -121,6 +123,7 @@ impl Facts {
                 for option in elements(value) {
                     self.close |= is_word(option, b"close");
                     self.keep_alive |= is_word(option, b"keep-alive");
+                    self.upgrade_option |= is_word(option, b"upgrade");
                 }
             }
             Name::ContentLength => {

@@ -5,7 +5,7 @@
 
 use super::{
     config::Limits,
-    syntax::{find_newline, is_blank, is_target, is_token, token_len, trim, trim_start, value_len},
+    syntax::{find_newline, is_blank, is_host, is_target, is_token, token_len, trim, trim_start, value_len},
     violation::Violation,
 };
 use crate::{
@@ -123,7 +123,15 @@ pub(super) fn take_start(
     };
     loop {
         check_first_bytes(role, input.peek())?;
-        let Some(end) = scan.line(input.peek(), limit, too_large)? else { return Ok(None) };
+        let end = match scan.line(input.peek(), limit, too_large) {
+            Ok(Some(end)) => end,
+            Ok(None) => return Ok(None),
+            // There is no target yet that could be too long.
+            Err(Violation::TargetTooLong { .. }) if token_len(input.peek()) >= limit => {
+                return Err(Violation::MethodTooLong { limit });
+            }
+            Err(violation) => return Err(violation),
+        };
         *scan = Scan::default();
         let line = input.take(end);
         if role == Role::Client || end > 2 {
@@ -202,8 +210,8 @@ fn target(method: &Method, target: &[u8]) -> Result<Uri, Violation> {
     } else {
         target[0] == b'/' || uri.scheme().is_some()
     };
-    // A user and password in a target are an error (RFC 9110, section 4.2.4).
-    let named = uri.authority().is_none_or(|a| !a.host().is_empty() && !a.as_str().contains('@'));
+    // A user and password in a target are an error (RFC 9110, section 4.2.4), and so is a port that is none, as in Host.
+    let named = uri.authority().is_none_or(|a| !a.host().is_empty() && is_host(a.as_str().as_bytes()));
     if allowed && named { Ok(uri) } else { Err(Violation::TargetInvalid) }
 }
 

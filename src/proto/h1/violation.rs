@@ -20,6 +20,11 @@ pub enum Violation {
     // start lines
     /// The method is not a token (RFC 9110, section 9.1).
     MethodInvalid,
+    /// The method alone exceeds the limit of the request line (RFC 9112, section 3).
+    MethodTooLong {
+        /// The most bytes allowed.
+        limit: usize,
+    },
     /// The request line does not have three parts (RFC 9112, section 3).
     RequestLineInvalid,
     /// The status is not a number of three digits from 100 (RFC 9110, section 15).
@@ -150,7 +155,7 @@ impl Violation {
             V::HeadTooLarge { .. } | V::TooManyFields { .. } | V::TrailersTooLarge { .. } => {
                 StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE
             }
-            V::CodingUnknown => StatusCode::NOT_IMPLEMENTED,
+            V::CodingUnknown | V::MethodTooLong { .. } => StatusCode::NOT_IMPLEMENTED,
             V::VersionUnsupported => StatusCode::HTTP_VERSION_NOT_SUPPORTED,
             _ => StatusCode::BAD_REQUEST,
         }
@@ -166,6 +171,7 @@ impl fmt::Display for Violation {
             V::NotHttp => "the first bytes are not HTTP/1",
             V::TooManyEmptyLines => "too many empty lines before a request",
             V::MethodInvalid => "the method is not a token",
+            V::MethodTooLong { limit } => return write!(f, "a method of more than {limit} bytes"),
             V::RequestLineInvalid => "the request line is not method, target and version",
             V::StatusInvalid => "the status is not a number from 100 to 999",
             V::StatusLineInvalid => "the status line is not version, status and reason",

@@ -310,7 +310,11 @@ fn check_authority(authority: &[u8]) -> Result<(), Malformed> {
     if authority.contains(&b'@') {
         return Err(Malformed::AuthorityUserinfo);
     }
-    if authority.is_empty() || authority.iter().any(|b| b"/?#\\".contains(b)) {
+    // `http` takes any port.
+    let host = authority.iter().rposition(|b| *b == b']').map_or(0, |end| end + 1);
+    let port = authority[host..].split(|b| *b == b':').nth(1).unwrap_or_default();
+    let is_port = port.is_empty() || decimal(port).is_some_and(|port| port <= u16::MAX.into());
+    if authority.is_empty() || !is_port || authority.iter().any(|b| b"/?#\\".contains(b)) {
         return Err(Malformed::Target);
     }
     Ok(())

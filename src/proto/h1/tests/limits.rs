@@ -49,6 +49,17 @@ fn bytes_of_a_start_line() {
 }
 
 #[test]
+fn bytes_of_a_method() {
+    let line = b"ABCDEFGHIJKLMNOPQRSTUVW";
+    for (limit, expected) in [(line.len(), true), (line.len() - 1, true), (line.len() + 1, false)] {
+        let server = || Side::with(Role::Server, Config::default().head_bytes(limit));
+        let outcome = run_all_cuts(server, "", line, false);
+        assert_eq!(outcome.violation, expected.then_some(V::MethodTooLong { limit }), "limit {limit}");
+        assert_eq!(String::from_utf8_lossy(&outcome.out).contains("501 Not Implemented"), expected, "limit {limit}");
+    }
+}
+
+#[test]
 fn defaults_of_the_roles() {
     let head = |start: &str, len: usize| {
         let mut head = start.as_bytes().to_vec();

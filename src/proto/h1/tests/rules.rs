@@ -71,6 +71,8 @@ const REFUSED_REQUESTS: &[(&str, &[u8], V, &str)] = &[
     ("3.2.3", b"CONNECT h HTTP/1.1\r\nHost: h\r\n\r\n", V::TargetInvalid, "400 Bad Request"),
     ("3.2.3", b"CONNECT h: HTTP/1.1\r\nHost: h\r\n\r\n", V::TargetInvalid, "400 Bad Request"),
     ("3.2.3", b"CONNECT h:99999 HTTP/1.1\r\nHost: h\r\n\r\n", V::TargetInvalid, "400 Bad Request"),
+    ("3.2.3", b"CONNECT h:+1 HTTP/1.1\r\nHost: h\r\n\r\n", V::TargetInvalid, "400 Bad Request"),
+    ("3.2.2", b"GET http://h:99999/ HTTP/1.1\r\nHost: h\r\n\r\n", V::TargetInvalid, "400 Bad Request"),
     ("3.2.3", b"CONNECT h:0 HTTP/1.1\r\nHost: h\r\n\r\n", V::TargetInvalid, "400 Bad Request"),
     ("3.2.3", b"CONNECT :80 HTTP/1.1\r\nHost: h\r\n\r\n", V::TargetInvalid, "400 Bad Request"),
     ("3.2.3", b"CONNECT u@h:80 HTTP/1.1\r\nHost: h\r\n\r\n", V::TargetInvalid, "400 Bad Request"),

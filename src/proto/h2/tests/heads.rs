@@ -22,7 +22,7 @@ fn pseudo_header_fields_of_requests() {
     let connect = (":method", "CONNECT");
     let ws = (":protocol", "websocket");
     #[rustfmt::skip]
-    let table: [(&str, &str, Fields<'_>, Option<Malformed>); 52] = [
+    let table: [(&str, &str, Fields<'_>, Option<Malformed>); 55] = [
         ("8.3.1", "the usual", &[m, s, a, p], None),
         ("8.3.1", "any order", &[p, a, s, m], None),
         ("8.3.1", "without authority", &[m, s, p], None),
@@ -57,6 +57,9 @@ fn pseudo_header_fields_of_requests() {
         ("8.3.1", "an asterisk with OPTIONS", &[(":method", "OPTIONS"), s, a, path("*")], None),
         ("8.3.1", "user information", &[m, s, (":authority", "u@a"), p], Some(M::AuthorityUserinfo)),
         ("8.3.1", "an empty authority", &[m, s, (":authority", ""), p], Some(M::Target)),
+        ("8.3.1", "a port above the last", &[m, s, (":authority", "a:65536"), p], Some(M::Target)),
+        ("8.3.1", "a port with a sign", &[m, s, (":authority", "[::1]:+1"), p], Some(M::Target)),
+        ("8.3.1", "an address", &[m, s, (":authority", "[::1]:1"), p], None),
         ("8.3.1", "an authority with a path", &[m, s, (":authority", "a/b"), p], Some(M::Target)),
         ("8.3.1", "an empty scheme", &[m, (":scheme", ""), a, p], Some(M::Target)),
         ("8.3.1", "a scheme with a path", &[m, (":scheme", "http://b/"), a, p], Some(M::Target)),

@@ -1,4 +1,4 @@
-//! The Date of an answer (RFC 9110, section 6.6.1): written once a second.
+//! Dates as HTTP has them (RFC 9110, section 5.6.7); that of an answer is written once a second.
 
 use http::HeaderValue;
 use std::{
@@ -14,7 +14,7 @@ thread_local! {
 }
 
 /// Returns the present time as a Date; `None` with a clock before 1970.
-pub(super) fn now() -> Option<HeaderValue> {
+pub(crate) fn now() -> Option<HeaderValue> {
     let seconds = SystemTime::now().duration_since(UNIX_EPOCH).ok()?.as_secs();
     NOW.with_borrow_mut(|kept| match kept {
         Some((at, value)) if *at == seconds => Some(value.clone()),
@@ -27,7 +27,7 @@ pub(super) fn now() -> Option<HeaderValue> {
 }
 
 /// Returns a point in time, in seconds since 1970, as IMF-fixdate (RFC 9110, section 5.6.7).
-pub(super) fn imf_fixdate(seconds: u64) -> String {
+pub(crate) fn imf_fixdate(seconds: u64) -> String {
     let (days, second) = (seconds / 86_400, seconds % 86_400);
     let (year, month, day) = civil(days);
     let (weekday, month) = (DAYS[(days % 7) as usize], MONTHS[(month - 1) as usize]);
@@ -35,18 +35,61 @@ pub(super) fn imf_fixdate(seconds: u64) -> String {
     format!("{weekday}, {day:02} {month} {year:04} {hour:02}:{minute:02}:{second:02} GMT")
 }
 
-/// Returns the seconds since 1970 of an IMF-fixdate; the two obsolete forms are not understood, and such a condition is ignored.
-pub(super) fn parse(text: &str) -> Option<u64> {
+/// Returns the seconds since 1970 of a date in any of the three forms that a recipient has to understand (RFC 9110, section 5.6.7);
+/// one before that is zero.
+pub(crate) fn parse(text: &str) -> Option<u64> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let (this_year, ..) = civil(now.as_secs() / 86_400);
+    parse_in(this_year, text)
+}
+
+/// The same in a year, which decides on the century of a year of two digits.
+fn parse_in(this_year: u64, text: &str) -> Option<u64> {
     // `Sun, 06 Nov 1994 08:49:37 GMT`
-    let rest = text.get(5..).filter(|_| text.len() == 29 && text.ends_with(" GMT"))?;
-    let number = |from: usize, to: usize| {
-        rest.get(from..to)?.bytes().try_fold(0u64, |n, b| b.is_ascii_digit().then(|| n * 10 + u64::from(b - b'0')))
-    };
-    let month = MONTHS.iter().position(|m| rest.get(3..6) == Some(m))? as u64 + 1;
-    let (day, year) = (number(0, 2)?, number(7, 11)?);
-    let (hour, minute, second) = (number(12, 14)?, number(15, 17)?, number(18, 20)?);
-    if !(1..=31).contains(&day) || year < 1970 || hour > 23 || minute > 59 || second > 60 {
+    if let Some([_, day, month, year, time, "GMT"]) = parts(text, ' ') {
+        return seconds(number(year, 4)?, month, number(day, 2)?, time);
+    }
+    // `Sunday, 06-Nov-94 08:49:37 GMT`
+    if let Some([_, date, time, "GMT"]) = parts(text, ' ') {
+        let [day, month, year] = parts(date, '-')?;
+        // The next with these digits, if that is not more than 50 years ahead, else the last.
+        let ahead = (number(year, 2)? + 100 - this_year % 100) % 100;
+        let year = if ahead > 50 { this_year + ahead - 100 } else { this_year + ahead };
+        return seconds(year, month, number(day, 2)?, time);
+    }
+    // `Sun Nov  6 08:49:37 1994`
+    if let Some([_, month, "", day, time, year]) = parts(text, ' ') {
+        return seconds(number(year, 4)?, month, number(day, 1)?, time);
+    }
+    let [_, month, day, time, year] = parts(text, ' ')?;
+    seconds(number(year, 4)?, month, number(day, 2)?, time)
+}
+
+/// Returns what is between the separators, if there are so many parts.
+fn parts<const N: usize>(text: &str, separator: char) -> Option<[&str; N]> {
+    let mut parts = text.split(separator);
+    let mut found = [""; N];
+    for part in &mut found {
+        *part = parts.next()?;
+    }
+    parts.next().is_none().then_some(found)
+}
+
+/// Returns the number that so many digits make.
+fn number(text: &str, digits: usize) -> Option<u64> {
+    let more = |n: u64, b: u8| b.is_ascii_digit().then(|| n * 10 + u64::from(b - b'0'));
+    if text.len() == digits { text.bytes().try_fold(0, more) } else { None }
+}
+
+fn seconds(year: u64, month: &str, day: u64, time: &str) -> Option<u64> {
+    let month = MONTHS.iter().position(|m| *m == month)? as u64 + 1;
+    let [hour, minute, second] = parts(time, ':')?;
+    let (hour, minute, second) = (number(hour, 2)?, number(minute, 2)?, number(second, 2)?);
+    if !(1..=31).contains(&day) || hour > 23 || minute > 59 || second > 60 {
         return None;
+    }
+    if year < 1970 {
+        return Some(0);
     }
     Some(days_since_1970(year, month, day) * 86_400 + hour * 3600 + minute * 60 + second)
 }
@@ -98,10 +141,30 @@ mod tests {
     }
 
     #[test]
+    fn all_three_forms() {
+        for (year, text, seconds) in [
+            (2026, "Sunday, 06-Nov-94 08:49:37 GMT", 784_111_777),
+            (2026, "Sun Nov  6 08:49:37 1994", 784_111_777),
+            (2026, "Tue Feb 29 00:00:00 2000", 951_782_400),
+            // Of two digits: not more than 50 years ahead.
+            (2026, "Wednesday, 01-Jan-76 00:00:00 GMT", 3_345_062_400),
+            (2026, "Saturday, 01-Jan-77 00:00:00 GMT", 220_924_800),
+            (1999, "Saturday, 01-Jan-00 00:00:00 GMT", 946_684_800),
+            (2026, "Wed, 31 Dec 1969 23:59:59 GMT", 0),
+        ] {
+            assert_eq!(parse_in(year, text), Some(seconds), "{text} in {year}");
+        }
+    }
+
+    #[test]
     fn what_is_no_date() {
         for text in [
             "",
-            "Sunday, 06-Nov-94 08:49:37 GMT",
+            "Sunday, 06-Nov-1994 08:49:37 GMT",
+            "Sunday, 06-Nov-94 08:49:37",
+            "Sun Nov 6 08:49:37 1994",
+            "Sun Nov  6 08:49 1994",
+            "Sun Nov  6 08:49:37 1994 GMT",
             "Sun, 06 Nov 1994 08:49:37 UTC",
             "Sun, 06 Nov 1994 24:49:37 GMT",
             "Sun, 06 Foo 1994 08:49:37 GMT",

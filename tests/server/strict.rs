@@ -1,0 +1,192 @@
+//! What RFC 9110 and RFC 9112 ask of a server besides, seen from outside.
+
+use crate::raw::{LONG, Raw};
+use bowline::{Error, Exchange, ExchangeEnd, Result, Server, ServerHandle, ServerTimeouts, http};
+use http::{HeaderMap, Response, StatusCode};
+use std::{
+    io::{Read, Write},
+    sync::mpsc,
+    time::{Duration, Instant},
+};
+
+fn handle(mut exchange: Exchange) -> Result<()> {
+    match exchange.path() {
+        // That of CONNECT.
+        "" | "/tunnel" => echo(exchange),
+        "/read" => {
+            let n = std::io::copy(exchange.body(), &mut std::io::sink())?;
+            exchange.reply(200, n.to_string())
+        }
+        "/trailers" => {
+            let (_, mut writer) = exchange.respond_streaming(Response::new(()))?;
+            writer.write_all(b"hello")?;
+            writer.finish_with_trailers(HeaderMap::from_iter([(http::header::ETAG, "\"a\"".parse().unwrap())]))
+        }
+        "/error" => Err(Error::other("on purpose")),
+        _ => exchange.reply(200, "unread"),
+    }
+}
+
+/// Sends back what comes through a tunnel.
+fn echo(exchange: Exchange) -> Result<()> {
+    let mut tunnel = exchange.upgrade(HeaderMap::new())?;
+    let mut piece = [0; 1024];
+    loop {
+        match tunnel.read(&mut piece)? {
+            0 => return tunnel.finish(),
+            n => tunnel.write_all(&piece[..n])?,
+        }
+        tunnel.flush()?;
+    }
+}
+
+fn bind() -> Server {
+    Server::bind("127.0.0.1:0").unwrap().max_body(1000)
+}
+
+fn server() -> ServerHandle {
+    bind().spawn(handle).unwrap()
+}
+
+fn raw(server: &ServerHandle) -> Raw {
+    Raw::connect(server.local_addr())
+}
+
+#[test]
+fn every_final_answer_has_a_date() {
+    let header = Duration::from_millis(200);
+    let server = bind().timeouts(ServerTimeouts::default().header(header)).spawn(handle).unwrap();
+    let long = "a".repeat(20_000);
+    for (status, request) in [
+        (200, "GET / HTTP/1.1\r\nHost: x\r\n\r\n".to_owned()),
+        (200, "CONNECT x:1 HTTP/1.1\r\nHost: x:1\r\n\r\n".into()),
+        (400, "GET / HTTP/1.1\r\n\r\n".into()),
+        (400, "POST /read HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nx".into()),
+        (408, "GET / HTTP/1.1\r\nHost:".into()),
+        (413, "POST /read HTTP/1.1\r\nHost: x\r\nContent-Length: 1001\r\n\r\n".into()),
+        (414, format!("GET /{long}")),
+        (431, format!("GET / HTTP/1.1\r\nHost: x\r\nA: {long}")),
+        (500, "GET /error HTTP/1.1\r\nHost: x\r\n\r\n".into()),
+        (501, long.clone()),
+        (505, "GET / HTTP/2.0\r\nHost: x\r\n\r\n".into()),
+    ] {
+        let head = raw(&server).send(request).head();
+        assert_eq!(head.status(), status, "{}", head.head);
+        assert_eq!(head.get("date").map(str::len), Some(29), "{}", head.head);
+        let closes = [400, 408, 413, 414, 431, 501, 505].contains(&status);
+        assert_eq!(head.get("connection"), closes.then_some("close"), "{}", head.head);
+    }
+}
+
+/// Whether the client sends the body all the same that it had promised is not known, and so nothing follows.
+#[test]
+fn an_answer_instead_of_100_is_the_last() {
+    let server = server();
+    let mut raw = raw(&server);
+    raw.send("POST /unread HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n");
+    let answer = raw.answer();
+    assert_eq!((answer.status(), answer.get("connection"), answer.text()), (200, Some("close"), "unread"));
+    raw.try_send("abGET /read HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert!(raw.is_closed());
+}
+
+#[test]
+fn trailers_for_a_client_of_http_1_0_are_left_out() {
+    let (sender, ends) = mpsc::channel();
+    let server = bind().on_exchange(move |info| sender.send(info.end).unwrap()).spawn(handle).unwrap();
+    let rest = raw(&server).send("GET /trailers HTTP/1.0\r\n\r\n").rest();
+    assert!(rest.ends_with(b"\r\n\r\nhello"), "{}", rest.escape_ascii());
+    assert_eq!(ends.recv_timeout(LONG), Ok(ExchangeEnd::Complete));
+}
+
+/// What the client was told is in the record, also where no handler said it.
+#[test]
+fn refused_bodies_are_recorded_with_their_status() {
+    let (sender, records) = mpsc::channel();
+    let server = bind().on_exchange(move |info| sender.send((info.status, info.bytes_in)).unwrap());
+    let server = server.spawn(handle).unwrap();
+    for (request, status, bytes) in [
+        ("Transfer-Encoding: chunked\r\n\r\n3\r\nabcx", 400, 3),
+        ("Content-Length: 5\r\n\r\nabc", 400, 3),
+        ("Content-Length: 1001\r\n\r\nabc", 413, 3),
+    ] {
+        let mut raw = raw(&server);
+        raw.send(format!("POST /read HTTP/1.1\r\nHost: x\r\n{request}")).finish();
+        assert_eq!(raw.answer().status(), status, "{request:?}");
+        let status = StatusCode::from_u16(status).unwrap();
+        assert_eq!(records.recv_timeout(LONG), Ok((Some(status), bytes)), "{request:?}");
+    }
+}
+
+/// Whatever is of the request is none of what follows it.
+#[test]
+fn an_upgrade_begins_behind_the_body() {
+    let server = server();
+    let head = "POST /tunnel HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: echo\r\n";
+    for (fields, pieces) in [
+        ("Content-Length: 4\r\n\r\n", &["bodythrough"][..]),
+        ("Content-Length: 4\r\n\r\n", &["bo", "dythr", "ough"]),
+        ("Transfer-Encoding: chunked\r\n\r\n", &["4\r\nbody\r\n", "0\r\n\r\nthrough"]),
+        ("Content-Length: 4\r\nExpect: 100-continue\r\n\r\n", &["body", "through"]),
+    ] {
+        let mut raw = raw(&server);
+        raw.send(head).send(fields);
+        if fields.contains("Expect") {
+            assert_eq!(raw.head().status(), 100);
+        }
+        for piece in pieces {
+            raw.send(piece);
+        }
+        assert_eq!(raw.head().status(), 101, "{fields:?}");
+        assert_eq!(raw.take(7), b"through", "{fields:?}");
+        assert!(raw.finish().is_closed(), "{fields:?}");
+    }
+    // One that is too long, or breaks a rule, is no upgrade.
+    for (fields, status) in [
+        ("Content-Length: 1001\r\n\r\n", 413),
+        ("Transfer-Encoding: chunked\r\n\r\nx", 400),
+        ("Transfer-Encoding: chunked\r\n\r\n3e9\r\n", 413),
+    ] {
+        let mut raw = raw(&server);
+        raw.send(head).send(fields).send([b'a'; 1001]);
+        assert_eq!(raw.answer().status(), status, "{fields:?}");
+        assert!(raw.is_closed(), "{fields:?}");
+    }
+}
+
+/// An Upgrade that somebody in between has passed on without knowing it is not meant for us (RFC 9110, section 7.8).
+#[test]
+fn an_upgrade_is_a_connection_option() {
+    let server = server();
+    for fields in ["Upgrade: echo\r\n", "Upgrade: echo\r\nConnection: keep-alive\r\n", "Connection: upgrade\r\n"] {
+        let mut raw = raw(&server);
+        raw.send(format!("GET /tunnel HTTP/1.1\r\nHost: x\r\n{fields}\r\n"));
+        assert_eq!(raw.answer().status(), 500, "{fields:?}");
+        assert_eq!(raw.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n").answer().status(), 200, "{fields:?}");
+    }
+}
+
+#[test]
+fn ports_that_are_none() {
+    let server = server();
+    for line in ["GET http://x:99999/", "GET http://x:+80/", "GET http://x:8a/", "CONNECT x:+1", "CONNECT x:-1"] {
+        let mut raw = raw(&server);
+        raw.send(format!("{line} HTTP/1.1\r\nHost: x\r\n\r\n"));
+        assert_eq!(raw.answer().status(), 400, "{line}");
+    }
+}
+
+/// The first letters of a request may be those of HTTP/2, and count like others.
+#[test]
+fn the_time_of_a_head_begins_with_its_first_byte() {
+    let limit = Duration::from_millis(1200);
+    let server = bind().timeouts(ServerTimeouts::default().header(limit)).spawn(handle).unwrap();
+    let mut raw = raw(&server);
+    let began = Instant::now();
+    raw.send("P");
+    assert!(raw.is_silent(limit * 3 / 4), "it is early");
+    raw.send("OST /read");
+    assert_eq!(raw.answer().status(), 408);
+    let elapsed = began.elapsed();
+    assert!(elapsed >= limit && elapsed < limit * 7 / 4, "{elapsed:?}");
+}
