@@ -129,10 +129,10 @@ fn who_holds_a_connection_is_held_to_its_time() {
 fn no_more_is_kept_than_is_allowed() {
     const EACH: usize = 1024 * 1024;
     let (peer, log) = world();
-    let timeouts = Timeouts::none().slot(ms(150));
+    let timeouts = Timeouts::none().slot(GUARD);
     let get = |client: &Client, n: usize| client.get(peer.url(&format!("/big/{n}"))).start();
     let refused = |client: &Client| {
-        let error = client.get(peer.url("/no")).send().unwrap_err();
+        let error = client.get(peer.url("/no")).timeouts(Timeouts::none().slot(ms(150))).send().unwrap_err();
         assert_eq!((error.kind(), error.phase()), (ErrorKind::PoolTimeout, Phase::Slot));
     };
     for len in [EACH - 1, EACH, EACH + 1] {

@@ -170,7 +170,7 @@ fn what_is_in_line_goes_out_when_a_connection_becomes_free() {
         let cancel = Cancel::new();
         let mut first = client.post(peer.url(target)).cancel_on(&cancel);
         if case == "late" {
-            first = first.timeout(ms(50));
+            first = first.timeout(ms(300));
         }
         let first = first.start();
         let (second, third) = (client.get(peer.url("/2")).start(), client.get(peer.url("/3")).start());

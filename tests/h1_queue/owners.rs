@@ -9,12 +9,12 @@ use std::{io::Read, thread};
 #[test]
 fn an_answer_that_was_given_is_not_touched() {
     let (peer, _log) = world();
-    let client = builder().max_connections_per_origin(1).timeouts(Timeouts::none().slot(ms(100))).build().unwrap();
+    let client = capped(1);
     const LEN: usize = 3_000_000;
     let response = client.get(peer.url(&format!("/big/{LEN}"))).start().wait().unwrap();
     let mut waiting = client.get(peer.url("/2")).start();
     assert!(waiting.wait_timeout(ms(50)).unwrap().is_none());
-    let error = client.get(peer.url("/3")).send().unwrap_err();
+    let error = client.get(peer.url("/3")).timeouts(Timeouts::none().slot(ms(100))).send().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::PoolTimeout);
     assert_eq!(response.bytes().unwrap().len(), LEN);
 }

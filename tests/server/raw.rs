@@ -69,7 +69,7 @@ impl Raw {
 
     /// Waits for more; false at the end.
     fn fill(&mut self) -> bool {
-        let mut buf = [0; 16 * 1024];
+        let mut buf = [0; 64 * 1024];
         match self.socket.read(&mut buf) {
             Ok(0) => false,
             Ok(n) => {
