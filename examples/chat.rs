@@ -3,6 +3,9 @@
 //! A thousand sockets need no thousand threads: handlers give them to a few hubs, see `support/house.rs`. `chat --self-test` opens a
 //! thousand and has them talk, with one among them that does not read, and fails if anybody is held up.
 
+#[macro_use]
+#[path = "support/warn.rs"]
+mod warn;
 #[path = "support/house.rs"]
 mod house;
 #[macro_use]
@@ -51,7 +54,7 @@ fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(e) => {
-            eprintln!("chat: {e}");
+            warn!("chat: {e}");
             ExitCode::FAILURE
         }
     }

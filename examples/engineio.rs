@@ -4,6 +4,9 @@
 //! JSON array that it is. At the end of the input it leaves. The protocol: a packet is a digit and what belongs to it, a message of
 //! Socket.IO is a packet of Engine.IO with another digit inside.
 
+#[macro_use]
+#[path = "support/warn.rs"]
+mod warn;
 #[path = "support/settle.rs"]
 mod settle;
 #[path = "support/words.rs"]
@@ -42,7 +45,7 @@ fn main() -> ExitCode {
     match run(&url) {
         Ok(()) => ExitCode::SUCCESS,
         Err(e) => {
-            eprintln!("engineio: {e}");
+            warn!("engineio: {e}");
             ExitCode::FAILURE
         }
     }

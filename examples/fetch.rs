@@ -3,6 +3,9 @@
 //! Without `--report` the bodies go to standard output (or `-o`), one after the other. With it there is one JSON object a line
 //! for each request. What failed is also said on standard error. The options are in `support/fetch_args.rs`.
 
+#[macro_use]
+#[path = "support/warn.rs"]
+mod warn;
 #[path = "support/fetch_args.rs"]
 mod fetch_args;
 #[path = "support/filler.rs"]
@@ -102,7 +105,7 @@ impl Run {
             match (0..self.options.threads).map(start).collect::<io::Result<Vec<_>>>() {
                 Ok(threads) => threads.into_iter().all(|thread| thread.join().unwrap_or(false)),
                 Err(e) => {
-                    eprintln!("fetch: a thread: {e}");
+                    warn!("fetch: a thread: {e}");
                     false
                 }
             }
@@ -182,14 +185,14 @@ impl Run {
             // A reader that has gone needs no report; the requests are made all the same.
             match writeln!(io::stdout(), "{line}") {
                 Err(e) if e.kind() != io::ErrorKind::BrokenPipe => {
-                    eprintln!("fetch: {url}: its report: {e}");
+                    warn!("fetch: {url}: its report: {e}");
                     return false;
                 }
                 _ => {}
             }
         }
         if let Err(e) = &outcome {
-            eprintln!("fetch: {url}: {e}");
+            warn!("fetch: {url}: {e}");
         }
         outcome.is_ok()
     }

@@ -3,6 +3,9 @@
 //! A few threads make requests now and then; a table says twice a second what every connection is doing, and below it stand what has
 //! happened to connections and the counters. On a terminal it is drawn in place. The options are in `support/watch_args.rs`.
 
+#[macro_use]
+#[path = "support/warn.rs"]
+mod warn;
 #[path = "../src/net/tls/certs.rs"]
 mod certs;
 #[path = "support/watch_args.rs"]
@@ -37,7 +40,7 @@ fn main() -> ExitCode {
     match run(&options) {
         Ok(()) => ExitCode::SUCCESS,
         Err(e) => {
-            eprintln!("pool_watch: {e}");
+            warn!("pool_watch: {e}");
             ExitCode::FAILURE
         }
     }

@@ -4,6 +4,9 @@
 //! have to trust. SIGINT and SIGTERM end it; what runs then may finish.
 //! The pages are those of `support/site.rs`, the options are in `support/serve_args.rs`.
 
+#[macro_use]
+#[path = "support/warn.rs"]
+mod warn;
 #[path = "../src/net/tls/certs.rs"]
 mod certs;
 #[path = "support/filler.rs"]
@@ -39,7 +42,7 @@ fn main() -> ExitCode {
     match run(options) {
         Ok(()) => ExitCode::SUCCESS,
         Err(e) => {
-            eprintln!("serve: {e}");
+            warn!("serve: {e}");
             ExitCode::FAILURE
         }
     }

@@ -37,7 +37,7 @@ const LARGE: u64 = 32 * 1024 * 1024;
 
 fn main() -> ExitCode {
     if let Err(usage) = Words::new(std::env::args().skip(1), &[]).none() {
-        return usage.answer("tour", "usage: tour");
+        return usage.answer("tour", "usage: tour\nA server and a client in one program; every step says what it does and checks what came of it.");
     }
     let began = Instant::now();
     let mut account = Account { right: 0, wrong: 0 };

@@ -35,7 +35,7 @@ const INTERVAL: Duration = Duration::from_millis(700);
 
 fn main() -> ExitCode {
     if let Err(usage) = Words::new(std::env::args().skip(1), &[]).none() {
-        return usage.answer("upkeep", "usage: upkeep");
+        return usage.answer("upkeep", "usage: upkeep\nThree clients pause behind a proxy that cuts what is idle for two seconds; one of them with upkeep.");
     }
     match run() {
         Ok(0) => ExitCode::SUCCESS,

@@ -4,6 +4,9 @@
 //! closes, once the peer has nothing more to say. It ends with 0 if both sides closed. The options are in
 //! `support/ws_args.rs`.
 
+#[macro_use]
+#[path = "support/warn.rs"]
+mod warn;
 #[path = "support/settle.rs"]
 mod settle;
 #[path = "support/words.rs"]
@@ -40,7 +43,7 @@ fn main() -> ExitCode {
     match ended {
         Ok(code) => code,
         Err(e) => {
-            eprintln!("ws: {e}");
+            warn!("ws: {e}");
             ExitCode::FAILURE
         }
     }
@@ -148,14 +151,14 @@ fn print(message: MessageRef<'_>) -> io::Result<()> {
 }
 
 fn silent(timeout: Duration) -> ExitCode {
-    eprintln!("ws: nothing came for {timeout:?}");
+    warn!("ws: nothing came for {timeout:?}");
     ExitCode::FAILURE
 }
 
 /// Says how the peer closed, if there is something to say.
 fn ended(closed: &Closed) -> ExitCode {
     if let Some(code) = closed.code.filter(|code| *code != 1000) {
-        eprintln!("ws: closed with {code}: {}", closed.reason);
+        warn!("ws: closed with {code}: {}", closed.reason);
     }
     if closed.clean { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

@@ -4,6 +4,9 @@
 //! the server as well, and the one thread has both ends of every socket. `support/sockets.rs` has the calls to `polling`.
 
 #[macro_use]
+#[path = "support/warn.rs"]
+mod warn;
+#[macro_use]
 #[path = "support/say.rs"]
 mod say;
 #[path = "support/sockets.rs"]
@@ -51,7 +54,7 @@ fn main() -> ExitCode {
     match run(count, url) {
         Ok(()) => ExitCode::SUCCESS,
         Err(e) => {
-            eprintln!("ws_poll: {e}");
+            warn!("ws_poll: {e}");
             ExitCode::FAILURE
         }
     }

@@ -79,7 +79,7 @@ impl House {
             let house = house.clone();
             thread::Builder::new().name(format!("hub {n}")).spawn(move || {
                 if let Err(e) = house.run(&house.hubs[n], sockets) {
-                    eprintln!("hub {n}: {e}");
+                    warn!("hub {n}: {e}");
                 }
             })?;
         }

@@ -11,7 +11,7 @@ impl Hook for Stderr {
     fn before(&self, request: &mut Request<Body>, attempt: &Attempt) -> Result<()> {
         let mut text = format!("> [{}] {} {}\n", attempt.request_id, request.method(), request.uri());
         fields(&mut text, '>', request.headers());
-        eprint!("{text}");
+        warn!("{}", text.trim_end());
         Ok(())
     }
 
@@ -22,9 +22,9 @@ impl Hook for Stderr {
                 let connection = response.connection().id;
                 let mut text = format!("< [{id}] {:?} {} on #{connection}\n", response.version(), response.status());
                 fields(&mut text, '<', response.headers());
-                eprint!("{text}");
+                warn!("{}", text.trim_end());
             }
-            Err(e) => eprintln!("< [{id}] attempt {}: {e}", attempt.number),
+            Err(e) => warn!("< [{id}] attempt {}: {e}", attempt.number),
         }
         Verdict::Pass
     }
@@ -34,16 +34,16 @@ impl Hook for Stderr {
             Trace::Connected { connection: c, took } => {
                 let tls = c.tls.as_deref().unwrap_or("in the clear");
                 let peer = c.peer.map_or_else(|| "a wire of ours".into(), |peer| peer.to_string());
-                eprintln!("* #{} to {} at {peer} in {took:?}: {:?}, {tls}", c.id, c.origin, c.version);
+                warn!("* #{} to {} at {peer} in {took:?}: {:?}, {tls}", c.id, c.origin, c.version);
             }
             Trace::Informational { request_id, status, headers } => {
                 let mut text = format!("< [{request_id}] {status}\n");
                 fields(&mut text, '<', headers);
-                eprint!("{text}");
+                warn!("{}", text.trim_end());
             }
             // The hooks above have said more.
             Trace::Answered { .. } => {}
-            other => eprintln!("* {other:?}"),
+            other => warn!("* {other:?}"),
         }
     }
 }

@@ -34,14 +34,14 @@ impl Usage {
 
     /// Gives the help that was asked for, or says what is wrong; returns the status to exit with, 0 or 2.
     pub fn answer(&self, program: &str, help: &str) -> ExitCode {
+        // Who has stopped reading has read enough.
         match self {
             Usage::Help => {
-                // Who has stopped reading has read enough.
                 let _ = writeln!(io::stdout(), "{help}");
                 ExitCode::SUCCESS
             }
             Usage::Wrong(what) => {
-                eprintln!("{program}: {what}\n{help}");
+                let _ = writeln!(io::stderr(), "{program}: {what}\n{help}");
                 ExitCode::from(2)
             }
         }

@@ -398,7 +398,7 @@ impl Dial {
                 Stage::Lookup(_) | Stage::Found(_) => format!("look up {host}: no answer in time"),
                 Stage::Race(race) => {
                     self.failed.extend(race.silent().map(|address| (address, "no answer".into())));
-                    format!("connect to {hop}: no connection in time: {}", self.fates())
+                    format!("connect to {hop}: no connection in time: {}", self.fates(&hop))
                 }
                 Stage::ProxyShake(_) => format!("the TLS handshake with the proxy {hop} was not over in time"),
                 Stage::Ask(..) => format!("the proxy {hop} did not answer in time"),
@@ -410,7 +410,8 @@ impl Dial {
 
     fn nobody_answered(&mut self) -> Error {
         let Target { host, port, .. } = self.plan.first_hop();
-        let text = format!("connect to {}: {}", proxy::authority(&host, port), self.fates());
+        let hop = proxy::authority(&host, port);
+        let text = format!("connect to {hop}: {}", self.fates(&hop));
         let error = Error::with(ErrorKind::Connect, text);
         match self.failed.pop() {
             Some((_, source)) => error.with_source(source),
@@ -418,15 +419,17 @@ impl Dial {
         }
     }
 
-    /// Returns what became of each address, as text.
-    fn fates(&self) -> String {
+    /// Returns what became of each address of `hop`, as text; where the address is all of its name it is not said again.
+    fn fates(&self, hop: &str) -> String {
         let mut text = String::new();
         for (n, (address, fate)) in self.failed.iter().enumerate() {
             if n == TOLD {
                 let _ = write!(text, "; and {} more", self.failed.len() - n);
                 break;
             }
-            let _ = write!(text, "{}{address}: {fate}", if n == 0 { "" } else { "; " });
+            let address =
+                Some(address.to_string()).filter(|address| address != hop).map(|a| a + ": ").unwrap_or_default();
+            let _ = write!(text, "{}{address}{fate}", if n == 0 { "" } else { "; " });
         }
         text
     }

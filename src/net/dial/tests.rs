@@ -149,6 +149,15 @@ fn nobody_answers() {
 }
 
 #[test]
+fn an_address_that_was_the_name_is_said_once() {
+    let address = dead("127.0.0.2");
+    let plan = DialPlan::new(target("http", "127.0.0.2", address.port()));
+    let text = error(finish(Dial::new(plan))).to_string();
+    assert!(text.starts_with(&format!("connect to {address}: ")) && text.contains("refused"), "{text}");
+    assert_eq!(text.matches("127.0.0.2").count(), 1, "{text}");
+}
+
+#[test]
 fn of_many_dead_addresses_some_are_told() {
     let addresses: Vec<SocketAddr> = (2..22).map(|n| dead(&format!("127.0.0.{n}"))).collect();
     let mut plan = DialPlan::new(target("http", "dead.example", 80));
