@@ -42,7 +42,21 @@ impl Plan {
         if matches!(status, StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT | StatusCode::NOT_MODIFIED) {
             return Ok(Plan { length: Length::Empty, has_body: false });
         }
+        // It has no content either, and cannot say how long that would be (RFC 9110, section 9.3.6).
+        if *method == Method::CONNECT && status.is_success() && len.is_some() {
+            return match len {
+                Some(0) => Ok(Plan { length: Length::Empty, has_body: false }),
+                _ => Err(Error::with(ErrorKind::Misuse, "a CONNECT that is accepted has no body: see `upgrade`")),
+            };
+        }
         let for_head = *method == Method::HEAD;
+        let says = head.headers().get(header::CONTENT_LENGTH).filter(|_| !for_head);
+        if let (Some(says), Some(len)) = (says, len) {
+            if says.to_str().ok().and_then(|says| says.parse().ok()) != Some(len) {
+                let text = format!("the Content-Length is not that of the body, which has {len} bytes");
+                return Err(Error::with(ErrorKind::Misuse, text));
+            }
+        }
         let declare = for_head || version == Version::HTTP_2;
         if let Some(len) = len.filter(|_| declare && !head.headers().contains_key(header::CONTENT_LENGTH)) {
             head.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(len));

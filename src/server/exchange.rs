@@ -113,7 +113,8 @@ impl Exchange {
         self.head.uri.path()
     }
 
-    /// Returns the whole target; over HTTP/1 usually only path and query. Where it names a host, `host` among the headers is that.
+    /// Returns the whole target; over HTTP/1 usually only path and query. Where it names a host, as over HTTP/2, `host` among the headers
+    /// is that.
     pub fn uri(&self) -> &Uri {
         &self.head.uri
     }
@@ -125,12 +126,26 @@ impl Exchange {
 
     /// Returns the headers.
     pub fn headers(&self) -> &HeaderMap {
-        self.headers.get_or_init(|| self.head.fields.clone().into_map())
+        self.headers.get_or_init(|| {
+            let mut headers = self.head.fields.clone().into_map();
+            if let Some(host) = self.authority().and_then(|host| HeaderValue::try_from(host).ok()) {
+                headers.entry(header::HOST).or_insert(host);
+            }
+            headers
+        })
     }
 
     /// Returns one header as text; `None` if it is absent or not text.
     pub fn header(&self, name: &str) -> Option<&str> {
-        std::str::from_utf8(self.head.fields.get(name)?).ok()
+        match self.head.fields.get(name) {
+            Some(value) => std::str::from_utf8(value).ok(),
+            None => self.authority().filter(|_| name.eq_ignore_ascii_case("host")),
+        }
+    }
+
+    /// Returns the host that the target names.
+    fn authority(&self) -> Option<&str> {
+        self.head.uri.authority().map(http::uri::Authority::as_str)
     }
 
     /// Returns the client's address; `None` on a wire of the caller's.

@@ -1,10 +1,14 @@
 //! What RFC 9110 and RFC 9112 ask of a server besides, seen from outside.
 
-use crate::raw::{LONG, Raw};
+use crate::{
+    h2::{h2peer::*, request},
+    raw::{LONG, Raw},
+};
 use bowline::{Error, Exchange, ExchangeEnd, Result, Server, ServerHandle, ServerTimeouts, http};
 use http::{HeaderMap, Response, StatusCode};
 use std::{
     io::{Read, Write},
+    net::TcpStream,
     sync::mpsc,
     time::{Duration, Instant},
 };
@@ -22,9 +26,20 @@ fn handle(mut exchange: Exchange) -> Result<()> {
             writer.write_all(b"hello")?;
             writer.finish_with_trailers(HeaderMap::from_iter([(http::header::ETAG, "\"a\"".parse().unwrap())]))
         }
+        "/host" => {
+            let [named, listed] = [exchange.header("Host"), exchange.headers()["host"].to_str().ok()];
+            let text = format!("{} {}", named.unwrap_or_default(), listed.unwrap_or_default());
+            exchange.reply(200, text)
+        }
+        "/lies" => exchange.respond(Response::builder().header("content-length", 99).body("short")?),
         "/error" => Err(Error::other("on purpose")),
         _ => exchange.reply(200, "unread"),
     }
+}
+
+/// A handler that knows nothing of CONNECT.
+fn hello(exchange: Exchange) -> Result<()> {
+    exchange.reply(200, "hello")
 }
 
 /// Sends back what comes through a tunnel.
@@ -189,4 +204,52 @@ fn the_time_of_a_head_begins_with_its_first_byte() {
     assert_eq!(raw.answer().status(), 408);
     let elapsed = began.elapsed();
     assert!(elapsed >= limit && elapsed < limit * 7 / 4, "{elapsed:?}");
+}
+
+/// A connection of HTTP/2 that is ready.
+fn link(server: &ServerHandle) -> Link {
+    let mut link = Link::new(TcpStream::connect(server.local_addr()).unwrap());
+    link.send_bytes(PREFACE);
+    link.send(&[Frame::settings(&[])]);
+    link.skip_to(SETTINGS);
+    link.send(&[Frame::settings_ack()]);
+    link
+}
+
+/// In the static table of HPACK (RFC 7541, appendix A).
+const STATUS_500: u8 = 0x8e;
+
+#[test]
+fn a_length_that_is_not_that_of_the_body_is_a_500() {
+    let server = server();
+    assert_eq!(raw(&server).send("GET /lies HTTP/1.1\r\nHost: x\r\n\r\n").answer().status(), 500);
+    let mut link = link(&server);
+    link.send(&[request(1, END_STREAM, "GET", "/lies")]);
+    let head = link.skip_to(HEADERS);
+    assert_eq!((head.payload[0], head.ends()), (STATUS_500, true));
+}
+
+/// An answer that accepts CONNECT has neither a body nor a length (RFC 9110, section 9.3.6).
+#[test]
+fn connect_is_not_answered_with_a_body() {
+    let server = bind().spawn(hello).unwrap();
+    assert_eq!(raw(&server).send("CONNECT x:1 HTTP/1.1\r\nHost: x:1\r\n\r\n").answer().status(), 500);
+    let mut link = link(&server);
+    link.send(&[Frame::headers(1, 0, &[(":method", "CONNECT"), (":authority", "x:1")])]);
+    assert_eq!(link.skip_to(HEADERS).payload[0], STATUS_500);
+}
+
+/// Whoever asks for the host need not know of which version the request is.
+#[test]
+fn the_host_is_a_header_in_every_version() {
+    let server = server();
+    for (request, host) in [
+        ("GET /host HTTP/1.1\r\nHost: x:1\r\n\r\n", "x:1 x:1"),
+        ("GET http://y:2/host HTTP/1.1\r\nHost: x:1\r\n\r\n", "y:2 y:2"),
+    ] {
+        assert_eq!(raw(&server).send(request).answer().text(), host);
+    }
+    let mut link = link(&server);
+    link.send(&[request(1, END_STREAM, "GET", "/host")]);
+    assert_eq!(crate::h2::body_of(&mut link, 1), b"x x");
 }
