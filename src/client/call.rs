@@ -87,6 +87,8 @@ pub(crate) struct Call {
     pub(super) started: Option<Box<Started>>,
     /// It is moved by somebody who waits for its place.
     unattended: bool,
+    /// It is being started, and not waited for yet.
+    launching: bool,
     state: State,
 }
 
@@ -201,6 +203,8 @@ pub(crate) enum Post {
     InLine(Key),
     /// On a connection that serves nobody else meanwhile, or it makes one.
     Holding(Key),
+    /// On a stream that it cannot free before its body has gone out, or in line for one.
+    Uploading(Key, Arc<dyn Carrier>),
     /// Anywhere else.
     Nowhere,
 }
@@ -252,6 +256,7 @@ impl Call {
             shares: None,
             started: None,
             unattended: false,
+            launching: false,
             history: Vec::new(),
             attempt: Prepared::default(),
             attempts: 0,
@@ -268,7 +273,10 @@ impl Call {
 
     /// Moves on until the request is on its way, waits for a slot, or is over: what `start` does before it returns.
     pub(super) fn poll_launched(&mut self, cx: &mut Cx<'_>) -> Poll<Option<Result<Response>>> {
-        match self.poll(cx) {
+        self.launching = true;
+        let polled = self.poll(cx);
+        self.launching = false;
+        match polled {
             Poll::Ready(result) => Poll::Ready(Some(result)),
             Poll::Pending if matches!(self.state, State::Dialling { .. }) => Poll::Pending,
             Poll::Pending => Poll::Ready(None),
@@ -277,8 +285,10 @@ impl Call {
 
     /// Nobody waits for it any more, or not now: others do not wait for the connection that it is making.
     pub(super) fn rest(&mut self) {
-        if let State::Dialling { connecting, .. } = &mut self.state {
-            connecting.rest();
+        match &mut self.state {
+            State::Dialling { connecting, .. } => connecting.rest(),
+            State::Opening { queued: Some(queued), .. } => queued.rest(),
+            _ => {}
         }
     }
 
@@ -403,6 +413,8 @@ impl Call {
                 Some(stream) => {
                     let progress = stream.progress();
                     stream.reset(CANCEL);
+                    let uploads = self.attempt.upload.is_some();
+                    let e = e.in_phase(if uploads { Phase::Send } else { Phase::FirstByte });
                     Failed::own(e, progress, Box::new(Exchange::queued(stream, self.attempt.upload.take())))
                 }
                 None => Failed::error(e),

@@ -54,7 +54,8 @@ enum State {
 }
 
 impl Pending {
-    pub(super) fn new(call: Call) -> Self {
+    pub(super) fn new(mut call: Call) -> Self {
+        call.rest();
         let resting = Resting::new(&call);
         resting.rest(Box::new(call));
         Pending { state: State::Moving { call: None, resting } }

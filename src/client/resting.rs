@@ -1,7 +1,8 @@
 //! A started request that nobody waits for at the moment, and what others do with it who wait for the place it holds.
 //!
 //! A request that was started and is not waited for holds its HTTP/1 connection until somebody reads its answer. Whoever waits for a
-//! connection of the same origin and finds all of them in use reads those answers meanwhile, and sends what was started before it.
+//! connection of the same origin and finds all of them in use reads those answers meanwhile, and sends what was started before it. Over
+//! HTTP/2 answers are read for everybody by whoever reads; whoever waits for a stream sends the bodies of those that have one.
 //!
 //! # Locks
 //!
@@ -62,7 +63,7 @@ impl Resting {
         let (pool, post) = (call.pool().clone(), call.post());
         let _ = match &post {
             Post::InLine(key) => pool.rests_in_line(key, self.id, self),
-            Post::Holding(key) => pool.holds(key, self.id, self),
+            Post::Holding(key) | Post::Uploading(key, _) => pool.holds(key, self.id, self),
             Post::Nowhere => false,
         };
         self.hand().rest(call);
@@ -70,6 +71,7 @@ impl Resting {
             // Its turn may have come just before.
             Post::InLine(key) => pool.advance(key),
             Post::Holding(key) => pool.wake_waiting(key),
+            Post::Uploading(_, conn) => conn.wake_in_line(),
             Post::Nowhere => {}
         }
     }
@@ -100,7 +102,7 @@ impl Resting {
         let mut borrowed = Borrowed::new(self, call);
         let call = borrowed.call();
         call.poll_unattended(cx);
-        if matches!(call.post(), Post::Holding(held) if held == *key) {
+        if matches!(call.post(), Post::Holding(held) | Post::Uploading(held, _) if held == *key) {
             return Moved::On;
         }
         call.pool().clone().lets_go(key, self.id);
@@ -135,7 +137,7 @@ impl Drop for Borrowed<'_> {
         call.rest();
         let (pool, post) = (call.pool().clone(), call.post());
         let new = match &post {
-            Post::Holding(key) => pool.holds(key, self.resting.id, self.resting),
+            Post::Holding(key) | Post::Uploading(key, _) => pool.holds(key, self.resting.id, self.resting),
             // Its connection had ended: it is in line again.
             Post::InLine(key) => pool.rests_in_line(key, self.resting.id, self.resting),
             Post::Nowhere => false,
@@ -145,6 +147,7 @@ impl Drop for Borrowed<'_> {
         waiting.iter().for_each(Waker::wake);
         match post {
             Post::Holding(key) if new => pool.wake_waiting(&key),
+            Post::Uploading(_, conn) if new => conn.wake_in_line(),
             Post::InLine(key) if new => pool.advance(&key),
             _ => {}
         }

@@ -76,6 +76,16 @@ impl Queued {
         self.conn.clone().poll_queued(self.ticket, cx)
     }
 
+    /// Nobody waits for it any more, or not now.
+    pub(crate) fn rest(&self) {
+        self.conn.rest_in_line(self.ticket);
+    }
+
+    /// Whether who waits for it also waits for the one just before it.
+    pub(crate) fn follows(&self, waker: &Waker) -> bool {
+        self.conn.follows_in_line(self.ticket, waker)
+    }
+
     /// Leaves the line. Returns the exchange, if it has begun.
     pub(crate) fn claim(&self) -> Option<Stream> {
         self.conn.leave_queue(self.ticket);
@@ -118,6 +128,16 @@ pub(crate) trait Exchanges: Protocol {
     }
     /// Wakes `waker` when that is known.
     fn wait_in_line(&mut self, _ticket: u64, _waker: &Waker) {}
+    /// Nobody waits for it any more, or not now; what was woken for it still is.
+    fn rest_in_line(&mut self, _ticket: u64) {}
+    /// Whether `waker` is that of a thread that waits for the one just before it in line.
+    fn follows_in_line(&self, _ticket: u64, _waker: &Waker) -> bool {
+        false
+    }
+    /// Who waits for one in line.
+    fn in_line(&self) -> Wakes {
+        Wakes::None
+    }
     /// Takes it out of the line.
     fn leave_queue(&mut self, _ticket: u64) {}
     /// The next exchange the peer began (server).
@@ -289,6 +309,12 @@ pub(crate) trait Carrier: Send + Sync {
     fn queue(self: Arc<Self>, o: &Opening<'_>) -> Option<Queued>;
     /// Ready once an exchange in line has begun, or never will on this connection.
     fn poll_queued(self: Arc<Self>, ticket: u64, cx: &mut Cx<'_>) -> Poll<Result<Begun, Fault>>;
+    /// Nobody waits for it any more, or not now.
+    fn rest_in_line(&self, ticket: u64);
+    /// Whether `waker` is that of a thread that waits for the one just before it in line.
+    fn follows_in_line(&self, ticket: u64, waker: &Waker) -> bool;
+    /// Wakes those who wait for one in line.
+    fn wake_in_line(&self);
     /// An exchange that was in line, if it has begun.
     fn claim_queued(self: Arc<Self>, ticket: u64) -> Option<Stream>;
     /// Takes an exchange that has not begun out of the line.

@@ -117,6 +117,19 @@ impl<P: Exchanges> Carrier for Shared<P> {
         }
     }
 
+    fn rest_in_line(&self, ticket: u64) {
+        self.lock().proto.rest_in_line(ticket);
+    }
+
+    fn follows_in_line(&self, ticket: u64, waker: &Waker) -> bool {
+        self.lock().proto.follows_in_line(ticket, waker)
+    }
+
+    fn wake_in_line(&self) {
+        let wakes = self.lock().proto.in_line();
+        wakes.fire();
+    }
+
     fn leave_queue(&self, ticket: u64) {
         self.lock().proto.leave_queue(ticket);
     }

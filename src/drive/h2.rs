@@ -450,18 +450,35 @@ impl Exchanges for H2 {
     fn queue(&mut self, opening: &Opening<'_>) -> Option<u64> {
         let end = if is_empty(opening.length) { End::Last } else { End::More };
         let ticket = next_id();
-        self.queue.waiting.insert(ticket, InLine { head: opening.head.clone(), end, waker: None });
+        self.queue.waiting.insert(ticket, InLine { head: opening.head.clone(), end, waker: None, attended: false });
         Some(ticket)
     }
 
     fn wait_in_line(&mut self, ticket: u64, waker: &Waker) {
         if let Some(in_line) = self.queue.waiting.get_mut(&ticket) {
-            in_line.waker = Some(waker.clone());
+            (in_line.waker, in_line.attended) = (Some(waker.clone()), true);
         }
     }
 
     fn take_queued(&mut self, ticket: u64) -> Option<Result<Opened, Fault>> {
         self.queue.called.remove(&ticket)
+    }
+
+    fn rest_in_line(&mut self, ticket: u64) {
+        if let Some(in_line) = self.queue.waiting.get_mut(&ticket) {
+            in_line.attended = false;
+        }
+    }
+
+    fn follows_in_line(&self, ticket: u64, waker: &Waker) -> bool {
+        let before = self.queue.waiting.range(..ticket).next_back();
+        before.is_some_and(|(_, before)| before.attended && before.waker.as_ref().is_some_and(|w| w.same(waker)))
+    }
+
+    fn in_line(&self) -> Wakes {
+        let mut wakes = Wakes::new();
+        wakes.extend(self.queue.waiting.values().filter_map(|in_line| in_line.waker.clone()));
+        wakes
     }
 
     fn leave_queue(&mut self, ticket: u64) {

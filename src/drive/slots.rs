@@ -52,6 +52,8 @@ pub(super) struct Queue {
 pub(super) struct InLine {
     pub(super) head: Request<()>,
     pub(super) end: End,
-    /// Who waits for it.
+    /// Who is woken when it has its stream.
     pub(super) waker: Option<Waker>,
+    /// That is who waits for it.
+    pub(super) attended: bool,
 }

@@ -249,6 +249,10 @@ impl Call {
         if let Poll::Ready(begun) = queued.poll(cx) {
             return self.on_begun(place, since, true, begun, cx);
         }
+        if !self.unattended && !self.launching && !queued.follows(cx.waker) {
+            // The streams may be those of bodies that nobody sends. What becomes free wakes this thread.
+            let _ = self.inner.pool.drive(&self.key(), cx);
+        }
         match self.wait_for_slot(since, None, cx) {
             Poll::Pending => {
                 self.state = State::Opening { place, since, queued: Some(queued) };

@@ -10,7 +10,7 @@ use crate::{
     error::{Error, ErrorKind},
     net::Cx,
 };
-use http::StatusCode;
+use http::{StatusCode, Version};
 use std::{task::Poll, thread};
 
 impl Call {
@@ -21,6 +21,12 @@ impl Call {
             State::Dialling { .. } | State::Upgrading(_) => Post::Holding(self.key()),
             State::Opening { place: Place::Pooled(lease), .. } if !lease.shared => Post::Holding(self.key()),
             State::Exchanging(exchange) if exchange.holds_connection() => Post::Holding(self.key()),
+            State::Exchanging(exchange) if exchange.has_upload() => {
+                Post::Uploading(self.key(), exchange.stream.carrier().clone())
+            }
+            State::Opening { place, queued: Some(_), .. } if self.attempt.upload.is_some() => {
+                Post::Uploading(self.key(), place.conn().clone())
+            }
             _ => Post::Nowhere,
         }
     }
@@ -78,7 +84,8 @@ impl Call {
 
     /// Reads the answer, as far as there is memory for it; once it is whole its connection serves others.
     fn keep_answer(&mut self, mut exchange: Box<Exchange>, cx: &mut Cx<'_>) -> State {
-        if !exchange.holds_connection() || !self.may_upload(&exchange) {
+        let of_use = exchange.holds_connection() || exchange.has_upload();
+        if !of_use || !self.may_upload(&exchange) {
             return State::Exchanging(exchange);
         }
         if exchange.early.is_none() {
@@ -90,7 +97,14 @@ impl Call {
                 }
             }
         }
-        if !exchange.is_switching() {
+        if !exchange.holds_connection() {
+            // A stream that others wait for. Its answer is there, and is its owner's; it may have been given before all was sent.
+            let Exchange { upload, stream, .. } = &mut *exchange;
+            if let Some(upload) = upload {
+                // What fails shows when the body of the answer is read.
+                let _ = upload.poll(stream, cx);
+            }
+        } else if !exchange.is_switching() {
             self.keep_body(&mut exchange, cx);
         }
         State::Exchanging(exchange)
@@ -147,6 +161,11 @@ impl Exchange {
     /// Whether it has an HTTP/1 connection of the pool for itself.
     fn holds_connection(&self) -> bool {
         self.pooled
+    }
+
+    /// Whether its stream, which others may wait for, cannot end before more of its body has gone out.
+    fn has_upload(&self) -> bool {
+        !self.pooled && self.version == Version::HTTP_2 && self.upload.as_ref().is_some_and(|upload| !upload.is_done())
     }
 
     /// Whether the peer has agreed to HTTP/2, and nothing has come of it yet.

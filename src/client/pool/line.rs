@@ -160,10 +160,11 @@ impl Pool {
         news
     }
 
-    /// Enters a request that holds a connection; returns whether that is news.
+    /// Enters a request that holds a connection, or a stream that it has to upload on; returns whether that is news.
     pub(crate) fn holds(&self, key: &Key, id: u64, resting: &Arc<Resting>) -> bool {
         let mut state = self.lock();
-        let Some(shelf) = state.shelves.get_mut(key) else { return false };
+        // A connection of the program's own is on no shelf.
+        let shelf = state.shelves.entry(key.clone()).or_default();
         if shelf.held.iter().any(|(held, _)| *held == id) {
             return false;
         }

@@ -76,7 +76,7 @@ pub(super) struct Shelf {
     pub(super) http1_only: bool,
     /// Who waits for a connection, in the order in which they began.
     pub(super) line: VecDeque<Waiting>,
-    /// Started requests that hold a connection, as far as is known; nobody waits for some of them.
+    /// Started requests that hold a connection, or upload on a stream, as far as is known; nobody waits for some of them.
     pub(super) held: Vec<(u64, Weak<Resting>)>,
 }
 
@@ -246,6 +246,7 @@ impl Shelf {
             && self.used + self.dialling == 0
             && (forgetful || self.spoke.is_none())
             && self.line.is_empty()
+            && self.held.iter().all(|(_, resting)| resting.strong_count() == 0)
             && (forgetful || !self.http1_only)
     }
 }

@@ -252,8 +252,97 @@ fn what_was_queued_and_went_out_may_have_been_processed() {
     link.assert_quiet(ms(1010));
     let e = limited.wait().unwrap_err();
     assert_eq!((e.kind(), e.processed(), e.attempts()), (ErrorKind::TimedOut, Processed::Maybe, 1));
+    assert_eq!(e.phase(), Phase::FirstByte, "it had its stream: {e}");
     let reset = link.skip_to(RST_STREAM);
     assert_eq!((reset.stream, reset.code()), (stream, CANCEL));
+}
+
+/// Takes uploads as they come, gives credit for them, and answers each with its first byte.
+fn take_uploads(mut link: Link) {
+    let mut bodies = BTreeMap::<u32, Vec<u8>>::new();
+    while let Some(frame) = link.next_or_end() {
+        if !matches!(frame.kind, HEADERS | DATA) {
+            continue;
+        }
+        let body = bodies.entry(frame.stream).or_default();
+        if frame.kind == DATA {
+            body.extend(&frame.payload);
+            let credit = frame.payload.len() as u32;
+            if credit > 0 {
+                link.try_send(&[Frame::window_update(0, credit), Frame::window_update(frame.stream, credit)]);
+            }
+        }
+        if frame.ends() {
+            let body = bodies.remove(&frame.stream).unwrap();
+            link.try_send(&answer(frame.stream, 200, &body[..1]));
+        }
+    }
+}
+
+/// Whoever waits for a stream sends the bodies that keep the streams from becoming free, and those of requests in line before it.
+#[test]
+fn uploads_that_were_started_can_be_waited_for_in_any_order() {
+    for (streams, len) in [(1, 3), (2, 200_000), (1, 70_000)] {
+        let (peer, client) = (Peer::new(), client());
+        let link = idle_with(&client, &peer, &[(MAX_CONCURRENT_STREAMS, streams)]);
+        let taking = task(|| take_uploads(link));
+        let upload = |name: u8| client.post(peer.url("/")).body(vec![name; len]).timeout(PATIENCE / 2).start();
+        let mut pending: Vec<_> = (b'a'..b'g').map(|name| (name, upload(name))).collect();
+        // Neither the first nor the last.
+        let first = pending.remove(3);
+        for (name, pending) in std::iter::once(first).chain(pending.into_iter().rev()) {
+            let text = pending.wait().unwrap_or_else(|e| panic!("{len} bytes, {streams} streams: {e}")).text().unwrap();
+            assert_eq!(text.as_bytes(), [name]);
+        }
+        drop(client);
+        taking.join();
+    }
+}
+
+/// The same for a connection of the program's own, and for a plain request in line behind them.
+#[test]
+fn a_plain_request_sends_what_was_started_before_it() {
+    let (peer, client) = (Peer::new(), client());
+    let own = client.connect(peer.url("/")).unwrap();
+    let asking = own.get("/");
+    let asked = task(|| asking.send());
+    let mut link = peer.accept();
+    link.handshake(&[(MAX_CONCURRENT_STREAMS, 1)]);
+    // The limit is known once there is an answer.
+    let head = link.request();
+    link.answer(head.stream, 200, b"");
+    asked.join().unwrap();
+    let taking = task(|| take_uploads(link));
+    let started = own.post("/").body(vec![b'a'; 200_000]).start();
+    let text = own.post("/").body("b").timeout(PATIENCE / 2).send().unwrap().text().unwrap();
+    assert_eq!(text, "b");
+    assert_eq!(started.wait().unwrap().text().unwrap(), "a");
+    drop((own, client));
+    taking.join();
+}
+
+/// Who waited for an upload and gives that up leaves it to those who are in line behind it.
+#[test]
+fn an_upload_that_is_not_waited_for_any_more_is_sent_by_who_is_in_line() {
+    let (peer, client) = (Peer::new(), client());
+    let mut link = idle_with(&client, &peer, &[(MAX_CONCURRENT_STREAMS, 1), (INITIAL_WINDOW_SIZE, 1)]);
+    let mut upload = client.post(peer.url("/")).body("abc").start();
+    let head = link.request();
+    assert_eq!(link.expect(DATA).payload, b"a");
+    // It is not in nobody's hands while the other one gets in line.
+    let (behind, waits) = (start(&client, &peer), Instant::now());
+    let owner = task(move || (upload.wait_timeout(ms(200)), upload));
+    let waiting = task(|| behind.wait());
+    let (gave_up, upload) = owner.join();
+    assert!(gave_up.unwrap().is_none() && waits.elapsed() >= ms(200));
+    link.send(&[Frame::window_update(head.stream, 2)]);
+    let rest = link.expect(DATA);
+    assert_eq!((&rest.payload[..], rest.ends()), (&b"bc"[..], true));
+    link.answer(head.stream, 200, b"up");
+    let next = link.request();
+    link.answer(next.stream, 200, b"get");
+    assert_eq!(waiting.join().unwrap().text().unwrap(), "get");
+    assert_eq!(upload.wait().unwrap().text().unwrap(), "up");
 }
 
 #[test]
