@@ -68,19 +68,22 @@ struct State {
     /// One of them that was called and has not come yet. Whoever takes a job calls the next if there are more: a burst wakes as many
     /// threads as it takes time, not as many as it has jobs.
     called: Option<ThreadId>,
-    /// Threads that wait inside a job.
+    /// Threads that have a job.
+    busy: usize,
+    /// Those of them that wait inside it.
     waiting: usize,
     closed: bool,
 }
 
 impl std::fmt::Debug for State {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let State { jobs, threads, idle, called, waiting, closed } = self;
+        let State { jobs, threads, idle, called, busy, waiting, closed } = self;
         f.debug_struct("State")
             .field("jobs", &jobs.len())
             .field("threads", threads)
             .field("idle", &idle.len())
             .field("called", called)
+            .field("busy", busy)
             .field("waiting", waiting)
             .field("closed", closed)
             .finish()
@@ -101,6 +104,12 @@ impl State {
     /// Returns how many threads there are without a job, or about to have one.
     fn free(&self) -> usize {
         self.idle.len() + usize::from(self.called.is_some())
+    }
+
+    /// Returns how many jobs are taken as soon as a thread gets to them: those do not wait for others.
+    fn taken_at_once(&self, pool: &Pool) -> usize {
+        let run = pool.running.saturating_sub(self.busy.saturating_sub(self.waiting));
+        run.min(pool.threads.saturating_sub(self.busy))
     }
 
     /// Returns whether another thread is needed for what waits, and allowed; counts it as begun.
@@ -150,7 +159,8 @@ impl Workers {
     /// Has a job done, or refused if too many wait.
     pub(super) fn submit(&self, job: Box<dyn Job>) {
         let mut state = self.pool.lock();
-        if state.closed || state.jobs.len() >= self.pool.queue {
+        let room = self.pool.queue.saturating_add(state.taken_at_once(&self.pool));
+        if state.closed || state.jobs.len() >= room {
             drop(state);
             return job.refuse();
         }
@@ -229,6 +239,7 @@ impl Pool {
         let mut state = self.lock();
         loop {
             if let Some(job) = state.jobs.pop_front() {
+                state.busy += 1;
                 let calls = state.call();
                 drop(state);
                 if let Some(thread) = calls {
@@ -237,6 +248,7 @@ impl Pool {
                 // Handlers that panic are caught, and answered for, inside the job.
                 let _ = catch_unwind(AssertUnwindSafe(|| job.run()));
                 state = self.lock();
+                state.busy -= 1;
                 continue;
             }
             if state.closed {
@@ -347,6 +359,32 @@ mod tests {
         let refused = done.clone();
         workers.submit(Box::new(Call(|| (), move || refused.send((4, "refused")).unwrap())));
         assert_eq!(dones.recv().unwrap(), (4, "refused"));
+    }
+
+    /// However late the threads begin.
+    #[test]
+    fn jobs_that_need_not_wait_do_not_count() {
+        for _ in 0..20 {
+            let workers = Workers::new(2, 1, 1);
+            let (end, ended) = mpsc::channel::<()>();
+            let ended = Arc::new(Mutex::new(ended));
+            let (done, dones) = mpsc::channel();
+            for n in 0..5 {
+                let (ended, ran, refused) = (ended.clone(), done.clone(), done.clone());
+                workers.submit(Box::new(Call(
+                    move || {
+                        let _ = ended.lock().unwrap().recv();
+                        ran.send((n, "ran")).unwrap();
+                    },
+                    move || refused.send((n, "refused")).unwrap(),
+                )));
+            }
+            drop(end);
+            let mut all: Vec<_> = dones.iter().take(5).collect();
+            all.sort_unstable();
+            assert_eq!(all, [(0, "ran"), (1, "ran"), (2, "ran"), (3, "refused"), (4, "refused")]);
+            workers.close();
+        }
     }
 
     #[test]
