@@ -371,14 +371,20 @@ fn a_shutdown_ends_every_state() {
     }
 }
 
-#[test]
-fn a_shutdown_closes_what_is_idle() {
+/// A peer that serves, and tells of each connection that it has ended.
+fn tells_its_ends() -> (Peer, mpsc::Receiver<()>) {
     let (ended, wait) = mpsc::channel();
     let ended = Mutex::new(ended);
     let peer = peer(move |_, mut conn| {
         conn.serve();
         ended.lock().unwrap().send(()).unwrap();
     });
+    (peer, wait)
+}
+
+#[test]
+fn a_shutdown_closes_what_is_idle() {
+    let (peer, wait) = tells_its_ends();
     let client = client();
     client.get(peer.url("/")).send().unwrap().text().unwrap();
     let connection = client.connect(peer.url("/")).unwrap();
@@ -390,12 +396,7 @@ fn a_shutdown_closes_what_is_idle() {
 
 #[test]
 fn idle_connections_can_be_closed() {
-    let (ended, wait) = mpsc::channel();
-    let ended = Mutex::new(ended);
-    let peer = peer(move |_, mut conn| {
-        conn.serve();
-        ended.lock().unwrap().send(()).unwrap();
-    });
+    let (peer, wait) = tells_its_ends();
     let client = client();
     assert_eq!(client.close_idle(), 0);
     let busy = client.get(peer.url("/busy")).start();

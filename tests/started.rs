@@ -41,9 +41,8 @@ fn let_through(mut link: Link) -> Link {
     link
 }
 
-/// A connection that is being made for a request that nobody waits for any more gets on for nobody.
-#[test]
-fn a_connection_that_nobody_goes_on_making_is_not_waited_for() {
+/// Two requests through a SOCKS proxy, at the peer that is both; their connection has ended, and each is repeated once it is waited for.
+fn two_to_be_repeated() -> (Peer, [Pending; 2]) {
     let peer = Peer::new();
     let proxy = Proxy::new(format!("socks5://{}", peer.address())).unwrap();
     let client = builder().proxy(proxy).build().unwrap();
@@ -52,11 +51,17 @@ fn a_connection_that_nobody_goes_on_making_is_not_waited_for() {
         move || [client.get("http://a.test/").start(), client.get("http://a.test/").start()]
     });
     let mut link = let_through(peer.accept());
-    let [mut left, waited_for] = made.join();
+    let pending = made.join();
     link.request();
     link.request();
     link.finish();
-    drop(link);
+    (peer, pending)
+}
+
+/// A connection that is being made for a request that nobody waits for any more gets on for nobody.
+#[test]
+fn a_connection_that_nobody_goes_on_making_is_not_waited_for() {
+    let (peer, [mut left, waited_for]) = two_to_be_repeated();
     // Both are repeated on a new connection; who asks first makes it, and goes away.
     let silent = loop {
         assert!(left.wait_timeout(ms(20)).unwrap().is_none());
@@ -80,19 +85,7 @@ fn a_connection_that_nobody_goes_on_making_is_not_waited_for() {
 /// As long as it is asked for again and again others hope for it.
 #[test]
 fn a_connection_that_is_made_in_short_steps_is_waited_for() {
-    let peer = Peer::new();
-    let proxy = Proxy::new(format!("socks5://{}", peer.address())).unwrap();
-    let client = builder().proxy(proxy).build().unwrap();
-    let made = task({
-        let client = client.clone();
-        move || [client.get("http://a.test/").start(), client.get("http://a.test/").start()]
-    });
-    let mut link = let_through(peer.accept());
-    let mut pending = made.join();
-    link.request();
-    link.request();
-    link.finish();
-    drop(link);
+    let (peer, mut pending) = two_to_be_repeated();
     let polling = task(move || {
         let mut answers = [None, None];
         while answers.iter().any(Option::is_none) {

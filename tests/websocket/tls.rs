@@ -2,7 +2,7 @@
 
 use crate::support::{ms, timed};
 use bowline::{
-    Client, ErrorKind, Exchange, Protocol, Recv, Server, Tls,
+    Client, ErrorKind, Exchange, Protocol, Recv, Result, Server, ServerHandle, Tls,
     ws::{CloseCode, Message},
 };
 use std::{
@@ -16,29 +16,28 @@ use std::{
 #[path = "../../src/net/tls/certs.rs"]
 mod certs;
 
-use certs::Authority;
+/// A server over TLS, and a client that trusts it.
+fn served(handler: impl Fn(Exchange) -> Result<()> + Send + Sync + 'static) -> (ServerHandle, Client) {
+    let authority = certs::Authority::new("websocket test");
+    let identity = authority.issue(&["127.0.0.1"]);
+    let server = Server::bind("127.0.0.1:0").unwrap().tls_pem(identity.chain.as_bytes(), identity.key.as_bytes());
+    let tls = Tls::new().add_root_pem(authority.pem().as_bytes()).only_added_roots();
+    (server.spawn(handler).unwrap(), Client::builder().proxy(None).tls(tls).build().unwrap())
+}
 
 #[test]
 fn over_tls_by_either_version() {
-    let authority = Authority::new("websocket test");
-    let identity = authority.issue(&["127.0.0.1"]);
-    let server = Server::bind("127.0.0.1:0").unwrap();
-    let server = server
-        .tls_pem(identity.chain.as_bytes(), identity.key.as_bytes())
-        .spawn(|exchange: Exchange| {
-            let mut socket = exchange.websocket(&[])?;
-            // All in one record, or nearly.
-            for n in 0..300 {
-                socket.send(&format!("{n}"))?;
-            }
-            while let Some(message) = socket.recv()? {
-                socket.send(&message)?;
-            }
-            Ok(())
-        })
-        .unwrap();
-    let tls = Tls::new().add_root_pem(authority.pem().as_bytes()).only_added_roots();
-    let client = Client::builder().proxy(None).tls(tls).build().unwrap();
+    let (server, client) = served(|exchange: Exchange| {
+        let mut socket = exchange.websocket(&[])?;
+        // All in one record, or nearly.
+        for n in 0..300 {
+            socket.send(&format!("{n}"))?;
+        }
+        while let Some(message) = socket.recv()? {
+            socket.send(&message)?;
+        }
+        Ok(())
+    });
     for (protocol, has_fd) in [(Protocol::Auto, false), (Protocol::Http1, true), (Protocol::Http2, false)] {
         let mut socket = client.websocket(server.ws_url("/")).protocol(protocol).connect().unwrap();
         #[cfg(unix)]
@@ -58,19 +57,13 @@ fn over_tls_by_either_version() {
 
 #[test]
 fn a_time_limit_holds_while_a_record_drips_and_stalls() {
-    let authority = Authority::new("websocket test");
-    let identity = authority.issue(&["127.0.0.1"]);
-    let server = Server::bind("127.0.0.1:0").unwrap();
-    let server = server
-        .tls_pem(identity.chain.as_bytes(), identity.key.as_bytes())
-        .spawn(|exchange: Exchange| {
-            let mut socket = exchange.websocket(&[])?;
-            while let Some(message) = socket.recv()? {
-                socket.send(&message)?;
-            }
-            Ok(())
-        })
-        .unwrap();
+    let (server, client) = served(|exchange: Exchange| {
+        let mut socket = exchange.websocket(&[])?;
+        while let Some(message) = socket.recv()? {
+            socket.send(&message)?;
+        }
+        Ok(())
+    });
     let address = server.ws_url("/").trim_start_matches("wss://").trim_end_matches('/').to_owned();
     // Between them somebody who passes everything on at once, until he is told to be slow.
     let between = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -97,8 +90,6 @@ fn a_time_limit_holds_while_a_record_drips_and_stalls() {
             }
         }
     });
-    let tls = Tls::new().add_root_pem(authority.pem().as_bytes()).only_added_roots();
-    let client = Client::builder().proxy(None).tls(tls).build().unwrap();
     let mut socket = client.websocket(url).protocol(Protocol::Http1).connect().unwrap();
     let large = vec![8u8; 10_000];
     socket.send(&large).unwrap();
@@ -118,31 +109,23 @@ fn a_time_limit_holds_while_a_record_drips_and_stalls() {
 #[test]
 fn messages_of_every_size_both_ways_at_once() {
     const SIZES: [usize; 8] = [1, 100, 5_000, 16_384, 70_000, 40, 300_000, 2 << 20];
-    let authority = Authority::new("websocket test");
-    let identity = authority.issue(&["127.0.0.1"]);
-    let server = Server::bind("127.0.0.1:0").unwrap();
-    let server = server
-        .tls_pem(identity.chain.as_bytes(), identity.key.as_bytes())
-        .spawn(|exchange: Exchange| {
-            let (sender, mut receiver) = exchange.websocket(&[])?.split();
-            // Nothing of what is sent here waits for what is received.
-            let sending = thread::spawn(move || {
-                (0..40usize).try_for_each(|n| {
-                    sender.ping()?;
-                    sender.send(&vec![n as u8; SIZES[n % SIZES.len()]])
-                })
-            });
-            for n in 0..40usize {
-                let message = receiver.recv()?.expect("a message");
-                assert!(message.as_bytes() == vec![n as u8; SIZES[(n + 3) % SIZES.len()]], "message {n}");
-            }
-            sending.join().expect("no panic")?;
-            assert_eq!(receiver.recv()?, None);
-            Ok(())
-        })
-        .unwrap();
-    let tls = Tls::new().add_root_pem(authority.pem().as_bytes()).only_added_roots();
-    let client = Client::builder().proxy(None).tls(tls).build().unwrap();
+    let (server, client) = served(|exchange: Exchange| {
+        let (sender, mut receiver) = exchange.websocket(&[])?.split();
+        // Nothing of what is sent here waits for what is received.
+        let sending = thread::spawn(move || {
+            (0..40usize).try_for_each(|n| {
+                sender.ping()?;
+                sender.send(&vec![n as u8; SIZES[n % SIZES.len()]])
+            })
+        });
+        for n in 0..40usize {
+            let message = receiver.recv()?.expect("a message");
+            assert!(message.as_bytes() == vec![n as u8; SIZES[(n + 3) % SIZES.len()]], "message {n}");
+        }
+        sending.join().expect("no panic")?;
+        assert_eq!(receiver.recv()?, None);
+        Ok(())
+    });
     for protocol in [Protocol::Http1, Protocol::Http2] {
         let socket = client.websocket(server.ws_url("/")).protocol(protocol).connect().unwrap();
         let (sender, mut receiver) = socket.split();
@@ -172,19 +155,11 @@ fn messages_of_every_size_both_ways_at_once() {
 
 #[test]
 fn an_end_without_a_close_comes_behind_the_messages() {
-    let authority = Authority::new("websocket test");
-    let identity = authority.issue(&["127.0.0.1"]);
-    let server = Server::bind("127.0.0.1:0").unwrap();
-    let server = server
-        .tls_pem(identity.chain.as_bytes(), identity.key.as_bytes())
-        .spawn(|exchange: Exchange| {
-            let mut socket = exchange.websocket(&[])?;
-            socket.send(&vec![1; 100_000])?;
-            socket.send("the last")
-        })
-        .unwrap();
-    let tls = Tls::new().add_root_pem(authority.pem().as_bytes()).only_added_roots();
-    let client = Client::builder().proxy(None).tls(tls).build().unwrap();
+    let (server, client) = served(|exchange: Exchange| {
+        let mut socket = exchange.websocket(&[])?;
+        socket.send(&vec![1; 100_000])?;
+        socket.send("the last")
+    });
     for (protocol, kind) in [(Protocol::Http1, ErrorKind::Closed), (Protocol::Http2, ErrorKind::Reset)] {
         let mut socket = client.websocket(server.ws_url("/")).protocol(protocol).connect().unwrap();
         assert_eq!(socket.recv().unwrap().unwrap().as_bytes().len(), 100_000);
