@@ -121,46 +121,149 @@ impl Error {
     }
 
     /// Returns the error of the caller's own hook, body, connector or handler.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bowline::{Error, ErrorKind};
+    ///
+    /// let error = Error::other("the disk is full");
+    /// assert_eq!((error.kind(), error.to_string().as_str()), (ErrorKind::Other, "the disk is full"));
+    /// ```
     pub fn other(source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         Self::new(ErrorKind::Other).with_source(source)
     }
 
     /// Returns what went wrong, so that a program can decide.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use bowline::ErrorKind;
+    ///
+    /// # fn main() -> bowline::Result<()> {
+    /// match bowline::get("https://example.org").send() {
+    ///     Ok(response) => println!("{}", response.status()),
+    ///     Err(e) => match e.kind() {
+    ///         ErrorKind::Connect => println!("it is down"),
+    ///         ErrorKind::TimedOut => println!("it is slow"),
+    ///         _ => return Err(e),
+    ///     },
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn kind(&self) -> ErrorKind {
         self.inner.kind
     }
 
     /// Returns what was going on.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # fn main() -> bowline::Result<()> {
+    /// if let Err(e) = bowline::get("https://example.org").send() {
+    ///     println!("{e}, in phase {:?}", e.phase());
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn phase(&self) -> Phase {
         self.inner.phase
     }
 
     /// Returns how long the request had been under way.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # fn main() -> bowline::Result<()> {
+    /// if let Err(e) = bowline::get("https://example.org").send() {
+    ///     println!("{e}, after {:?}", e.elapsed());
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn elapsed(&self) -> Duration {
         self.inner.elapsed
     }
 
     /// Returns whether the peer may have acted on the request.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use bowline::{Client, Processed};
+    ///
+    /// if let Err(e) = Client::new().post("https://shop.example/orders").body("one kettle").send() {
+    ///     match e.processed() {
+    ///         Processed::No => println!("not ordered"),
+    ///         Processed::Maybe | Processed::Yes => println!("look whether it was ordered: {e}"),
+    ///     }
+    /// }
+    /// ```
     pub fn processed(&self) -> Processed {
         self.inner.processed
     }
 
     /// Returns how many attempts were made, the automatic ones included.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// if let Err(e) = bowline::get("https://example.org").send() {
+    ///     println!("{e}, in {} attempts", e.attempts());
+    /// }
+    /// ```
     pub fn attempts(&self) -> u32 {
         self.inner.attempts
     }
 
     /// Returns how many bytes of the request the kernel had taken in the last attempt, TLS not counted.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// if let Err(e) = bowline::get("https://example.org").send() {
+    ///     println!("{e}, {} bytes were written", e.bytes_written());
+    /// }
+    /// ```
     pub fn bytes_written(&self) -> u64 {
         self.inner.bytes_written
     }
 
     /// Returns whether any time limit was the cause: `TimedOut` or `PoolTimeout`.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// if let Err(e) = bowline::get("https://example.org").send() {
+    ///     println!("{}", if e.is_timeout() { "too slow" } else { "broken" });
+    /// }
+    /// ```
     pub fn is_timeout(&self) -> bool {
         matches!(self.inner.kind, ErrorKind::TimedOut | ErrorKind::PoolTimeout)
     }
 
     /// Returns whether the same request may be sent again: not processed, or idempotent, and the cause can pass.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use std::{thread, time::Duration};
+    ///
+    /// # fn main() -> bowline::Result<()> {
+    /// let response = match bowline::get("https://example.org").send() {
+    ///     Err(e) if e.is_retryable() => {
+    ///         thread::sleep(Duration::from_secs(1));
+    ///         bowline::get("https://example.org").send()?
+    ///     }
+    ///     result => result?,
+    /// };
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn is_retryable(&self) -> bool {
         use ErrorKind as K;
         let can_pass = matches!(

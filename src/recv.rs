@@ -24,6 +24,16 @@ pub enum Recv<T> {
 
 impl<T> Recv<T> {
     /// Returns the item, for callers to whom "not yet" and "never" are the same.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bowline::Recv;
+    ///
+    ///
+    /// assert_eq!(Recv::Item(1).item(), Some(1));
+    /// assert_eq!(Recv::<u8>::TimedOut.item(), None);
+    /// ```
     pub fn item(self) -> Option<T> {
         match self {
             Recv::Item(item) => Some(item),
@@ -32,6 +42,15 @@ impl<T> Recv<T> {
     }
 
     /// Returns the same answer with the item mapped.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bowline::Recv;
+    ///
+    ///
+    /// assert_eq!(Recv::Item(1).map(|n| n + 1), Recv::Item(2));
+    /// ```
     pub fn map<U>(self, f: impl FnOnce(T) -> U) -> Recv<U> {
         match self {
             Recv::Item(item) => Recv::Item(f(item)),

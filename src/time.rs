@@ -32,31 +32,93 @@ impl Deadline {
     pub const NEVER: Deadline = Deadline { at: None };
 
     /// Returns the deadline so long from now; a duration too long for the clock is never.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bowline::Deadline;
+    /// use std::time::{Duration, Instant};
+    ///
+    ///
+    /// assert!(!Deadline::after(Duration::from_secs(1)).has_passed(Instant::now()));
+    /// assert_eq!(Deadline::after(Duration::MAX), Deadline::NEVER);
+    /// ```
     pub fn after(d: Duration) -> Self {
         Deadline { at: Instant::now().checked_add(d) }
     }
 
     /// Returns the deadline at a point in time.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bowline::Deadline;
+    /// use std::time::{Duration, Instant};
+    ///
+    ///
+    /// let noon = Instant::now() + Duration::from_secs(3600);
+    /// assert_eq!(Deadline::at(noon).instant(), Some(noon));
+    /// ```
     pub fn at(at: Instant) -> Self {
         Deadline { at: Some(at) }
     }
 
     /// Returns the point in time; `None` is never.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// assert_eq!(bowline::Deadline::NEVER.instant(), None);
+    /// ```
     pub fn instant(&self) -> Option<Instant> {
         self.at
     }
 
     /// Returns what is left at `now`; `None` is for ever, zero is over.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bowline::Deadline;
+    /// use std::time::{Duration, Instant};
+    ///
+    ///
+    /// let now = Instant::now();
+    /// assert_eq!(Deadline::at(now).left(now), Some(Duration::ZERO));
+    /// assert_eq!(Deadline::NEVER.left(now), None);
+    /// ```
     pub fn left(&self, now: Instant) -> Option<Duration> {
         self.at.map(|at| at.saturating_duration_since(now))
     }
 
     /// Returns whether the deadline has passed at `now`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bowline::Deadline;
+    /// use std::time::{Duration, Instant};
+    ///
+    ///
+    /// let now = Instant::now();
+    /// assert!(Deadline::at(now).has_passed(now));
+    /// ```
     pub fn has_passed(&self, now: Instant) -> bool {
         self.at.is_some_and(|at| at <= now)
     }
 
     /// Returns the earlier of the two.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bowline::Deadline;
+    /// use std::time::{Duration, Instant};
+    ///
+    ///
+    /// let soon = Deadline::after(Duration::from_secs(1));
+    /// assert_eq!(Deadline::after(Duration::from_secs(2)).earlier(soon), soon);
+    /// ```
     pub fn earlier(self, other: Deadline) -> Deadline {
         match (self.at, other.at) {
             (Some(a), Some(b)) => Deadline { at: Some(a.min(b)) },

@@ -62,6 +62,22 @@ impl Connection {
     /// # Errors
     ///
     /// `InvalidInput` if `origin` is no URL.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bowline::{Client, Connection, Exchange, Server, net::pair};
+    ///
+    /// # fn main() -> bowline::Result<()> {
+    /// let (near, far) = pair(16 * 1024);
+    /// let serving = std::thread::spawn(move || Server::unbound().serve_wire(far, &|exchange: Exchange| exchange.reply(200, "hi")));
+    /// let connection = Connection::over(near, "http://in.memory", &Client::new())?;
+    /// assert_eq!(connection.get("/").send()?.text()?, "hi");
+    /// drop(connection);
+    /// serving.join().expect("it does not panic")?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn over(wire: impl Wire + 'static, origin: &str, client: &Client) -> Result<Self> {
         use super::Protocol::{Http2, Http2WithoutAlpn};
         let origin = Url::parse(origin, Family::Http)?.origin;
@@ -76,21 +92,66 @@ impl Connection {
     }
 
     /// Returns a request on this connection; `target` is a path. HTTP/1 serves one at a time, others wait in line.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use bowline::{Client, http::Method};
+    ///
+    /// # fn main() -> bowline::Result<()> {
+    /// let connection = Client::new().connect("https://api.example.org")?;
+    /// let status = connection.request(Method::DELETE, "/notes/1").send()?.status();
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn request(&self, method: Method, target: &str) -> RequestBuilder {
         RequestBuilder::to(self.client.inner.clone(), method, target_url(&self.origin, target)).pin(self.conn.clone())
     }
 
     /// Returns a GET of a path.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # fn main() -> bowline::Result<()> {
+    /// let connection = bowline::Client::new().connect("https://api.example.org")?;
+    /// let text = connection.get("/status").send()?.text()?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn get(&self, target: &str) -> RequestBuilder {
         self.request(Method::GET, target)
     }
 
     /// Returns a POST to a path.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # fn main() -> bowline::Result<()> {
+    /// let connection = bowline::Client::new().connect("https://api.example.org")?;
+    /// let text = connection.post("/notes").body("a note").send()?.text()?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn post(&self, target: &str) -> RequestBuilder {
         self.request(Method::POST, target)
     }
 
     /// Takes a request built with the `http` crate; its origin must be this one.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use bowline::{Client, Error, http::Request};
+    ///
+    /// # fn main() -> bowline::Result<()> {
+    /// let connection = Client::new().connect("https://api.example.org")?;
+    /// let request = Request::put("/notes/1").body("a note").map_err(Error::from)?;
+    /// let status = connection.prepare(request).send()?.status();
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn prepare<B: IntoBody>(&self, request: Request<B>) -> RequestBuilder {
         let same = match request.uri().authority() {
             None => Ok(()),
@@ -109,6 +170,17 @@ impl Connection {
     }
 
     /// Returns its row of the connection table.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # fn main() -> bowline::Result<()> {
+    /// let connection = bowline::Client::new().connect("https://api.example.org")?;
+    /// let info = connection.info();
+    /// println!("{:?} to {:?}, {} bytes in", info.version, info.peer, info.bytes_in);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn info(&self) -> ConnectionInfo {
         self.conn.info()
     }
@@ -118,6 +190,24 @@ impl Connection {
     /// # Errors
     ///
     /// Why the connection is over, if it is.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # fn main() -> bowline::Result<()> {
+    /// let connection = bowline::Client::new().connect("https://api.example.org")?;
+    /// let mut pending = connection.get("/events").start();
+    /// loop {
+    ///     connection.pump()?;
+    ///     if let Some(response) = pending.try_wait()? {
+    ///         println!("{}", response.status());
+    ///         break;
+    ///     }
+    ///     // Do something else, or poll `connection.fd()`.
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn pump(&self) -> Result<()> {
         self.conn.look(Instant::now());
         match self.conn.over() {
@@ -127,6 +217,18 @@ impl Connection {
     }
 
     /// Takes no new requests and says so to the peer (GOAWAY on HTTP/2); those in flight go on.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # fn main() -> bowline::Result<()> {
+    /// let connection = bowline::Client::new().connect("https://api.example.org")?;
+    /// let last = connection.get("/last").start();
+    /// connection.drain();
+    /// println!("{}", last.wait()?.status());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn drain(&self) {
         self.conn.drain();
     }
@@ -134,6 +236,18 @@ impl Connection {
     /// Returns the descriptor to poll, if the wire has one.
     ///
     /// Call [`pump`](Self::pump), or a `try_` method until it has nothing more, before every poll: bytes may wait above the socket.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use std::os::fd::AsRawFd;
+    ///
+    /// # fn main() -> bowline::Result<()> {
+    /// let connection = bowline::Client::new().connect("https://api.example.org")?;
+    /// let raw = connection.fd().map(|fd| fd.as_raw_fd());
+    /// # Ok(())
+    /// # }
+    /// ```
     #[cfg(unix)]
     pub fn fd(&self) -> Option<std::os::fd::BorrowedFd<'_>> {
         self.conn.wire().fd()

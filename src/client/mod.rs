@@ -84,6 +84,13 @@ pub fn get(url: impl AsRef<str>) -> RequestBuilder {
 }
 
 /// Returns the client behind [`get`]: made on first use with every default, never dropped.
+///
+/// # Examples
+///
+/// ```
+/// let stats = bowline::shared().stats();
+/// println!("{} requests by bowline::get and its like", stats.requests);
+/// ```
 pub fn shared() -> &'static Client {
     static SHARED: OnceLock<Client> = OnceLock::new();
     SHARED.get_or_init(Client::new)
@@ -184,56 +191,173 @@ impl Client {
     /// # Panics
     ///
     /// Never: the defaults fit together, which a test shows.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # fn main() -> bowline::Result<()> {
+    /// let client = bowline::Client::new();
+    /// println!("{}", client.get("https://example.org").send()?.text()?);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn new() -> Self {
         Self::builder().build().expect("the defaults fit together")
     }
 
     /// Returns a builder with every default.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// # fn main() -> bowline::Result<()> {
+    /// let client = bowline::Client::builder().timeout(Duration::from_secs(10)).build()?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn builder() -> ClientBuilder {
         ClientBuilder::new()
     }
 
     /// Returns a builder with these settings and this pool: for a stricter timeout, another hook, other default headers.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// # fn main() -> bowline::Result<()> {
+    /// let client = bowline::Client::new();
+    /// // The same connections, and less patience.
+    /// let strict = client.derive().timeout(Duration::from_secs(1)).build()?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn derive(&self) -> ClientBuilder {
         ClientBuilder::derived((*self.inner.settings).clone(), self.inner.pool.clone())
     }
 
     /// Returns a GET.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # fn main() -> bowline::Result<()> {
+    /// let client = bowline::Client::new();
+    /// let text = client.get("https://example.org").query("page", "2").send()?.text()?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn get(&self, url: impl AsRef<str>) -> RequestBuilder {
         self.request(Method::GET, url)
     }
 
     /// Returns a HEAD.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # fn main() -> bowline::Result<()> {
+    /// let response = bowline::Client::new().head("https://example.org/film.mkv").send()?;
+    /// println!("{:?} bytes", response.header("content-length"));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn head(&self, url: impl AsRef<str>) -> RequestBuilder {
         self.request(Method::HEAD, url)
     }
 
     /// Returns a POST.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # fn main() -> bowline::Result<()> {
+    /// let client = bowline::Client::new();
+    /// let text = client.post("https://example.org/notes").body("a note").send()?.text()?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn post(&self, url: impl AsRef<str>) -> RequestBuilder {
         self.request(Method::POST, url)
     }
 
     /// Returns a PUT.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # fn main() -> bowline::Result<()> {
+    /// let client = bowline::Client::new();
+    /// let text = client.put("https://example.org/notes/1").body("another").send()?.text()?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn put(&self, url: impl AsRef<str>) -> RequestBuilder {
         self.request(Method::PUT, url)
     }
 
     /// Returns a PATCH.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # fn main() -> bowline::Result<()> {
+    /// let client = bowline::Client::new();
+    /// let text = client.patch("https://example.org/notes/1").body("a change").send()?.text()?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn patch(&self, url: impl AsRef<str>) -> RequestBuilder {
         self.request(Method::PATCH, url)
     }
 
     /// Returns a DELETE.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # fn main() -> bowline::Result<()> {
+    /// bowline::Client::new().delete("https://example.org/notes/1").send()?.error_for_status()?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn delete(&self, url: impl AsRef<str>) -> RequestBuilder {
         self.request(Method::DELETE, url)
     }
 
     /// Returns a request with any other method.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use bowline::{Client, http::Method};
+    ///
+    /// # fn main() -> bowline::Result<()> {
+    /// let response = Client::new().request(Method::OPTIONS, "https://example.org").send()?;
+    /// println!("{:?}", response.header("allow"));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn request(&self, method: Method, url: impl AsRef<str>) -> RequestBuilder {
         RequestBuilder::new(self.inner.clone(), method, url.as_ref(), Family::Http)
     }
 
     /// Takes a request built with the `http` crate; `.send()`, `.start()` and the options follow as usual.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use bowline::{Client, Error, http::Request};
+    ///
+    /// # fn main() -> bowline::Result<()> {
+    /// let request = Request::put("https://example.org/notes/1").header("if-match", "\"7\"").body("a note").map_err(Error::from)?;
+    /// let status = Client::new().prepare(request).send()?.status();
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn prepare<B: IntoBody>(&self, request: Request<B>) -> RequestBuilder {
         RequestBuilder::prepared(self.inner.clone(), request)
     }
@@ -243,6 +367,20 @@ impl Client {
     /// # Errors
     ///
     /// As [`RequestBuilder::upgrade`].
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use std::io::{Read, Write};
+    ///
+    /// # fn main() -> bowline::Result<()> {
+    /// let mut tunnel = bowline::Client::new().tunnel("http://proxy.example.org:3128", "mail.example.org:25")?;
+    /// let mut greeting = [0; 512];
+    /// let n = tunnel.read(&mut greeting)?;
+    /// tunnel.write_all(b"QUIT\r\n")?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn tunnel(&self, proxy_url: impl AsRef<str>, host_port: &str) -> Result<Tunnel> {
         let mut proxy = Url::parse(proxy_url.as_ref(), Family::Http)?;
         let authority: http::uri::Authority =
@@ -277,6 +415,17 @@ impl Client {
     /// # Errors
     ///
     /// Whatever keeps a connection from being made.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # fn main() -> bowline::Result<()> {
+    /// let client = bowline::Client::new();
+    /// let connection = client.connect("https://api.example.org")?;
+    /// println!("{:?}", connection.info().alpn);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn connect(&self, url: impl AsRef<str>) -> Result<Connection> {
         let Url { origin, .. } = Url::parse(url.as_ref(), Family::Http)?;
         let settings = self.inner.settings.clone();
@@ -314,11 +463,30 @@ impl Client {
     }
 
     /// Returns every connection, one row each.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # fn main() -> bowline::Result<()> {
+    /// let client = bowline::Client::new();
+    /// for row in client.connections() {
+    ///     println!("#{} {} {:?}, {} requests", row.id, row.origin, row.state, row.requests);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn connections(&self) -> Vec<ConnectionInfo> {
         self.inner.pool.table()
     }
 
     /// Returns the counters since the client was built.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let stats = bowline::Client::new().stats();
+    /// assert_eq!((stats.requests, stats.opened), (0, 0));
+    /// ```
     pub fn stats(&self) -> Stats {
         let (c, gone) = (&self.inner.pool.counters, &self.inner.pool.record);
         let table = self.connections();
@@ -343,11 +511,28 @@ impl Client {
     }
 
     /// Closes what is idle now; returns how many.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let client = bowline::Client::new();
+    /// assert_eq!(client.close_idle(), 0);
+    /// ```
     pub fn close_idle(&self) -> usize {
         self.inner.pool.close_idle()
     }
 
     /// Ends everything now: what is in flight fails with [`ErrorKind::Cancelled`], and so does what is asked for later.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bowline::{Client, ErrorKind};
+    ///
+    /// let client = Client::new();
+    /// client.shutdown();
+    /// assert_eq!(client.get("https://example.org").send().unwrap_err().kind(), ErrorKind::Cancelled);
+    /// ```
     pub fn shutdown(&self) {
         self.inner.pool.end();
         for conn in self.inner.pool.all() {

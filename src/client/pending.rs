@@ -111,6 +111,17 @@ impl Pending {
     /// # Errors
     ///
     /// As [`send`](super::RequestBuilder::send).
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # fn main() -> bowline::Result<()> {
+    /// let pending = bowline::get("https://example.org").start();
+    /// // Something else meanwhile, and then:
+    /// println!("{}", pending.wait()?.text()?);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn wait(mut self) -> Result<Response> {
         let answer = block_on(Deadline::NEVER, |cx| {
             if let Some(call) = self.take_up(cx) {
@@ -126,6 +137,23 @@ impl Pending {
     /// # Errors
     ///
     /// As [`send`](super::RequestBuilder::send); [`ErrorKind::Misuse`] once it is over.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use std::time::Duration;
+    ///
+    /// # fn main() -> bowline::Result<()> {
+    /// let mut pending = bowline::get("https://example.org").start();
+    /// let response = loop {
+    ///     match pending.wait_timeout(Duration::from_millis(100))? {
+    ///         Some(response) => break response,
+    ///         None => eprint!("."),
+    ///     }
+    /// };
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn wait_timeout(&mut self, timeout: Duration) -> Result<Option<Response>> {
         let answer = block_on(Deadline::after(timeout), |cx| self.poll(cx));
         self.rest();
@@ -137,6 +165,19 @@ impl Pending {
     /// # Errors
     ///
     /// As [`wait_timeout`](Self::wait_timeout).
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # fn main() -> bowline::Result<()> {
+    /// let mut pending = bowline::get("https://example.org").start();
+    /// match pending.try_wait()? {
+    ///     Some(response) => println!("{}", response.status()),
+    ///     None => println!("not yet"),
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn try_wait(&mut self) -> Result<Option<Response>> {
         let answer = step_once(|cx| self.poll(cx));
         self.rest();
@@ -189,26 +230,74 @@ impl<T> Default for Batch<T> {
 
 impl<T> Batch<T> {
     /// Returns an empty batch.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let batch = bowline::Batch::<usize>::new();
+    /// assert!(batch.is_empty());
+    /// ```
     pub fn new() -> Self {
         Batch { list: Vec::new() }
     }
 
     /// Adds a request on its way.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// let mut batch = bowline::Batch::new();
+    /// batch.push(bowline::get("https://example.org").start(), "a tag");
+    /// ```
     pub fn push(&mut self, pending: Pending, tag: T) {
         self.list.push((pending, tag));
     }
 
     /// Returns how many have not been given back.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// let mut batch = bowline::Batch::new();
+    /// batch.push(bowline::get("https://example.org").start(), ());
+    /// assert_eq!(batch.len(), 1);
+    /// ```
     pub fn len(&self) -> usize {
         self.list.len()
     }
 
     /// Returns whether none is left.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// assert!(bowline::Batch::<()>::new().is_empty());
+    /// ```
     pub fn is_empty(&self) -> bool {
         self.list.is_empty()
     }
 
     /// Waits at most so long for the next answer; `Ended` when none is left.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use bowline::{Batch, Recv};
+    /// use std::time::Duration;
+    ///
+    /// # fn main() -> bowline::Result<()> {
+    /// let mut batch = Batch::new();
+    /// batch.push(bowline::get("https://example.org").start(), "first");
+    /// loop {
+    ///     match batch.recv_timeout(Duration::from_secs(1)) {
+    ///         Recv::Item((tag, answer)) => println!("{tag}: {}", answer?.status()),
+    ///         Recv::TimedOut => println!("{} are still under way", batch.len()),
+    ///         Recv::Ended => break,
+    ///     }
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn recv_timeout(&mut self, timeout: Duration) -> Recv<(T, Result<Response>)> {
         if self.is_empty() {
             return Recv::Ended;

@@ -1,5 +1,7 @@
 //! A request being put together.
 
+mod settings;
+
 use super::{
     Inner, auth,
     builder::field,
@@ -7,20 +9,18 @@ use super::{
     options::Options,
     pending::Pending,
     recent::Aim,
-    redirect::Redirects,
     response::Response,
-    retry::Retry,
     settings::Protocol,
     url::{self, Family, Url},
 };
 use crate::{
-    drive::{Body, BodyWriter, Cancel, Carrier, IntoBody, Limits, Tunnel, block_on},
+    drive::{Body, BodyWriter, Carrier, IntoBody, Limits, Tunnel, block_on},
     error::{Error, ErrorKind, Phase, Processed, Result},
     proto::ws::Offer,
-    time::{Deadline, Timeouts},
+    time::Deadline,
 };
 use http::{HeaderMap, HeaderValue, Method, Request, header};
-use std::{sync::Arc, task::Poll, time::Duration};
+use std::{sync::Arc, task::Poll};
 
 /// A request being put together. Mistakes (a bad URL, a CR in a header) are the error of [`send`](Self::send) or of the wait.
 ///
@@ -109,6 +109,15 @@ impl RequestBuilder {
     }
 
     /// Adds a header.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # fn main() -> bowline::Result<()> {
+    /// let response = bowline::get("https://example.org").header("accept-language", "de, en;q=0.5").send()?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn header(self, name: impl AsRef<str>, value: impl AsRef<[u8]>) -> Self {
         self.try_set(|r| {
             let (checked, value) = field(name.as_ref(), value.as_ref())?;
@@ -121,6 +130,19 @@ impl RequestBuilder {
     }
 
     /// Adds headers, sensitive values included; replaces those of the same name.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use bowline::http::{HeaderMap, HeaderValue, header};
+    ///
+    /// # fn main() -> bowline::Result<()> {
+    /// let mut headers = HeaderMap::new();
+    /// headers.insert(header::ACCEPT, HeaderValue::from_static("text/html"));
+    /// let response = bowline::get("https://example.org").headers(headers).send()?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn headers(mut self, headers: HeaderMap) -> Self {
         self.original.retain(|(name, _)| !headers.contains_key(name.as_str()));
         if self.inner.settings.preserve_case {
@@ -141,6 +163,16 @@ impl RequestBuilder {
     }
 
     /// Adds one pair to the query, encoded.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # fn main() -> bowline::Result<()> {
+    /// // ?q=a%20b&page=2, however encoded it has to be
+    /// let response = bowline::get("https://example.org/search").query("q", "a b").query("page", "2").send()?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn query(mut self, name: &str, value: &str) -> Self {
         if let Ok(aim) = &mut self.aim {
             match url::append_query(aim.uri(), [(name, value)]) {
@@ -152,6 +184,15 @@ impl RequestBuilder {
     }
 
     /// Asks with basic authentication (RFC 7617).
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # fn main() -> bowline::Result<()> {
+    /// let response = bowline::get("https://example.org").basic_auth("user", "password").send()?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn basic_auth(self, user: &str, password: &str) -> Self {
         self.try_set(|r| {
             r.headers.insert(header::AUTHORIZATION, auth::basic(user, password)?);
@@ -160,6 +201,15 @@ impl RequestBuilder {
     }
 
     /// Asks with a bearer token, marked sensitive (RFC 6750).
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # fn main() -> bowline::Result<()> {
+    /// let response = bowline::get("https://example.org").bearer_auth("token").send()?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn bearer_auth(self, token: &str) -> Self {
         self.try_set(|r| {
             r.headers.insert(header::AUTHORIZATION, auth::bearer(token)?);
@@ -168,6 +218,19 @@ impl RequestBuilder {
     }
 
     /// Sets the body; a file or bytes can be sent again, a reader cannot.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use std::fs::File;
+    ///
+    /// # fn main() -> bowline::Result<()> {
+    /// let client = bowline::Client::new();
+    /// client.put("https://example.org/note").body("text").send()?.error_for_status()?;
+    /// client.put("https://example.org/film").body(File::open("film.mkv")?).send()?.error_for_status()?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn body(self, body: impl IntoBody) -> Self {
         self.try_set(|r| {
             (r.body, r.content_type) = body.into_body()?;
@@ -176,6 +239,15 @@ impl RequestBuilder {
     }
 
     /// Sets the body to pairs as `application/x-www-form-urlencoded`.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # fn main() -> bowline::Result<()> {
+    /// let response = bowline::shared().post("https://example.org/login").form(&[("user", "me"), ("stay", "yes")]).send()?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn form(mut self, pairs: &[(&str, &str)]) -> Self {
         self.body = Body::from_vec(url::form(pairs.iter().copied()).into_bytes());
         self.content_type = Some(HeaderValue::from_static("application/x-www-form-urlencoded"));
@@ -183,6 +255,16 @@ impl RequestBuilder {
     }
 
     /// Sets the body to a value as `application/json` (feature `json`).
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # fn main() -> bowline::Result<()> {
+    /// let numbers = [1, 2, 3];
+    /// let response = bowline::shared().post("https://example.org/sum").json(&numbers).send()?;
+    /// # Ok(())
+    /// # }
+    /// ```
     #[cfg(feature = "json")]
     pub fn json<T: serde::Serialize + ?Sized>(self, value: &T) -> Self {
         self.try_set(|r| {
@@ -192,60 +274,27 @@ impl RequestBuilder {
         })
     }
 
-    /// Sets the total time limit of this request.
-    pub fn timeout(self, total: Duration) -> Self {
-        let timeouts = self.options.timeouts.clone().total(total);
-        self.timeouts(timeouts)
-    }
-
-    /// Sets the longest silence while the body is read.
-    pub fn read_timeout(self, d: Duration) -> Self {
-        let timeouts = self.options.timeouts.clone().read(d);
-        self.timeouts(timeouts)
-    }
-
-    /// Sets all time limits of this request, instead of the client's.
-    pub fn timeouts(mut self, timeouts: Timeouts) -> Self {
-        self.options().timeouts = timeouts;
-        self
-    }
-
-    /// Chooses the HTTP version for this request.
-    pub fn protocol(mut self, protocol: Protocol) -> Self {
-        self.options().protocol = protocol;
-        self
-    }
-
-    /// Chooses the redirects for this request.
-    pub fn redirects(mut self, redirects: Redirects) -> Self {
-        self.options().redirects = redirects;
-        self
-    }
-
-    /// Chooses the automatic retry for this request.
-    pub fn retry(mut self, retry: Retry) -> Self {
-        self.options().retry = retry;
-        self
-    }
-
-    /// Sends `Expect: 100-continue`, and waits at most so long before the body is sent anyway (RFC 9110, section 10.1.1).
-    pub fn expect_continue(mut self, d: Duration) -> Self {
-        self.options().expect = Some(d);
-        self
-    }
-
-    /// Ends this request and its body when the token is cancelled.
-    pub fn cancel_on(mut self, cancel: &Cancel) -> Self {
-        self.options().cancels.push(cancel.clone());
-        self
-    }
-
     /// Sends, and waits for the head of the answer.
     ///
     /// # Errors
     ///
-    /// Whatever keeps an answer from coming; a 4xx or 5xx is an answer. What ends the wait is the [`Timeouts`], a
-    /// [`Cancel`] token, or an interrupt of the client.
+    /// Whatever keeps an answer from coming; a 4xx or 5xx is an answer. What ends the wait is the [`Timeouts`](crate::Timeouts), a
+    /// [`Cancel`](crate::Cancel) token, or an interrupt of the client.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use bowline::ErrorKind;
+    ///
+    /// # fn main() -> bowline::Result<()> {
+    /// match bowline::get("https://example.org").send() {
+    ///     Ok(response) => println!("{}", response.status()),
+    ///     Err(e) if e.kind() == ErrorKind::TimedOut => println!("too slow, in phase {:?}", e.phase()),
+    ///     Err(e) => return Err(e),
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn send(self) -> Result<Response> {
         let mut call = self.into_call()?;
         block_on(Deadline::NEVER, |cx| call.poll(cx)).unwrap_or_else(|| Err(Error::new(ErrorKind::TimedOut)))
@@ -258,6 +307,17 @@ impl RequestBuilder {
     /// [`max_connections_per_origin`](super::ClientBuilder::max_connections_per_origin) says. What is above goes out in the order of the
     /// calls, as soon as a connection is free. One that is waited for by [`Pending::wait`] keeps to the six for a tenth of a second, and as
     /// long as that wait can read what the others get.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # fn main() -> bowline::Result<()> {
+    /// let client = bowline::Client::new();
+    /// let (first, second) = (client.get("https://example.org/1").start(), client.get("https://example.org/2").start());
+    /// println!("{} {}", first.wait()?.status(), second.wait()?.status());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn start(self) -> Pending {
         let pinned = self.pinned.is_some();
         let mut call = match self.into_call() {
@@ -284,6 +344,21 @@ impl RequestBuilder {
     /// # Errors
     ///
     /// As [`send`](Self::send), up to the head having been sent.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use std::io::Write;
+    ///
+    /// # fn main() -> bowline::Result<()> {
+    /// let (mut body, answer) = bowline::shared().post("https://example.org/echo").duplex()?;
+    /// body.write_all(b"one piece, ")?;
+    /// body.write_all(b"and another")?;
+    /// body.finish()?;
+    /// println!("{}", answer.wait()?.text()?);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn duplex(self) -> Result<(BodyWriter, Pending)> {
         let mut call = self.into_call()?;
         call.external = true;
@@ -310,6 +385,20 @@ impl RequestBuilder {
     /// # Errors
     ///
     /// As [`send`](Self::send); [`ErrorKind::Handshake`], with the response, if the peer answers but not with yes.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use std::io::{Read, Write};
+    ///
+    /// # fn main() -> bowline::Result<()> {
+    /// let mut tunnel = bowline::get("https://example.org/talk").upgrade("talk/1")?;
+    /// tunnel.write_all(b"hello")?;
+    /// let mut answer = [0; 100];
+    /// let n = tunnel.read(&mut answer)?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn upgrade(mut self, protocol: &str) -> Result<Tunnel> {
         let connect = self.method == Method::CONNECT;
         if !connect {

@@ -88,6 +88,16 @@ impl Client {
     ///
     /// Over HTTP/2 it is a stream of a connection that serves requests as well (RFC 8441), where the peer enables that; else it has an
     /// HTTP/1 connection of its own.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # fn main() -> bowline::Result<()> {
+    /// let mut socket = bowline::Client::new().websocket("wss://example.org/echo").connect()?;
+    /// socket.send("hello")?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn websocket(&self, url: impl AsRef<str>) -> Builder {
         let url = match &self.inner.settings.base {
             Some(base) if url.as_ref().starts_with('/') => base.join(url.as_ref()),
@@ -110,6 +120,17 @@ impl Client {
 impl Connection {
     /// Opens a WebSocket on this connection; `target` is a path. Over HTTP/1 the connection serves nothing else afterwards. It ends
     /// when the [`Connection`] is dropped.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # fn main() -> bowline::Result<()> {
+    /// let connection = bowline::Client::new().connect("https://example.org")?;
+    /// let mut socket = connection.websocket("/echo").connect()?;
+    /// socket.send("hello")?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn websocket(&self, target: &str) -> Builder {
         let url = target_url(self.origin(), target);
         Builder::new(self.client().inner.clone(), url, Some(self.carrier().clone()))
@@ -135,6 +156,15 @@ impl Builder {
 
     /// Adds a header to the handshake. `Sec-WebSocket-Protocol` offers subprotocols, besides those of
     /// [`subprotocols`](Self::subprotocols); the other fields of the handshake itself are not for the program.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # fn main() -> bowline::Result<()> {
+    /// let socket = bowline::Client::new().websocket("wss://example.org/feed").header("origin", "https://example.org").connect()?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn header(mut self, name: impl AsRef<str>, value: impl AsRef<[u8]>) -> Self {
         match field(name.as_ref(), value.as_ref()) {
             Ok((header::SEC_WEBSOCKET_PROTOCOL, value)) => {
@@ -153,36 +183,102 @@ impl Builder {
     }
 
     /// Chooses the version: HTTP/2 (RFC 8441) is used where a connection offers it; `Http1` and `Http2` insist.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use bowline::Protocol;
+    ///
+    /// # fn main() -> bowline::Result<()> {
+    /// let socket = bowline::Client::new().websocket("wss://example.org/feed").protocol(Protocol::Http1).connect()?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn protocol(mut self, protocol: Protocol) -> Self {
         self.ask.options.protocol = protocol;
         self
     }
 
     /// Offers subprotocols, the preferred one first; [`WebSocket::subprotocol`] is the chosen one.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # fn main() -> bowline::Result<()> {
+    /// let socket = bowline::Client::new().websocket("wss://example.org/feed").subprotocols(&["chat.v2", "chat.v1"]).connect()?;
+    /// println!("{:?}", socket.subprotocol());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn subprotocols(mut self, names: &[&str]) -> Self {
         self.subprotocols = names.iter().map(|&name| name.to_owned()).collect();
         self
     }
 
     /// Sets the time limit of the handshake, each time it is made.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use std::time::Duration;
+    ///
+    /// # fn main() -> bowline::Result<()> {
+    /// let socket = bowline::Client::new().websocket("wss://example.org/feed").timeout(Duration::from_secs(5)).connect()?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn timeout(mut self, d: Duration) -> Self {
         self.ask.options.timeouts = self.ask.options.timeouts.total(d);
         self
     }
 
     /// Ends the handshake and every later wait of this socket when the token is cancelled.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use bowline::Cancel;
+    ///
+    /// # fn main() -> bowline::Result<()> {
+    /// let cancel = Cancel::new();
+    /// let socket = bowline::Client::new().websocket("wss://example.org/feed").cancel_on(&cancel).connect()?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn cancel_on(mut self, cancel: &Cancel) -> Self {
         self.ask.options.cancels.push(cancel.clone());
         self
     }
 
     /// Sets limits, heartbeat and compression.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use bowline::ws::Config;
+    ///
+    /// # fn main() -> bowline::Result<()> {
+    /// let socket = bowline::Client::new().websocket("wss://example.org/feed").config(Config::default().max_message(1 << 20)).connect()?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn config(mut self, config: Config) -> Self {
         self.config = config;
         self
     }
 
     /// Sends a PING when nothing came for `every`; no byte for `every` + 10 s: the peer is dead. Part of the [`Config`].
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use std::time::Duration;
+    ///
+    /// # fn main() -> bowline::Result<()> {
+    /// let socket = bowline::Client::new().websocket("wss://example.org/feed").heartbeat(Duration::from_secs(20)).connect()?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn heartbeat(mut self, every: Duration) -> Self {
         self.config = self.config.heartbeat(every);
         self
@@ -193,6 +289,17 @@ impl Builder {
     ///
     /// A broken connection breaks it, a heartbeat without an answer, and a Close with 1001, 1011, 1012, 1013 or 1014. Any other Close is
     /// an end, and so is a peer that breaks the protocol. The attempts are counted anew when a message comes.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use bowline::Backoff;
+    ///
+    /// # fn main() -> bowline::Result<()> {
+    /// let socket = bowline::Client::new().websocket("wss://example.org/feed").reconnect(Backoff::default()).connect()?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn reconnect(mut self, backoff: Backoff) -> Self {
         self.backoff = Some(backoff);
         self
@@ -205,12 +312,39 @@ impl Builder {
     /// sends wait, and receive meanwhile if nobody else does: messages that come are kept for the calls that receive, up to about the limit
     /// of one message, and then a send gets no place before somebody has taken them. What `on_open` sends is not kept, nor are messages sent
     /// in parts.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use bowline::Backoff;
+    ///
+    /// # fn main() -> bowline::Result<()> {
+    /// let socket = bowline::Client::new().websocket("wss://example.org/feed").reconnect(Backoff::default()).outbox(1 << 20).connect()?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn outbox(mut self, bytes: usize) -> Self {
         self.outbox = Some(bytes);
         self
     }
 
     /// Runs after every opening, the first included, before anything else is sent: log in, subscribe. An error of it fails the opening.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # fn main() -> bowline::Result<()> {
+    /// let client = bowline::Client::new();
+    /// let socket = client
+    ///     .websocket("wss://example.org/feed")
+    ///     .on_open(|sender, opened| {
+    ///         eprintln!("opened for the {}. time", opened.count);
+    ///         sender.send("subscribe")
+    ///     })
+    ///     .connect()?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn on_open(mut self, f: impl FnMut(&WsSender, &Opened) -> Result<()> + Send + 'static) -> Self {
         self.on_open = Some(Box::new(f));
         self
@@ -223,6 +357,21 @@ impl Builder {
     /// As [`RequestBuilder::send`]; [`ErrorKind::Handshake`] if the peer answers, but not with yes, with the
     /// [`response`](Error::response) and up to 64 KiB of its body; [`ErrorKind::Unsupported`] if HTTP/2 was required and the peer does
     /// not enable WebSocket over it. What ends the wait is [`timeout`](Self::timeout), the client's timeouts, or a [`Cancel`] token.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use bowline::{Client, ErrorKind};
+    ///
+    /// # fn main() -> bowline::Result<()> {
+    /// match Client::new().websocket("wss://example.org/feed").connect() {
+    ///     Ok(mut socket) => println!("{:?}", socket.recv()?),
+    ///     Err(e) if e.kind() == ErrorKind::Handshake => println!("refused with {:?}", e.status()),
+    ///     Err(e) => return Err(e),
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn connect(self) -> Result<WebSocket> {
         let Builder { ask, mut subprotocols, by_header, config, backoff, outbox, on_open, url, mistake } = self;
         if let Some(mistake) = mistake {

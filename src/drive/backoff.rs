@@ -33,11 +33,26 @@ pub struct Backoff {
 impl Backoff {
     /// Returns one whose first wait is `base`, doubled each time up to `cap`. Each wait is shortened at random by up to half, so that
     /// many clients that were cut off together do not come back together.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bowline::Backoff;
+    /// use std::time::Duration;
+    ///
+    /// let backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(60));
+    /// ```
     pub fn new(base: Duration, cap: Duration) -> Self {
         Backoff { base, cap: cap.max(base), max_attempts: MAX_ATTEMPTS }
     }
 
     /// Gives up after so many attempts without progress: 10.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let stubborn = bowline::Backoff::default().max_attempts(u32::MAX);
+    /// ```
     pub fn max_attempts(mut self, n: u32) -> Self {
         self.max_attempts = n;
         self

@@ -1,5 +1,9 @@
 //! One body, of a request or a response, whatever the protocol below.
 
+mod into;
+
+pub use into::IntoBody;
+
 use super::wait::block_on;
 use crate::{
     error::{Error, ErrorKind, Phase, Result},
@@ -7,7 +11,7 @@ use crate::{
     recv::Recv,
     time::Deadline,
 };
-use http::{HeaderMap, HeaderValue};
+use http::HeaderMap;
 use std::{
     fmt,
     fs::File,
@@ -97,16 +101,50 @@ impl Body {
     }
 
     /// Returns no body.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let body = bowline::Body::empty();
+    /// assert_eq!(body.content_length(), Some(0));
+    /// ```
     pub fn empty() -> Self {
         Self::of(Kind::Empty, Some(0))
     }
 
     /// Returns the body that `reader` gives: sent once, chunked on HTTP/1 unless [`with_len`](Self::with_len) is said.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use bowline::Body;
+    /// use std::{fs::File, io::{Read, Seek, SeekFrom}};
+    ///
+    /// # fn main() -> bowline::Result<()> {
+    ///
+    /// // The second megabyte of a file.
+    /// let mut film = File::open("film.mkv")?;
+    /// film.seek(SeekFrom::Start(1 << 20))?;
+    /// let body = Body::from_reader(film.take(1 << 20)).with_len(1 << 20);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn from_reader(reader: impl Read + Send + 'static) -> Self {
         Self::of(Kind::Reader(Mutex::new(Box::new(reader))), None)
     }
 
     /// Returns the body of the reader that `open` opens anew for every attempt: replayable.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bowline::Body;
+    /// use std::fs::File;
+    ///
+    ///
+    /// let body = Body::from_fn(|| File::open("film.mkv"));
+    /// assert!(body.is_replayable());
+    /// ```
     pub fn from_fn<R: Read + Send + 'static>(open: impl Fn() -> io::Result<R> + Send + Sync + 'static) -> Self {
         let open: Open = Arc::new(move || open().map(|reader| Box::new(reader) as Box<dyn Read + Send>));
         Self::of(Kind::Fn { open, reader: None }, None)
@@ -117,6 +155,20 @@ impl Body {
     /// # Errors
     ///
     /// If the position or the length cannot be asked for (a pipe: use [`from_reader`](Self::from_reader)).
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use bowline::Body;
+    /// use std::fs::File;
+    ///
+    /// # fn main() -> bowline::Result<()> {
+    ///
+    /// let body = Body::from_file(File::open("film.mkv")?)?;
+    /// println!("{:?} bytes", body.content_length());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn from_file(mut file: File) -> io::Result<Self> {
         let start = file.stream_position()?;
         let end = file.metadata()?.len().max(start);
@@ -140,6 +192,13 @@ impl Body {
 
     /// Declares the length of a reader, so that Content-Length is sent; that header among those of a request does the same. Sending
     /// fails if the reader gives less or more.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let body = bowline::Body::from_reader(&b"hello"[..]).with_len(5);
+    /// assert_eq!(body.content_length(), Some(5));
+    /// ```
     pub fn with_len(mut self, len: u64) -> Self {
         let fixed = match self.kind {
             Kind::Reader(_) | Kind::Fn { .. } => false,
@@ -153,11 +212,35 @@ impl Body {
     }
 
     /// Returns the length, if it is known beforehand.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bowline::IntoBody;
+    ///
+    /// # fn main() -> bowline::Result<()> {
+    /// let (body, _content_type) = "hello".into_body()?;
+    /// assert_eq!(body.content_length(), Some(5));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn content_length(&self) -> Option<u64> {
         self.len
     }
 
     /// Returns the bytes, if the body was made from bytes: for those who sign it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bowline::IntoBody;
+    ///
+    /// # fn main() -> bowline::Result<()> {
+    /// let (body, _content_type) = "hello".into_body()?;
+    /// assert_eq!(body.as_bytes(), Some(&b"hello"[..]));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn as_bytes(&self) -> Option<&[u8]> {
         match &self.kind {
             Kind::Empty => Some(&[]),
@@ -167,6 +250,16 @@ impl Body {
     }
 
     /// Returns whether it can be sent again.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bowline::Body;
+    ///
+    ///
+    /// assert!(Body::from_fn(|| Ok(std::io::empty())).is_replayable());
+    /// assert!(!Body::from_reader(std::io::empty()).is_replayable());
+    /// ```
     pub fn is_replayable(&self) -> bool {
         !matches!(self.kind, Kind::Reader(_) | Kind::Source(_))
     }
@@ -190,6 +283,26 @@ impl Body {
     /// # Errors
     ///
     /// As reading; and a body of the caller's own reader waits as long as the reader does.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use bowline::Recv;
+    /// use std::time::Duration;
+    ///
+    /// # fn main() -> bowline::Result<()> {
+    /// let mut response = bowline::get("https://example.org/slow").send()?;
+    /// let mut piece = [0; 4096];
+    /// loop {
+    ///     match response.body().read_timeout(&mut piece, Duration::from_secs(1))? {
+    ///         Recv::Item(n) => println!("{n} bytes"),
+    ///         Recv::TimedOut => println!("nothing for a second"),
+    ///         Recv::Ended => break,
+    ///     }
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn read_timeout(&mut self, buf: &mut [u8], timeout: Duration) -> Result<Recv<usize>> {
         match block_on(Deadline::after(timeout), |cx| self.poll_fill(buf, cx)) {
             None => Ok(Recv::TimedOut),
@@ -199,12 +312,35 @@ impl Body {
     }
 
     /// Stops reading at `max` bytes: what is above fails with [`ErrorKind::TooLarge`].
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use std::io::Read;
+    ///
+    /// # fn main() -> bowline::Result<()> {
+    /// let mut text = String::new();
+    /// bowline::get("https://example.org").send()?.into_body().limit(1 << 20).read_to_string(&mut text)?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn limit(mut self, max: u64) -> Self {
         self.limit = Some((max, max));
         self
     }
 
     /// Returns the trailers, once the body was read to its end.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # fn main() -> bowline::Result<()> {
+    /// let mut response = bowline::get("https://example.org").send()?;
+    /// std::io::copy(response.body(), &mut std::io::sink())?;
+    /// println!("{:?}", response.body().trailers());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn trailers(&self) -> Option<&HeaderMap> {
         match &self.kind {
             Kind::Source(source) => source.trailers(),
@@ -364,110 +500,6 @@ impl fmt::Debug for Body {
 impl Default for Body {
     fn default() -> Self {
         Body::empty()
-    }
-}
-
-/// What can be a request or response body: `()`, `&str`, `String`, `&[u8]`, `[u8; N]`, `Vec<u8>`, `Arc<[u8]>`, `File`, [`Body`].
-///
-/// # Examples
-///
-/// ```
-/// use bowline::IntoBody;
-///
-/// # fn main() -> bowline::Result<()> {
-/// let (body, content_type) = "abc".into_body()?;
-/// assert_eq!(body.content_length(), Some(3));
-/// assert_eq!(content_type.unwrap(), "text/plain; charset=utf-8");
-/// # Ok(())
-/// # }
-/// ```
-pub trait IntoBody {
-    /// Returns the body, and the Content-Type to set if the caller set none.
-    ///
-    /// # Errors
-    ///
-    /// If a file cannot be asked for its length.
-    fn into_body(self) -> Result<(Body, Option<HeaderValue>)>;
-}
-
-fn text(bytes: Vec<u8>) -> Result<(Body, Option<HeaderValue>)> {
-    Ok((Body::from_vec(bytes), Some(HeaderValue::from_static("text/plain; charset=utf-8"))))
-}
-
-fn binary(bytes: Vec<u8>) -> Result<(Body, Option<HeaderValue>)> {
-    Ok((Body::from_vec(bytes), None))
-}
-
-impl IntoBody for () {
-    fn into_body(self) -> Result<(Body, Option<HeaderValue>)> {
-        Ok((Body::empty(), None))
-    }
-}
-
-impl IntoBody for &str {
-    fn into_body(self) -> Result<(Body, Option<HeaderValue>)> {
-        text(self.into())
-    }
-}
-
-impl IntoBody for String {
-    fn into_body(self) -> Result<(Body, Option<HeaderValue>)> {
-        text(self.into_bytes())
-    }
-}
-
-impl IntoBody for &String {
-    fn into_body(self) -> Result<(Body, Option<HeaderValue>)> {
-        text(self.clone().into_bytes())
-    }
-}
-
-impl IntoBody for &[u8] {
-    fn into_body(self) -> Result<(Body, Option<HeaderValue>)> {
-        binary(self.into())
-    }
-}
-
-impl<const N: usize> IntoBody for &[u8; N] {
-    fn into_body(self) -> Result<(Body, Option<HeaderValue>)> {
-        binary(self.to_vec())
-    }
-}
-
-impl<const N: usize> IntoBody for [u8; N] {
-    fn into_body(self) -> Result<(Body, Option<HeaderValue>)> {
-        binary(self.to_vec())
-    }
-}
-
-impl IntoBody for &Vec<u8> {
-    fn into_body(self) -> Result<(Body, Option<HeaderValue>)> {
-        binary(self.clone())
-    }
-}
-
-impl IntoBody for Vec<u8> {
-    fn into_body(self) -> Result<(Body, Option<HeaderValue>)> {
-        binary(self)
-    }
-}
-
-impl IntoBody for Arc<[u8]> {
-    fn into_body(self) -> Result<(Body, Option<HeaderValue>)> {
-        let len = self.len() as u64;
-        Ok((Body::of(Kind::Bytes { bytes: Bytes::Slice(self), at: 0 }, Some(len)), None))
-    }
-}
-
-impl IntoBody for File {
-    fn into_body(self) -> Result<(Body, Option<HeaderValue>)> {
-        Ok((Body::from_file(self)?, None))
-    }
-}
-
-impl IntoBody for Body {
-    fn into_body(self) -> Result<(Body, Option<HeaderValue>)> {
-        Ok((self, None))
     }
 }
 

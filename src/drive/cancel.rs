@@ -58,6 +58,14 @@ impl Cancel {
     }
 
     /// Ends every wait this token was given to, now and later. Never blocks.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let cancel = bowline::Cancel::new();
+    /// cancel.cancel();
+    /// assert!(cancel.is_cancelled());
+    /// ```
     pub fn cancel(&self) {
         self.shared.cancelled.store(true, Ordering::SeqCst);
         let wakers = std::mem::take(&mut *self.shared.wakers.lock().unwrap_or_else(PoisonError::into_inner));

@@ -7,6 +7,18 @@ use std::{
 };
 
 /// One row of the connection table: a snapshot.
+///
+/// # Examples
+///
+/// ```
+/// # fn main() -> bowline::Result<()> {
+/// let client = bowline::Client::new();
+/// for row in client.connections() {
+///     println!("#{} {} {:?}: {} bytes in, {} out", row.id, row.origin, row.state, row.bytes_in, row.bytes_out);
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[non_exhaustive]
 #[derive(Clone, Debug)]
 pub struct ConnectionInfo {
@@ -150,6 +162,20 @@ impl CloseReason {
 }
 
 /// What `upkeep` did about one connection.
+///
+/// # Examples
+///
+/// ```
+/// use bowline::{Client, UpkeepAction};
+///
+///
+/// let client = Client::new();
+/// for row in client.upkeep() {
+///     if row.action == UpkeepAction::ClosedDead {
+///         println!("{} had gone", row.origin);
+///     }
+/// }
+/// ```
 #[non_exhaustive]
 #[derive(Clone, Debug)]
 pub struct Upkeep {

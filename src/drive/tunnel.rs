@@ -36,6 +36,16 @@ impl Tunnel {
     }
 
     /// Returns the head of the 101 or 2xx (client) or of the request (server).
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # fn main() -> bowline::Result<()> {
+    /// let tunnel = bowline::get("https://example.org/talk").upgrade("talk/1")?;
+    /// println!("{:?}", tunnel.headers());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn headers(&self) -> &HeaderMap {
         &self.headers
     }
@@ -45,6 +55,19 @@ impl Tunnel {
     /// # Errors
     ///
     /// If the connection failed, or a [`Cancel`](crate::Cancel) token ended the wait.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use std::time::Duration;
+    ///
+    /// # fn main() -> bowline::Result<()> {
+    /// let mut tunnel = bowline::get("https://example.org/talk").upgrade("talk/1")?;
+    /// let mut piece = [0; 4096];
+    /// println!("{:?}", tunnel.read_timeout(&mut piece, Duration::from_secs(1))?);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn read_timeout(&mut self, buf: &mut [u8], timeout: Duration) -> Result<Recv<usize>> {
         match self.read_until(buf, Deadline::after(timeout)) {
             None => Ok(Recv::TimedOut),
@@ -70,6 +93,21 @@ impl Tunnel {
     }
 
     /// Returns two halves for two threads.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use std::io::{Read, Write};
+    ///
+    /// # fn main() -> bowline::Result<()> {
+    /// let tunnel = bowline::get("https://example.org/talk").upgrade("talk/1")?;
+    /// let (mut reader, mut writer) = tunnel.split();
+    /// std::thread::spawn(move || writer.write_all(b"from another thread"));
+    /// let mut piece = [0; 4096];
+    /// let n = reader.read(&mut piece)?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn split(self) -> (TunnelReader, TunnelWriter) {
         let reader = TunnelReader { stream: self.stream.clone(), limits: self.limits.clone() };
         (reader, TunnelWriter { stream: self.stream, limits: self.limits, ended: self.ended })
@@ -80,6 +118,21 @@ impl Tunnel {
     /// # Errors
     ///
     /// If either side failed. Silence for `idle` is an end, not an error.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use bowline::net::Tcp;
+    /// use std::{net::TcpStream, time::Duration};
+    ///
+    /// # fn main() -> bowline::Result<()> {
+    /// let tunnel = bowline::get("https://example.org/talk").upgrade("talk/1")?;
+    /// let other = Tcp::new(TcpStream::connect("127.0.0.1:22")?)?;
+    /// let (out, into) = tunnel.relay(other, Duration::from_secs(300))?;
+    /// println!("{out} bytes came, {into} went");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn relay(mut self, other: impl Wire + 'static, idle: Duration) -> Result<(u64, u64)> {
         let wire: Arc<dyn Wire> = Arc::new(other);
         let mut relay = Relay { out: Direction::new(), into: Direction::new(), moved: Instant::now() };

@@ -28,6 +28,22 @@ use std::{
 /// A write returns once the bytes are framed and on their way, which under back-pressure means that earlier ones have left;
 /// [`flush`](Write::flush) waits until the kernel has them all. Dropping it without [`finish`](Self::finish) aborts the message, so that the
 /// peer never takes a part for the whole.
+///
+/// # Examples
+///
+/// ```no_run
+/// use std::io::Write;
+///
+/// # fn main() -> bowline::Result<()> {
+/// let (mut writer, answer) = bowline::shared().post("https://example.org/log").duplex()?;
+/// for n in 0..10 {
+///     writeln!(writer, "line {n}")?;
+/// }
+/// writer.finish()?;
+/// println!("{}", answer.wait()?.status());
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct BodyWriter {
     stream: Stream,
@@ -141,6 +157,20 @@ impl BodyWriter {
     /// # Errors
     ///
     /// As writing.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use std::time::Duration;
+    ///
+    /// # fn main() -> bowline::Result<()> {
+    /// let (mut writer, answer) = bowline::shared().post("https://example.org/log").duplex()?;
+    /// if writer.write_timeout(b"news", Duration::from_millis(100))? == 0 {
+    ///     println!("the peer is slow");
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn write_timeout(&mut self, bytes: &[u8], timeout: Duration) -> Result<usize> {
         if bytes.is_empty() || self.sink {
             return Ok(bytes.len());
@@ -154,6 +184,17 @@ impl BodyWriter {
     ///
     /// If the exchange failed, or fewer bytes were written than were declared. That the peer had answered already and wants no more is
     /// not an error.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # fn main() -> bowline::Result<()> {
+    /// let (writer, answer) = bowline::shared().post("https://example.org/log").duplex()?;
+    /// writer.finish()?;
+    /// println!("{}", answer.wait()?.status());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn finish(mut self) -> Result<()> {
         if self.sink {
             return Ok(());
@@ -173,6 +214,22 @@ impl BodyWriter {
     /// # Errors
     ///
     /// As [`finish`](Self::finish); and [`ErrorKind::Misuse`] where the message cannot carry trailers.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use bowline::http::{HeaderMap, HeaderValue};
+    /// use std::io::Write;
+    ///
+    /// # fn main() -> bowline::Result<()> {
+    /// let (mut writer, answer) = bowline::shared().post("https://example.org/log").duplex()?;
+    /// writer.write_all(b"bytes")?;
+    /// let mut trailers = HeaderMap::new();
+    /// trailers.insert("x-checksum", HeaderValue::from_static("5d41402a"));
+    /// writer.finish_with_trailers(trailers)?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn finish_with_trailers(mut self, trailers: HeaderMap) -> Result<()> {
         if self.sink {
             return Ok(());

@@ -137,12 +137,59 @@ pub struct Target {
 }
 
 /// Makes wires; the default resolves and dials TCP. TLS is put on top by the client.
+///
+/// # Examples
+///
+/// ```
+/// use bowline::{Deadline, Result, net::{Connect, Target, Tcp, Wire}};
+/// use std::net::TcpStream;
+///
+/// # fn main() -> bowline::Result<()> {
+///
+/// /// Leads every name to one address.
+/// struct To(&'static str);
+///
+/// impl Connect for To {
+///     fn connect(&self, _target: &Target, _deadline: Deadline) -> Result<Box<dyn Wire>> {
+///         Ok(Box::new(Tcp::new(TcpStream::connect(self.0)?)?))
+///     }
+/// }
+///
+/// let client = bowline::Client::builder().connector(To("127.0.0.1:8080")).build()?;
+/// # Ok(())
+/// # }
+/// ```
 pub trait Connect: Send + Sync {
     /// Returns a wire to `target`, or fails at `deadline`.
     fn connect(&self, target: &Target, deadline: Deadline) -> Result<Box<dyn Wire>>;
 }
 
 /// Finds addresses; the default asks the operating system.
+///
+/// # Examples
+///
+/// ```
+/// use bowline::{Deadline, net::Resolve};
+/// use std::{io, net::SocketAddr};
+///
+/// # fn main() -> bowline::Result<()> {
+///
+/// /// Knows one name.
+/// struct Hosts;
+///
+/// impl Resolve for Hosts {
+///     fn resolve(&self, host: &str, port: u16, _deadline: Deadline) -> io::Result<Vec<SocketAddr>> {
+///         match host {
+///             "printer" => Ok(vec![SocketAddr::from(([192, 0, 2, 9], port))]),
+///             _ => Err(io::Error::other("no such name")),
+///         }
+///     }
+/// }
+///
+/// let client = bowline::Client::builder().resolver(Hosts).build()?;
+/// # Ok(())
+/// # }
+/// ```
 pub trait Resolve: Send + Sync {
     /// Returns the addresses of `host`, best first.
     fn resolve(&self, host: &str, port: u16, deadline: Deadline) -> io::Result<Vec<SocketAddr>>;

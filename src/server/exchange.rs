@@ -1,5 +1,7 @@
 //! One request and the duty to answer it.
 
+mod head;
+
 use super::{
     answer::{Answer, Plan},
     hub::Hub,
@@ -18,7 +20,7 @@ use crate::{
     time::{Deadline, date},
     ws::{Config, WebSocket},
 };
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version, header};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version, header};
 use std::{
     fmt, io,
     net::SocketAddr,
@@ -103,62 +105,41 @@ impl Exchange {
         std::str::from_utf8(self.head.fields.get("content-length")?).ok()?.parse().ok()
     }
 
-    /// Returns the method.
-    pub fn method(&self) -> &Method {
-        &self.head.method
-    }
-
-    /// Returns the path alone, for routing by `match`; as it was sent, escapes included.
-    pub fn path(&self) -> &str {
-        self.head.uri.path()
-    }
-
-    /// Returns the whole target; over HTTP/1 usually only path and query. Where it names a host, as over HTTP/2, `host` among the headers
-    /// is that.
-    pub fn uri(&self) -> &Uri {
-        &self.head.uri
-    }
-
-    /// Returns the version.
-    pub fn version(&self) -> Version {
-        self.head.version
-    }
-
-    /// Returns the headers.
-    pub fn headers(&self) -> &HeaderMap {
-        self.headers.get_or_init(|| {
-            let mut headers = self.head.fields.clone().into_map();
-            if let Some(host) = self.authority().and_then(|host| HeaderValue::try_from(host).ok()) {
-                headers.entry(header::HOST).or_insert(host);
-            }
-            headers
-        })
-    }
-
-    /// Returns one header as text; `None` if it is absent or not text.
-    pub fn header(&self, name: &str) -> Option<&str> {
-        match self.head.fields.get(name) {
-            Some(value) => std::str::from_utf8(value).ok(),
-            None => self.authority().filter(|_| name.eq_ignore_ascii_case("host")),
-        }
-    }
-
-    /// Returns the host that the target names.
-    fn authority(&self) -> Option<&str> {
-        self.head.uri.authority().map(http::uri::Authority::as_str)
-    }
-
-    /// Returns the client's address; `None` on a wire of the caller's.
-    pub fn peer(&self) -> Option<SocketAddr> {
-        self.peer
-    }
-
     /// Returns the body, to read from. A client that waits for 100 is told to send it when it is first read.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bowline::{Exchange, Server};
+    ///
+    /// # fn main() -> bowline::Result<()> {
+    /// let server = Server::bind("127.0.0.1:0")?.spawn(|mut exchange: Exchange| {
+    ///     let bytes = std::io::copy(exchange.body(), &mut std::io::sink())?;
+    ///     exchange.reply(200, bytes.to_string())
+    /// })?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn body(&mut self) -> &mut Body {
         &mut self.body
     }
 
     /// Returns the body by itself, to read elsewhere or to send back.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bowline::{Exchange, Server};
+    ///
+    /// # fn main() -> bowline::Result<()> {
+    /// let server = Server::bind("127.0.0.1:0")?.spawn(|mut exchange: Exchange| {
+    ///     let body = exchange.take_body();
+    ///     // It is sent back while it comes.
+    ///     exchange.reply(200, body)
+    /// })?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn take_body(&mut self) -> Body {
         self.body_taken = true;
         std::mem::take(&mut self.body)
@@ -168,6 +149,25 @@ impl Exchange {
     ///
     /// A client that has ended its direction counts as gone, because most that do have closed the connection. One that still reads
     /// gets its answer all the same: whoever does not want to leave that one without, answers it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bowline::{Exchange, Server};
+    ///
+    /// # fn main() -> bowline::Result<()> {
+    /// let server = Server::bind("127.0.0.1:0")?.spawn(|exchange: Exchange| {
+    ///     for step in 0..10 {
+    ///         if exchange.is_cancelled() {
+    ///             return Ok(());
+    ///         }
+    ///         println!("step {step}");
+    ///     }
+    ///     exchange.reply(200, "done")
+    /// })?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn is_cancelled(&self) -> bool {
         self.stream.as_ref().is_some_and(Stream::has_gone)
     }
@@ -177,6 +177,21 @@ impl Exchange {
     /// # Errors
     ///
     /// If the status is not 1xx, or 101; or if the connection is over.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bowline::{Exchange, Server, http::{HeaderValue, StatusCode, header}};
+    ///
+    /// # fn main() -> bowline::Result<()> {
+    /// let server = Server::bind("127.0.0.1:0")?.spawn(|mut exchange: Exchange| {
+    ///     let hints = [(header::LINK, HeaderValue::from_static("</style.css>; rel=preload"))];
+    ///     exchange.inform(StatusCode::EARLY_HINTS, hints.into_iter().collect())?;
+    ///     exchange.reply(200, "<link rel=stylesheet href=/style.css>")
+    /// })?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn inform(&mut self, status: StatusCode, headers: HeaderMap) -> Result<()> {
         if self.head.version == Version::HTTP_10 {
             return Ok(());
@@ -191,6 +206,17 @@ impl Exchange {
     /// # Errors
     ///
     /// If the status is none; and as [`respond`](Self::respond).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bowline::{Exchange, Server};
+    ///
+    /// # fn main() -> bowline::Result<()> {
+    /// let server = Server::bind("127.0.0.1:0")?.spawn(|exchange: Exchange| exchange.reply(404, "no such page"))?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn reply(self, status: impl TryInto<StatusCode>, body: impl IntoBody) -> Result<()> {
         let Ok(status) = status.try_into() else { return Err(Error::invalid("a status that is none")) };
         let mut head = Response::new(body);
@@ -207,6 +233,20 @@ impl Exchange {
     ///
     /// If the head cannot be sent so (the client gets a 500 instead), if the body fails or is not as long as it said, or if the
     /// client is gone or takes nothing for too long.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bowline::{Exchange, Server, http::Response};
+    ///
+    /// # fn main() -> bowline::Result<()> {
+    /// let server = Server::bind("127.0.0.1:0")?.spawn(|exchange: Exchange| {
+    ///     let response = Response::builder().status(201).header("location", "/notes/1").body("created")?;
+    ///     exchange.respond(response)
+    /// })?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn respond<B: IntoBody>(mut self, response: Response<B>) -> Result<()> {
         let (parts, body) = response.into_parts();
         let (body, content_type) = body.into_body()?;
@@ -232,6 +272,24 @@ impl Exchange {
     /// # Errors
     ///
     /// As [`respond`](Self::respond), for the head.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bowline::{Exchange, Server, Result, http::Response};
+    /// use std::io::Write;
+    ///
+    /// # fn main() -> bowline::Result<()> {
+    /// let server = Server::bind("127.0.0.1:0")?.spawn(|exchange: Exchange| -> Result<()> {
+    ///     let (_request_body, mut writer) = exchange.respond_streaming(Response::new(()))?;
+    ///     for n in 0..10 {
+    ///         writeln!(writer, "line {n}")?;
+    ///     }
+    ///     writer.finish()
+    /// })?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn respond_streaming(mut self, head: Response<()>) -> Result<(Body, BodyWriter)> {
         let mut head = head;
         let declared = head.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
@@ -258,6 +316,22 @@ impl Exchange {
     ///
     /// If it is neither a CONNECT nor a request with Upgrade, which `Connection: upgrade` has to say too; if the body fails; and as
     /// [`respond`](Self::respond), for the head.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bowline::{Exchange, Server, Result, http::HeaderMap};
+    /// use std::io::Write;
+    ///
+    /// # fn main() -> bowline::Result<()> {
+    /// let server = Server::bind("127.0.0.1:0")?.spawn(|exchange: Exchange| -> Result<()> {
+    ///     let mut tunnel = exchange.upgrade(HeaderMap::new())?;
+    ///     tunnel.write_all(b"raw bytes from here")?;
+    ///     tunnel.finish()
+    /// })?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn upgrade(mut self, headers: HeaderMap) -> Result<Tunnel> {
         let mut head = Response::new(());
         *head.headers_mut() = headers;
@@ -286,6 +360,20 @@ impl Exchange {
     }
 
     /// Returns whether the request asks for a WebSocket: over HTTP/1 by Upgrade, over HTTP/2 by an extended CONNECT (RFC 8441).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bowline::{Exchange, Server};
+    ///
+    /// # fn main() -> bowline::Result<()> {
+    /// let server = Server::bind("127.0.0.1:0")?.spawn(|exchange: Exchange| match exchange.is_websocket() {
+    ///     true => exchange.websocket(&[])?.send("welcome"),
+    ///     false => exchange.reply(426, "a WebSocket, please"),
+    /// })?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn is_websocket(&self) -> bool {
         match self.head.version {
             Version::HTTP_2 => self.head.protocol.as_deref() == Some("websocket"),
@@ -305,6 +393,23 @@ impl Exchange {
     ///
     /// [`ErrorKind::Misuse`] if the request asks for none, which is answered with 426; [`ErrorKind::PeerViolation`] if its handshake is
     /// not valid; as [`respond`](Self::respond), for the head.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bowline::{Exchange, Server, Result};
+    ///
+    /// # fn main() -> bowline::Result<()> {
+    /// let server = Server::bind("127.0.0.1:0")?.spawn(|exchange: Exchange| -> Result<()> {
+    ///     let mut socket = exchange.websocket(&["chat"])?;
+    ///     while let Some(message) = socket.recv()? {
+    ///         socket.send(&message)?;
+    ///     }
+    ///     Ok(())
+    /// })?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn websocket(self, subprotocols: &[&str]) -> Result<WebSocket> {
         let config = self.settings.websocket.clone();
         self.websocket_with(subprotocols, config)
@@ -315,6 +420,20 @@ impl Exchange {
     /// # Errors
     ///
     /// As [`websocket`](Self::websocket).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bowline::{Exchange, Server, Result, ws::Config};
+    ///
+    /// # fn main() -> bowline::Result<()> {
+    /// let server = Server::bind("127.0.0.1:0")?.spawn(|exchange: Exchange| -> Result<()> {
+    ///     let mut socket = exchange.websocket_with(&[], Config::default().max_message(1024))?;
+    ///     socket.send("be brief")
+    /// })?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn websocket_with(mut self, subprotocols: &[&str], config: Config) -> Result<WebSocket> {
         let mut request = Request::new(());
         (*request.method_mut(), *request.version_mut()) = (self.head.method.clone(), self.head.version);

@@ -2,7 +2,8 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `settings` | what a server was told |
+//! | `settings`, `limits` | what a server was told, and what it allows its clients |
+//! | `handle` | a server that runs |
 //! | `hub` | what its threads share; accepting; the poller |
 //! | `lobby`, `places`, `peers` | who waits for a place, which connection makes room, and who has how many |
 //! | `seat` | one connection from its first byte to its last |
@@ -25,9 +26,11 @@ mod conditions;
 mod exchange;
 mod file;
 mod greet;
+mod handle;
 mod hub;
 mod journal;
 mod later;
+mod limits;
 mod lobby;
 mod peers;
 mod places;
@@ -40,16 +43,16 @@ mod workers;
 
 pub use exchange::Exchange;
 pub use file::resolve;
+pub use handle::ServerHandle;
 pub use journal::{ExchangeEnd, ExchangeInfo, ServerStats};
 pub use settings::ServerTimeouts;
 
 #[cfg(feature = "tls")]
 use crate::net::TlsServer;
 use crate::{
-    drive::{Cancel, ConnectionInfo},
+    drive::Cancel,
     error::{Error, ErrorKind, Result},
     net::{Listener, Poller, Wire},
-    time::Deadline,
     ws,
 };
 use http::Version;
@@ -59,7 +62,6 @@ use settings::Settings;
 use std::{
     net::{SocketAddr, TcpListener, ToSocketAddrs},
     sync::Arc,
-    thread::JoinHandle,
     time::Duration,
 };
 
@@ -125,6 +127,18 @@ impl Server {
     /// # Errors
     ///
     /// If the address is in use or not ours.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bowline::{Exchange, Server};
+    ///
+    /// # fn main() -> bowline::Result<()> {
+    /// let server = Server::bind("127.0.0.1:0")?;
+    /// println!("port {}", server.local_addr()?.port());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn bind(address: impl ToSocketAddrs) -> Result<Self> {
         let listener = Listener::tcp(TcpListener::bind(address)?)?;
         Ok(Server { listener: Some(listener), ..Self::unbound() })
@@ -135,6 +149,17 @@ impl Server {
     /// # Errors
     ///
     /// If the file cannot be made.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use bowline::{Exchange, Server};
+    ///
+    /// # fn main() -> bowline::Result<()> {
+    /// Server::bind_unix("/run/service.sock")?.serve(|exchange: Exchange| exchange.reply(200, "hi"))?;
+    /// # Ok(())
+    /// # }
+    /// ```
     #[cfg(unix)]
     pub fn bind_unix(path: impl AsRef<std::path::Path>) -> Result<Self> {
         let listener = Listener::unix(std::os::unix::net::UnixListener::bind(path)?)?;
@@ -142,6 +167,19 @@ impl Server {
     }
 
     /// Returns a server without a listener: for [`serve_wire`](Self::serve_wire).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bowline::{Exchange, Server, net::pair};
+    ///
+    /// # fn main() -> bowline::Result<()> {
+    /// let (near, far) = pair(1024);
+    /// drop(near);
+    /// Server::unbound().serve_wire(far, &|exchange: Exchange| exchange.reply(200, "hi"))?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn unbound() -> Self {
         Server { listener: None, settings: Settings::default(), wrong: None }
     }
@@ -190,6 +228,17 @@ impl Server {
     ///
     /// ALPN offers nothing else then. A client in the clear that begins with the other version gets an error and is closed.
     /// Another version than these two is an error of `serve` or `spawn`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bowline::{Exchange, Server, http::Version};
+    ///
+    /// # fn main() -> bowline::Result<()> {
+    /// let server = Server::bind("127.0.0.1:0")?.only(Version::HTTP_11).spawn(|exchange: Exchange| exchange.reply(200, "hi"))?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn only(mut self, version: Version) -> Self {
         match version {
             Version::HTTP_11 | Version::HTTP_2 => self.settings.only = Some(version),
@@ -201,76 +250,6 @@ impl Server {
         self
     }
 
-    /// Limits the connections at once (default 1024; 0 counts as 1).
-    ///
-    /// When one more comes, another makes room: of the peer that has the most connections, the one that has been idle for longest. Idle
-    /// is what was not asked for anything for a second after its last answer, or for 100 ms has not come to the end of its
-    /// handshake and its first request's head. Nobody loses one to a peer that has more. If none is idle, and one peer alone
-    /// has more than half of all, those with less than half of what it has get the place of its newest connection, whatever that does.
-    /// So a peer that takes all there are, idle or busy, keeps nobody else out.
-    ///
-    /// Otherwise the new one waits. Where 256 do, more are left in the kernel's queue; after a second, of waiting or of nobody becoming idle,
-    /// they come in for those in front of them, which are closed, of the peer with the most first. The same is done where the system allows fewer descriptors, with 8 that wait. One that makes room on HTTP/2
-    /// while it is idle is told by GOAWAY with NO_ERROR; all others just end.
-    ///
-    /// A peer is an IPv4 address, a /64 network of IPv6, or all that come over a Unix socket.
-    pub fn max_connections(mut self, n: usize) -> Self {
-        self.settings.max_connections = n.max(1);
-        self
-    }
-
-    /// Limits the connections of one peer at once: an IPv4 address, or a /64 network of IPv6. More are closed without a word as soon as they
-    /// are made. There is no limit by default (0 counts as 1), and none on Unix sockets.
-    ///
-    /// No peer keeps others out by the number of its connections ([`max_connections`](Self::max_connections)); this keeps it from what they
-    /// cost besides that, threads for slow requests among them. A server that everybody can reach, without a proxy in front, does well
-    /// with 100: browsers open 6.
-    pub fn max_per_peer(mut self, n: usize) -> Self {
-        self.settings.max_per_peer = n.max(1);
-        self
-    }
-
-    /// Limits the body of a request, in bytes as they are sent (default 8 MiB).
-    ///
-    /// What is declared to be longer gets 413 at once, without a handler and without 100 (Continue). Where nothing was declared, reading the body
-    /// fails with [`ErrorKind::TooLarge`] at the first byte too much, and the client gets 413 unless the handler answers otherwise.
-    /// [`Expect: 100-continue`] is refused likewise. Behind either answer HTTP/1 ends the connection, HTTP/2 the stream.
-    ///
-    /// [`Expect: 100-continue`]: https://www.rfc-editor.org/rfc/rfc9110#section-10.1.1
-    pub fn max_body(mut self, bytes: u64) -> Self {
-        self.settings.max_body = bytes;
-        self
-    }
-
-    /// Limits the head of a request, in bytes (default 16 KiB): on HTTP/1 of request line and fields as they are sent, on HTTP/2 of
-    /// names and values, with 32 more for each field (RFC 9113, section 6.5.2), which the client is told in SETTINGS.
-    ///
-    /// More is answered with 431 (414 if the request line alone is too long), and HTTP/1 ends the connection. HTTP/2 goes on,
-    /// and ends it with ENHANCE_YOUR_CALM where lists are far above the limit, time and again. Trailers have the same limit.
-    pub fn max_header_bytes(mut self, bytes: usize) -> Self {
-        self.settings.max_header_bytes = bytes;
-        self
-    }
-
-    /// Limits the requests of one HTTP/2 connection at once (default 128). Its client is told in SETTINGS; more are refused by RST_STREAM with
-    /// REFUSED_STREAM, which says that they can be sent again. Clients of HTTP/1 have one at a time on each connection.
-    pub fn max_streams(mut self, n: u32) -> Self {
-        self.settings.max_streams = n;
-        self
-    }
-
-    /// Sets how many bytes a second a client has to send of a body that a handler waits for, and has to take of an answer that
-    /// waits for it (default 240; zero is any).
-    ///
-    /// Of a body the time counts in which the handler waits for it, behind the first 5 s: a body that comes more slowly fails with
-    /// [`ErrorKind::TimedOut`], and the client gets 408 unless the handler answers otherwise. An answer is measured over the time
-    /// of [`write`](ServerTimeouts::write) each time; where a client takes too little its stream is reset on HTTP/2, else its connection
-    /// closed.
-    pub fn min_rate(mut self, bytes: u64) -> Self {
-        self.settings.min_rate = bytes;
-        self
-    }
-
     /// Sets how many handlers run at once (default 4 for each core, at least 16; 0 counts as 1). One that waits inside this library, for its client or for another server, does not
     /// count: with those there are at most 17 times as many threads, and one more for each connection that is allowed, up to 4096.
     ///
@@ -278,6 +257,17 @@ impl Server {
     /// this number wait for clients, no connection gets another handler while it keeps one waiting: its further requests are held
     /// until that one ends. So clients that dawdle, however many, keep threads from each other and not from those who do not.
     /// WebSockets and tunnels do not count as such, but each that a handler stays with takes a thread.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bowline::{Exchange, Server};
+    ///
+    /// # fn main() -> bowline::Result<()> {
+    /// let server = Server::bind("127.0.0.1:0")?.workers(64).spawn(|exchange: Exchange| exchange.reply(200, "hi"))?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn workers(mut self, n: usize) -> Self {
         self.settings.workers = n.max(1);
         self
@@ -285,6 +275,17 @@ impl Server {
 
     /// Sets how many requests wait for a worker (default 1024; 0 counts as 1); more are refused: HTTP/1 with 503, `Retry-After: 1` and the
     /// end of the connection, HTTP/2 with REFUSED_STREAM.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bowline::{Exchange, Server};
+    ///
+    /// # fn main() -> bowline::Result<()> {
+    /// let server = Server::bind("127.0.0.1:0")?.queue(100).spawn(|exchange: Exchange| exchange.reply(200, "hi"))?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn queue(mut self, n: usize) -> Self {
         self.settings.queue = n.max(1);
         self
@@ -320,6 +321,19 @@ impl Server {
     }
 
     /// Sets the time limits of connections: [`ServerTimeouts`], or [`Timeouts`](crate::Timeouts) as requests have them.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bowline::{Exchange, Server, ServerTimeouts};
+    /// use std::time::Duration;
+    ///
+    /// # fn main() -> bowline::Result<()> {
+    /// let timeouts = ServerTimeouts::default().idle(Duration::from_secs(20));
+    /// let server = Server::bind("127.0.0.1:0")?.timeouts(timeouts).spawn(|exchange: Exchange| exchange.reply(200, "hi"))?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn timeouts(mut self, timeouts: impl Into<ServerTimeouts>) -> Self {
         self.settings.timeouts = timeouts.into();
         self
@@ -330,12 +344,35 @@ impl Server {
     /// # Errors
     ///
     /// If it does not listen, or on a Unix socket.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # fn main() -> bowline::Result<()> {
+    /// let server = bowline::Server::bind("127.0.0.1:0")?;
+    /// assert!(server.local_addr()?.port() > 0);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn local_addr(&self) -> Result<SocketAddr> {
         let address = self.listener.as_ref().and_then(Listener::local_addr);
         address.ok_or_else(|| Error::with(ErrorKind::Misuse, "the server listens at no address"))
     }
 
     /// Sets limits, heartbeat and compression of every WebSocket accepted.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bowline::{Exchange, Server, ws::Config};
+    ///
+    /// # fn main() -> bowline::Result<()> {
+    /// let server = Server::bind("127.0.0.1:0")?
+    ///     .websocket_config(Config::default().max_message(1 << 20))
+    ///     .spawn(|exchange: Exchange| exchange.websocket(&[])?.send("welcome"))?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn websocket_config(mut self, config: ws::Config) -> Self {
         self.settings.websocket = config;
         self
@@ -343,12 +380,39 @@ impl Server {
 
     /// Makes `serve` stop and return once the token is cancelled: nothing more is accepted, and what is in flight has the time
     /// of [`grace`](Self::grace).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bowline::{Cancel, Exchange, Server};
+    ///
+    /// # fn main() -> bowline::Result<()> {
+    /// let cancel = Cancel::new();
+    /// let server = Server::bind("127.0.0.1:0")?.cancel_on(&cancel);
+    /// cancel.cancel();
+    /// // It returns at once.
+    /// server.serve(|exchange: Exchange| exchange.reply(200, "hi"))?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn cancel_on(mut self, cancel: &Cancel) -> Self {
         self.settings.cancels.push(cancel.clone());
         self
     }
 
     /// Sets how long exchanges may take to end after a token was cancelled (default 5 s).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bowline::{Exchange, Server};
+    /// use std::time::Duration;
+    ///
+    /// # fn main() -> bowline::Result<()> {
+    /// let server = Server::bind("127.0.0.1:0")?.grace(Duration::from_secs(30)).spawn(|exchange: Exchange| exchange.reply(200, "hi"))?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn grace(mut self, d: Duration) -> Self {
         self.settings.grace = d;
         self
@@ -359,6 +423,17 @@ impl Server {
     /// # Errors
     ///
     /// If the server does not listen, or a setting cannot be used.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use bowline::{Exchange, Server};
+    ///
+    /// # fn main() -> bowline::Result<()> {
+    /// Server::bind("127.0.0.1:8080")?.serve(|exchange: Exchange| exchange.reply(200, "hi"))?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn serve(self, handler: impl Handler) -> Result<()> {
         let (hub, listener) = self.begin(handler)?;
         hub.run(listener);
@@ -370,6 +445,18 @@ impl Server {
     /// # Errors
     ///
     /// As [`serve`](Self::serve); and if the thread cannot be made.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bowline::{Exchange, Server};
+    ///
+    /// # fn main() -> bowline::Result<()> {
+    /// let server = Server::bind("127.0.0.1:0")?.spawn(|exchange: Exchange| exchange.reply(200, "hi"))?;
+    /// println!("{}", server.url("/"));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn spawn(self, handler: impl Handler) -> Result<ServerHandle> {
         let is_tls = self.settings.is_tls();
         let (hub, listener) = self.begin(handler)?;
@@ -378,7 +465,7 @@ impl Server {
             let hub = hub.clone();
             move || hub.run(listener)
         })?;
-        Ok(ServerHandle { hub, thread: Some(thread), address, scheme: if is_tls { "https" } else { "http" } })
+        Ok(ServerHandle::new(hub, thread, address, if is_tls { "https" } else { "http" }))
     }
 
     fn begin(self, handler: impl Handler) -> Result<(Arc<Hub>, Listener)> {
@@ -401,6 +488,22 @@ impl Server {
     /// # Errors
     ///
     /// If the client broke a rule of the protocol or did not keep a time limit. That it closed the connection is no error.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bowline::{Exchange, Server, net::{Wire, pair}};
+    ///
+    /// # fn main() -> bowline::Result<()> {
+    /// let (near, far) = pair(1024);
+    /// near.try_write(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")?;
+    /// Server::unbound().serve_wire(far, &|exchange: Exchange| exchange.reply(200, "hi"))?;
+    /// let mut answer = [0; 1024];
+    /// let n = near.try_read(&mut answer)?;
+    /// assert!(answer[..n].starts_with(b"HTTP/1.1 200 OK\r\n"));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn serve_wire(&self, wire: impl Wire + 'static, handler: &dyn Handler) -> Result<()> {
         if let Some(wrong) = &self.wrong {
             return Err(Error::invalid(wrong.to_string()));
@@ -421,73 +524,4 @@ fn settled(settings: Settings) -> Settings {
         ..settings
     };
     settings
-}
-
-/// A server that runs. Dropping it stops it and ends what is in flight.
-#[derive(Debug)]
-pub struct ServerHandle {
-    hub: Arc<Hub>,
-    thread: Option<JoinHandle<usize>>,
-    address: SocketAddr,
-    scheme: &'static str,
-}
-
-impl ServerHandle {
-    /// Returns where it listens; for a Unix socket, nowhere: `0.0.0.0:0`.
-    pub fn local_addr(&self) -> SocketAddr {
-        self.address
-    }
-
-    /// Returns `http://127.0.0.1:PORT`, `https` with TLS, and the path: for tests.
-    pub fn url(&self, path: &str) -> String {
-        format!("{}://{}{path}", self.scheme, self.address)
-    }
-
-    /// Returns the same as a URL of a WebSocket: `ws://…`, or `wss://…` with TLS.
-    pub fn ws_url(&self, path: &str) -> String {
-        self.url(path).replacen("http", "ws", 1)
-    }
-
-    /// Returns its connections, one row each, in the order in which they were made.
-    pub fn connections(&self) -> Vec<ConnectionInfo> {
-        self.hub.connections()
-    }
-
-    /// Returns what it has done so far, and what it does now.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// # fn main() -> bowline::Result<()> {
-    /// let server = bowline::Server::bind("127.0.0.1:0")?.spawn(|exchange: bowline::Exchange| exchange.reply(200, "hi"))?;
-    /// bowline::get(server.url("/")).send()?.text()?;
-    /// assert_eq!(server.stats().accepted, 1);
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub fn stats(&self) -> ServerStats {
-        self.hub.stats()
-    }
-
-    /// Takes no more, lets what runs finish; returns how many exchanges were left at `timeout`, and cut.
-    ///
-    /// Clients are told: answers on HTTP/1 say `Connection: close`, HTTP/2 has GOAWAY, once to stop new requests and once to name the
-    /// last one that is served. Idle connections are closed at once, those of HTTP/2 after 100 ms for requests on their way.
-    pub fn shutdown(mut self, timeout: Duration) -> usize {
-        self.stop(timeout)
-    }
-
-    fn stop(&mut self, timeout: Duration) -> usize {
-        self.hub.drain(Deadline::after(timeout));
-        // It does not panic, and if it did nothing would be left.
-        self.thread.take().and_then(|thread| thread.join().ok()).unwrap_or(0)
-    }
-}
-
-impl Drop for ServerHandle {
-    fn drop(&mut self) {
-        if self.thread.is_some() {
-            self.stop(Duration::ZERO);
-        }
-    }
 }

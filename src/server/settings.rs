@@ -83,6 +83,15 @@ impl From<Timeouts> for ServerTimeouts {
 impl ServerTimeouts {
     /// Limits the TLS handshake, from the beginning of the connection (default 10 s). One that takes longer ends without a word: there is
     /// nobody yet to whom an alert would say anything.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bowline::ServerTimeouts;
+    /// use std::time::Duration;
+    ///
+    /// let timeouts = ServerTimeouts::default().handshake(Duration::from_secs(5));
+    /// ```
     #[must_use]
     pub fn handshake(mut self, d: Duration) -> Self {
         self.handshake = d.min(FOREVER);
@@ -91,6 +100,15 @@ impl ServerTimeouts {
 
     /// Limits a request's head, from its first byte to its last, however steadily it comes (default 15 s). HTTP/1 has 408 and the end of
     /// the connection, HTTP/2 GOAWAY with NO_ERROR and the end of the connection, which a head that has begun has for itself.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bowline::ServerTimeouts;
+    /// use std::time::Duration;
+    ///
+    /// let timeouts = ServerTimeouts::default().header(Duration::from_secs(5));
+    /// ```
     #[must_use]
     pub fn header(mut self, d: Duration) -> Self {
         self.header = d.min(FOREVER);
@@ -100,6 +118,15 @@ impl ServerTimeouts {
     /// Limits how long a connection may be without a request (default 60 s): from its beginning, or behind the handshake, to the first
     /// byte, and from the end of an answer on. HTTP/1 is closed without a word, as at any time between two requests; HTTP/2 has GOAWAY
     /// with NO_ERROR. WebSockets and tunnels have limits of their own.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bowline::ServerTimeouts;
+    /// use std::time::Duration;
+    ///
+    /// let timeouts = ServerTimeouts::default().idle(Duration::from_secs(20));
+    /// ```
     #[must_use]
     pub fn idle(mut self, d: Duration) -> Self {
         self.idle = d.min(FOREVER);
@@ -108,6 +135,15 @@ impl ServerTimeouts {
 
     /// Limits the silence while a handler waits for a request's body (default 30 s). Reading fails with
     /// [`ErrorKind::TimedOut`](crate::ErrorKind::TimedOut), and the client gets 408 unless the handler answers otherwise.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bowline::ServerTimeouts;
+    /// use std::time::Duration;
+    ///
+    /// let timeouts = ServerTimeouts::default().read(Duration::from_secs(10));
+    /// ```
     #[must_use]
     pub fn read(mut self, d: Duration) -> Self {
         self.read = d.min(FOREVER);
@@ -117,6 +153,15 @@ impl ServerTimeouts {
     /// Limits how long a client may take nothing of what it was answered (default 30 s): its connection is closed then, or its stream
     /// reset with INTERNAL_ERROR where it is the window of HTTP/2 that does not open. Over the same time it also has to take
     /// [`min_rate`](crate::Server::min_rate) bytes a second.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bowline::ServerTimeouts;
+    /// use std::time::Duration;
+    ///
+    /// let timeouts = ServerTimeouts::default().write(Duration::from_secs(10));
+    /// ```
     #[must_use]
     pub fn write(mut self, d: Duration) -> Self {
         self.write = d.min(FOREVER);

@@ -48,11 +48,29 @@ impl Default for Timeouts {
 
 impl Timeouts {
     /// Returns no limit at all.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bowline::Timeouts;
+    /// use std::time::Duration;
+    ///
+    /// let patient = Timeouts::none().total(Duration::from_secs(3600));
+    /// ```
     pub fn none() -> Self {
         Timeouts { total: None, resolve: None, connect: None, slot: None, first_byte: None, read: None, write: None }
     }
 
     /// Limits everything, from the name lookup to the last byte of the body, redirects and retries included.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bowline::Timeouts;
+    /// use std::time::Duration;
+    ///
+    /// let limits = Timeouts::default().total(Duration::from_secs(30));
+    /// ```
     #[must_use]
     pub fn total(mut self, d: Duration) -> Self {
         self.total = Some(d);
@@ -60,6 +78,15 @@ impl Timeouts {
     }
 
     /// Limits the name lookup.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bowline::Timeouts;
+    /// use std::time::Duration;
+    ///
+    /// let limits = Timeouts::default().resolve(Duration::from_secs(2));
+    /// ```
     #[must_use]
     pub fn resolve(mut self, d: Duration) -> Self {
         self.resolve = Some(d);
@@ -67,6 +94,15 @@ impl Timeouts {
     }
 
     /// Limits connecting: all addresses together, proxy and TLS included.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bowline::Timeouts;
+    /// use std::time::Duration;
+    ///
+    /// let limits = Timeouts::default().connect(Duration::from_secs(3));
+    /// ```
     #[must_use]
     pub fn connect(mut self, d: Duration) -> Self {
         self.connect = Some(d);
@@ -74,6 +110,15 @@ impl Timeouts {
     }
 
     /// Limits the wait for a connection or stream slot.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bowline::Timeouts;
+    /// use std::time::Duration;
+    ///
+    /// let limits = Timeouts::default().slot(Duration::from_secs(5));
+    /// ```
     #[must_use]
     pub fn slot(mut self, d: Duration) -> Self {
         self.slot = Some(d);
@@ -81,6 +126,15 @@ impl Timeouts {
     }
 
     /// Limits the time from the request's last byte to the first byte of the answer.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bowline::Timeouts;
+    /// use std::time::Duration;
+    ///
+    /// let limits = Timeouts::default().first_byte(Duration::from_secs(600));
+    /// ```
     #[must_use]
     pub fn first_byte(mut self, d: Duration) -> Self {
         self.first_byte = Some(d);
@@ -88,6 +142,15 @@ impl Timeouts {
     }
 
     /// Limits each read of the body: the longest silence.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bowline::Timeouts;
+    /// use std::time::Duration;
+    ///
+    /// let limits = Timeouts::default().read(Duration::from_secs(10));
+    /// ```
     #[must_use]
     pub fn read(mut self, d: Duration) -> Self {
         self.read = Some(d);
@@ -95,6 +158,15 @@ impl Timeouts {
     }
 
     /// Limits each write: the longest standstill.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bowline::Timeouts;
+    /// use std::time::Duration;
+    ///
+    /// let limits = Timeouts::default().write(Duration::from_secs(10));
+    /// ```
     #[must_use]
     pub fn write(mut self, d: Duration) -> Self {
         self.write = Some(d);

@@ -50,30 +50,72 @@ impl Default for Config {
 
 impl Config {
     /// Sets the largest message received, inflated: 16 MiB. What is larger is answered with 1009 before any of it is read.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let config = bowline::ws::Config::default().max_message(1 << 20);
+    /// ```
     pub fn max_message(mut self, bytes: usize) -> Self {
         self.max_message = bytes;
         self
     }
 
     /// Sends a PING when nothing came for so long; by default never. Whoever waits to receive sends it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bowline::ws::Config;
+    /// use std::time::Duration;
+    ///
+    /// let config = Config::default().heartbeat(Duration::from_secs(20));
+    /// ```
     pub fn heartbeat(mut self, every: Duration) -> Self {
         self.heartbeat = Some(every);
         self
     }
 
     /// Sets how long the peer may be silent after such a PING: 10 s. Any byte counts as life.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bowline::ws::Config;
+    /// use std::time::Duration;
+    ///
+    /// let config = Config::default().heartbeat(Duration::from_secs(20)).pong_timeout(Duration::from_secs(5));
+    /// ```
     pub fn pong_timeout(mut self, d: Duration) -> Self {
         self.pong_timeout = Some(d);
         self
     }
 
     /// Ends the connection when a frame that began stops for so long; by default never.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bowline::ws::Config;
+    /// use std::time::Duration;
+    ///
+    /// let config = Config::default().frame_stall(Duration::from_secs(30));
+    /// ```
     pub fn frame_stall(mut self, d: Duration) -> Self {
         self.frame_stall = Some(d);
         self
     }
 
     /// Sets how long a send may wait for room: 30 s.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bowline::ws::Config;
+    /// use std::time::Duration;
+    ///
+    /// let config = Config::default().send_timeout(Duration::from_secs(5));
+    /// ```
     pub fn send_timeout(mut self, d: Duration) -> Self {
         self.send_timeout = d;
         self
@@ -81,6 +123,12 @@ impl Config {
 
     /// Offers permessage-deflate as a client, agrees to it as a server (RFC 7692); messages of less than `min` bytes go out as they
     /// are (feature `deflate`).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let config = bowline::ws::Config::default().deflate(256);
+    /// ```
     #[cfg(feature = "deflate")]
     pub fn deflate(mut self, min: usize) -> Self {
         self.deflate = Some(min);
@@ -88,6 +136,12 @@ impl Config {
     }
 
     /// Sends longer messages in fragments of this size, at least one byte; by default each message is one frame.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let config = bowline::ws::Config::default().fragment_at(16 * 1024);
+    /// ```
     pub fn fragment_at(mut self, bytes: usize) -> Self {
         self.fragment_at = Some(bytes);
         self

@@ -4,6 +4,16 @@ use crate::error::{Error, Result};
 use std::time::Duration;
 
 /// A message. Pings, pongs and closes are handled by the library.
+///
+/// # Examples
+///
+/// ```
+/// use bowline::ws::Message;
+///
+///
+/// let message = Message::Text("hello".into());
+/// assert_eq!((message.as_text(), message.as_bytes()), (Some("hello"), &b"hello"[..]));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Message {
     /// A text.
@@ -32,6 +42,16 @@ impl Message {
 
 /// A message, borrowed: to be sent, made from `&str`, `&String`, `&[u8]`, `&Vec<u8>` and `&Message`; or lent by
 /// [`recv_ref`](super::WebSocket::recv_ref).
+///
+/// # Examples
+///
+/// ```
+/// use bowline::ws::{Message, MessageRef};
+///
+///
+/// let message = MessageRef::from(b"bytes");
+/// assert_eq!(message.to_message(), Message::Binary(b"bytes".to_vec()));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MessageRef<'a> {
     /// A text.
@@ -122,6 +142,20 @@ impl CloseCode {
     /// # Errors
     ///
     /// `InvalidInput` if it may not be sent.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bowline::ws::CloseCode;
+    ///
+    /// # fn main() -> bowline::Result<()> {
+    ///
+    /// assert_eq!(CloseCode::new(4001)?.as_u16(), 4001);
+    /// // It stands for a Close without a code, and is never sent.
+    /// assert!(CloseCode::new(1005).is_err());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn new(code: u16) -> Result<Self> {
         match code {
             1000..=1003 | 1007..=1014 | 3000..=4999 => Ok(CloseCode(code)),

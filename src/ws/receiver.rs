@@ -11,6 +11,19 @@ use std::time::Duration;
 /// The receiving half. Answers PINGs while it waits.
 ///
 /// Dropping it leaves nobody to answer them; the sending half goes on.
+///
+/// # Examples
+///
+/// ```no_run
+/// # fn main() -> bowline::Result<()> {
+/// let (sender, receiver) = bowline::Client::new().websocket("wss://example.org/echo").connect()?.split();
+/// std::thread::spawn(move || sender.send("hello"));
+/// for message in receiver {
+///     println!("{:?}", message?.as_text());
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct WsReceiver {
     inbound: Inbound,

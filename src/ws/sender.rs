@@ -136,6 +136,16 @@ impl WsSender {
     /// # Errors
     ///
     /// If the connection is closing or closed, or the peer left no room for so long as a send may wait.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # fn main() -> bowline::Result<()> {
+    /// let (sender, receiver) = bowline::Client::new().websocket("wss://example.org/feed").connect()?.split();
+    /// sender.ping()?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn ping(&self) -> Result<()> {
         self.socket.ping(Deadline::NEVER, &mut self.limits.clone()).map(|_| ())
     }
@@ -155,6 +165,18 @@ impl WsSender {
     ///
     /// [`ErrorKind::InvalidInput`] for a reason above 123 bytes; [`ErrorKind::TimedOut`] or [`ErrorKind::Closed`] if no Close of
     /// theirs came: it is over all the same.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use bowline::ws::CloseCode;
+    ///
+    /// # fn main() -> bowline::Result<()> {
+    /// let (sender, receiver) = bowline::Client::new().websocket("wss://example.org/feed").connect()?.split();
+    /// sender.close(CloseCode::NORMAL, "")?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn close(&self, code: CloseCode, reason: &str) -> Result<()> {
         self.socket.close(code, reason, &mut self.limits.clone())
     }

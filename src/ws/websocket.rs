@@ -1,5 +1,7 @@
 //! A whole socket.
 
+mod polling;
+
 use super::{
     config::Config,
     inbound::{Inbound, Limit},
@@ -118,6 +120,20 @@ impl WebSocket {
     ///
     /// [`ErrorKind::TimedOut`](crate::ErrorKind::TimedOut) if there was no room in time; [`ErrorKind::Closed`](crate::ErrorKind::Closed) if it is closing or closed; whatever broke the
     /// connection, in which case the message may have arrived ([`Processed::Maybe`](crate::Processed::Maybe)) unless it was not accepted.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # fn main() -> bowline::Result<()> {
+    /// # use bowline::{net::pair, ws::{Config, Role, WebSocket}};
+    /// # let (near, far) = pair(1024);
+    /// # let mut socket = WebSocket::over(near, Role::Client, Config::default())?;
+    /// # let mut peer = WebSocket::over(far, Role::Server, Config::default())?;
+    /// socket.send("a text")?;
+    /// socket.send(b"bytes")?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn send<'a>(&mut self, message: impl Into<MessageRef<'a>>) -> Result<()> {
         if self.inbound.sees_to_room() {
             self.make_room()?;
@@ -130,6 +146,24 @@ impl WebSocket {
     /// # Errors
     ///
     /// As [`send`](Self::send), but for the timeout.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bowline::ws::Sent;
+    /// use std::time::Duration;
+    ///
+    /// # fn main() -> bowline::Result<()> {
+    /// # use bowline::{net::pair, ws::{Config, Role, WebSocket}};
+    /// # let (near, far) = pair(1024);
+    /// # let mut socket = WebSocket::over(near, Role::Client, Config::default())?;
+    /// # let mut peer = WebSocket::over(far, Role::Server, Config::default())?;
+    /// if socket.send_timeout("news", Duration::from_millis(100))? == Sent::TimedOut {
+    ///     println!("the peer is slow: dropped");
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn send_timeout<'a>(&mut self, message: impl Into<MessageRef<'a>>, timeout: Duration) -> Result<Sent> {
         let mut left = timeout;
         if self.inbound.sees_to_room() {
@@ -146,6 +180,21 @@ impl WebSocket {
     /// # Errors
     ///
     /// As [`send`](Self::send), but for the timeout.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bowline::ws::Sent;
+    ///
+    /// # fn main() -> bowline::Result<()> {
+    /// # use bowline::{net::pair, ws::{Config, Role, WebSocket}};
+    /// # let (near, far) = pair(1024);
+    /// # let mut socket = WebSocket::over(near, Role::Client, Config::default())?;
+    /// # let mut peer = WebSocket::over(far, Role::Server, Config::default())?;
+    /// assert_eq!(socket.try_send("news")?, Sent::Accepted);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn try_send<'a>(&mut self, message: impl Into<MessageRef<'a>>) -> Result<Sent> {
         self.sender.try_send(message)
     }
@@ -188,6 +237,21 @@ impl WebSocket {
     ///
     /// [`ErrorKind::TimedOut`](crate::ErrorKind::TimedOut) if the peer left no room in time: nothing is lost, later calls go on; whatever
     /// broke the connection.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # fn main() -> bowline::Result<()> {
+    /// # use bowline::{net::pair, ws::{Config, Role, WebSocket}};
+    /// # let (near, far) = pair(1024);
+    /// # let mut socket = WebSocket::over(near, Role::Client, Config::default())?;
+    /// # let mut peer = WebSocket::over(far, Role::Server, Config::default())?;
+    /// socket.send_buffered("a")?;
+    /// socket.send_buffered("b")?;
+    /// socket.flush()?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn flush(&mut self) -> Result<()> {
         self.sender.flush()
     }
@@ -202,6 +266,24 @@ impl WebSocket {
     /// [`ErrorKind::Closed`](crate::ErrorKind::Closed) if the connection ended without a Close (1006); [`ErrorKind::TimedOut`](crate::ErrorKind::TimedOut) if the peer did not answer a
     /// heartbeat or a frame stalled; [`ErrorKind::TooLarge`](crate::ErrorKind::TooLarge) above the limit of a message; [`ErrorKind::PeerViolation`](crate::ErrorKind::PeerViolation);
     /// [`ErrorKind::Cancelled`](crate::ErrorKind::Cancelled). All but the last are final, and every later call gives them again.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # fn main() -> bowline::Result<()> {
+    /// # use bowline::{net::pair, ws::{Config, Role, WebSocket}};
+    /// # let (near, far) = pair(1024);
+    /// # let mut socket = WebSocket::over(near, Role::Client, Config::default())?;
+    /// # let mut peer = WebSocket::over(far, Role::Server, Config::default())?;
+    /// # peer.send("hello")?;
+    /// # std::thread::spawn(move || peer.close(bowline::ws::CloseCode::GOING_AWAY, ""));
+    /// while let Some(message) = socket.recv()? {
+    ///     println!("{:?}", message.as_text());
+    /// }
+    /// assert_eq!(socket.closed().and_then(|closed| closed.code), Some(1001));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn recv(&mut self) -> Result<Option<Message>> {
         self.inbound.message(Limit::NEVER).map(Recv::item)
     }
@@ -211,6 +293,24 @@ impl WebSocket {
     /// # Errors
     ///
     /// As [`recv`](Self::recv).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bowline::Recv;
+    /// use std::time::Duration;
+    ///
+    /// # fn main() -> bowline::Result<()> {
+    /// # use bowline::{net::pair, ws::{Config, Role, WebSocket}};
+    /// # let (near, far) = pair(1024);
+    /// # let mut socket = WebSocket::over(near, Role::Client, Config::default())?;
+    /// # let mut peer = WebSocket::over(far, Role::Server, Config::default())?;
+    /// assert_eq!(socket.recv_timeout(Duration::from_millis(10))?, Recv::TimedOut);
+    /// peer.send("here I am")?;
+    /// assert!(matches!(socket.recv_timeout(Duration::from_secs(1))?, Recv::Item(_)));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn recv_timeout(&mut self, timeout: Duration) -> Result<Recv<Message>> {
         self.inbound.message(Limit::after(timeout))
     }
@@ -220,6 +320,21 @@ impl WebSocket {
     /// # Errors
     ///
     /// As [`recv`](Self::recv).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bowline::Recv;
+    ///
+    /// # fn main() -> bowline::Result<()> {
+    /// # use bowline::{net::pair, ws::{Config, Role, WebSocket}};
+    /// # let (near, far) = pair(1024);
+    /// # let mut socket = WebSocket::over(near, Role::Client, Config::default())?;
+    /// # let mut peer = WebSocket::over(far, Role::Server, Config::default())?;
+    /// assert_eq!(socket.try_recv()?, Recv::TimedOut);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn try_recv(&mut self) -> Result<Recv<Message>> {
         self.inbound.message(Limit::after(Duration::ZERO))
     }
@@ -231,6 +346,25 @@ impl WebSocket {
     /// # Errors
     ///
     /// As [`recv`](Self::recv).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bowline::Recv;
+    /// use std::time::Duration;
+    ///
+    /// # fn main() -> bowline::Result<()> {
+    /// # use bowline::{net::pair, ws::{Config, Role, WebSocket}};
+    /// # let (near, far) = pair(1024);
+    /// # let mut socket = WebSocket::over(near, Role::Client, Config::default())?;
+    /// # let mut peer = WebSocket::over(far, Role::Server, Config::default())?;
+    /// peer.send("lent")?;
+    /// if let Recv::Item(message) = socket.recv_ref(Duration::from_secs(1))? {
+    ///     assert_eq!(message.as_bytes(), b"lent");
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn recv_ref(&mut self, timeout: Duration) -> Result<Recv<MessageRef<'_>>> {
         self.inbound.message_ref(timeout)
     }
@@ -268,6 +402,23 @@ impl WebSocket {
     }
 
     /// Begins a message that is sent in parts, each of them on its way before the next one is known.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # fn main() -> bowline::Result<()> {
+    /// # use bowline::{net::pair, ws::{Config, Role, WebSocket}};
+    /// # let (near, far) = pair(1024);
+    /// # let mut socket = WebSocket::over(near, Role::Client, Config::default())?;
+    /// # let mut peer = WebSocket::over(far, Role::Server, Config::default())?;
+    /// let mut message = socket.send_parts();
+    /// message.send("one part, ")?;
+    /// message.send("and another")?;
+    /// message.finish()?;
+    /// assert_eq!(peer.recv()?.unwrap().as_text(), Some("one part, and another"));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn send_parts(&mut self) -> MessageWriter<'_> {
         self.sender.send_parts()
     }
@@ -277,6 +428,24 @@ impl WebSocket {
     /// # Errors
     ///
     /// If it is closing or closed, or the peer left no room for so long as a send may wait.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// # fn main() -> bowline::Result<()> {
+    /// # use bowline::{net::pair, ws::{Config, Role, WebSocket}};
+    /// # let (near, far) = pair(1024);
+    /// # let mut socket = WebSocket::over(near, Role::Client, Config::default())?;
+    /// # let mut peer = WebSocket::over(far, Role::Server, Config::default())?;
+    /// socket.ping()?;
+    /// # peer.try_recv()?;
+    /// socket.recv_timeout(Duration::from_millis(10))?;
+    /// println!("{:?}", socket.stats().rtt);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn ping(&mut self) -> Result<()> {
         self.sender.ping()
     }
@@ -289,11 +458,38 @@ impl WebSocket {
     /// # Errors
     ///
     /// As [`recv`](Self::recv); [`ErrorKind::Closed`](crate::ErrorKind::Closed) if the peer closed.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use std::time::Duration;
+    ///
+    /// # fn main() -> bowline::Result<()> {
+    /// let mut socket = bowline::Client::new().websocket("wss://example.org/log").connect()?;
+    /// socket.send("the last line")?;
+    /// if socket.confirm(Duration::from_secs(5))?.is_none() {
+    ///     println!("it may not have arrived");
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn confirm(&mut self, timeout: Duration) -> Result<Option<Duration>> {
         self.inbound.confirm(timeout)
     }
 
     /// Returns the messages that the peer has not confirmed, oldest first, if there is an outbox (`Builder::outbox` of the client).
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # fn main() -> bowline::Result<()> {
+    /// let mut socket = bowline::Client::new().websocket("wss://example.org/log").outbox(1 << 20).connect()?;
+    /// if socket.send("a line").is_err() {
+    ///     println!("{} messages may not have arrived", socket.unconfirmed().len());
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn unconfirmed(&self) -> Vec<Message> {
         self.sender.unconfirmed()
     }
@@ -303,58 +499,85 @@ impl WebSocket {
     /// # Errors
     ///
     /// As [`WsSender::close`].
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use bowline::{Client, ws::CloseCode};
+    ///
+    /// # fn main() -> bowline::Result<()> {
+    /// let socket = Client::new().websocket("wss://example.org/echo").connect()?;
+    /// socket.close(CloseCode::NORMAL, "thank you")?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn close(mut self, code: CloseCode, reason: &str) -> Result<()> {
         self.inbound.give_back();
         self.sender.close(code, reason)
     }
 
     /// Returns how it ended, once it has.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # fn main() -> bowline::Result<()> {
+    /// let mut socket = bowline::Client::new().websocket("wss://example.org/echo").connect()?;
+    /// while socket.recv()?.is_some() {}
+    /// println!("{:?}", socket.closed());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn closed(&self) -> Option<&Closed> {
         self.inbound.socket.closed()
     }
 
     /// Returns the subprotocol agreed on.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # fn main() -> bowline::Result<()> {
+    /// let socket = bowline::Client::new().websocket("wss://example.org/chat").subprotocols(&["chat.v2"]).connect()?;
+    /// assert_eq!(socket.subprotocol(), Some("chat.v2"));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn subprotocol(&self) -> Option<&str> {
         self.inbound.subprotocol()
     }
 
     /// Returns the counters and the last round trip time.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # fn main() -> bowline::Result<()> {
+    /// let socket = bowline::Client::new().websocket("wss://example.org/echo").connect()?;
+    /// println!("{} messages in, {:?} round trip", socket.stats().messages_in, socket.stats().rtt);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn stats(&self) -> WsStats {
         self.sender.stats()
     }
 
     /// Returns two halves for two threads: a blocked `recv` never delays a `send`.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # fn main() -> bowline::Result<()> {
+    /// let socket = bowline::Client::new().websocket("wss://example.org/echo").connect()?;
+    /// let (sender, mut receiver) = socket.split();
+    /// std::thread::spawn(move || sender.send("from another thread"));
+    /// println!("{:?}", receiver.recv()?);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn split(mut self) -> (WsSender, WsReceiver) {
         self.inbound.give_back();
         (self.sender, WsReceiver::new(self.inbound))
-    }
-
-    /// Returns the descriptor to poll; `None` over HTTP/2, where it belongs to others too, and on a wire without one.
-    ///
-    /// Call [`try_recv`](Self::try_recv) until `TimedOut` first: bytes may wait above the socket. Poll for writing as well while
-    /// [`wants_write`](Self::wants_write).
-    #[cfg(unix)]
-    pub fn fd(&self) -> Option<std::os::fd::BorrowedFd<'_>> {
-        self.inbound.fd()
-    }
-
-    /// Returns the socket to poll; `None` over HTTP/2, where it belongs to others too, and on a wire without one.
-    ///
-    /// Call [`try_recv`](Self::try_recv) until `TimedOut` first: bytes may wait above the socket. Poll for writing as well while
-    /// [`wants_write`](Self::wants_write).
-    #[cfg(windows)]
-    pub fn socket(&self) -> Option<std::os::windows::io::BorrowedSocket<'_>> {
-        self.inbound.socket()
-    }
-
-    /// Returns whether bytes were received that no call has looked at: do not poll the descriptor before [`try_recv`](Self::try_recv).
-    pub fn has_buffered(&self) -> bool {
-        self.inbound.has_buffered()
-    }
-
-    /// Returns whether something accepted is unsent: any call that receives or sends goes on with it once the descriptor is writable.
-    pub fn wants_write(&self) -> bool {
-        self.inbound.socket.wants_write()
     }
 }
 

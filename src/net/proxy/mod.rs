@@ -79,6 +79,17 @@ impl Proxy {
     ///
     /// `InvalidInput` if the URL cannot be one of a proxy, `Unsupported` for `socks5://` without the feature `socks` and
     /// `https://` without the feature `tls`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bowline::{Client, Proxy};
+    ///
+    /// # fn main() -> bowline::Result<()> {
+    /// let client = Client::builder().proxy(Proxy::new("http://user:word@proxy.example.org:3128")?).build()?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn new(url: impl AsRef<str>) -> Result<Self> {
         let server = Arc::new(ProxyServer::parse(url.as_ref())?);
         let bypass = Bypass::default();
@@ -94,6 +105,12 @@ impl Proxy {
     ///
     /// A variable that cannot be understood makes the requests fail that would use it, because going without a
     /// proxy is not what was asked for.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// println!("{}", if bowline::Proxy::from_env().is_some() { "by a proxy" } else { "directly" });
+    /// ```
     pub fn from_env() -> Option<Self> {
         // On Windows the case of a name says nothing: asked for in lower case, the header `Proxy` of a CGI request is found, too.
         let forged = |name: &str| cfg!(windows) && name == "http_proxy" && std::env::var_os("REQUEST_METHOD").is_some();
@@ -134,6 +151,15 @@ impl Proxy {
     /// `example.com`, `.example.com` and `*.example.com` all mean the name and what is below it. `10.1.2.3`, `[::1]`,
     /// `10.0.0.0/8` and `fd00::/8` mean literal addresses: no name is looked up for them. All but networks may be
     /// followed by a port, and `*` means everything. What is none of these is an error of the client's `build`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # fn main() -> bowline::Result<()> {
+    /// let proxy = bowline::Proxy::new("proxy.example.org:3128")?.bypass(&["localhost", ".example.org", "10.0.0.0/8"]);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn bypass(mut self, hosts: &[&str]) -> Self {
         for entry in hosts {
             if self.bypass.add(entry).is_err() {

@@ -63,6 +63,17 @@ impl Tls {
     }
 
     /// Trusts these certificates as well; one or more as PEM.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use bowline::{Client, Tls};
+    ///
+    /// # fn main() -> bowline::Result<()> {
+    /// let client = Client::builder().tls(Tls::new().add_root_pem(&std::fs::read("company.pem")?)).build()?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn add_root_pem(mut self, pem: &[u8]) -> Self {
         self.roots.push(pem.to_vec());
         self
@@ -71,12 +82,34 @@ impl Tls {
     /// Trusts only what was added.
     ///
     /// Of this and [`dangerously_trust_anyone`](Self::dangerously_trust_anyone) the last call counts.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use bowline::{Client, Tls};
+    ///
+    /// # fn main() -> bowline::Result<()> {
+    /// let client = Client::builder().tls(Tls::new().only_added_roots().add_root_pem(&std::fs::read("company.pem")?)).build()?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn only_added_roots(mut self) -> Self {
         self.trust = Trust::Added;
         self
     }
 
     /// Shows a certificate of ours to servers that ask for one: the chain, our own first, and its key, as PEM.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use bowline::{Client, Tls};
+    ///
+    /// # fn main() -> bowline::Result<()> {
+    /// let client = Client::builder().tls(Tls::new().client_identity_pem(&std::fs::read("me.pem")?, &std::fs::read("me.key")?)).build()?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn client_identity_pem(mut self, chain: &[u8], key: &[u8]) -> Self {
         self.identity = Some(Identity { chain: chain.to_vec(), key: key.to_vec() });
         self
@@ -85,12 +118,34 @@ impl Tls {
     /// Writes the keys of every connection to the file that the variable SSLKEYLOGFILE names, if it is set.
     ///
     /// Whoever has that file can read what was said.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use bowline::{Client, Tls};
+    ///
+    /// # fn main() -> bowline::Result<()> {
+    /// let client = Client::builder().tls(Tls::new().key_log()).build()?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn key_log(mut self) -> Self {
         self.key_log = Some(KeyLog);
         self
     }
 
     /// Accepts any certificate for any name. Only for tests: whoever sits in between can read and change everything.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use bowline::{Client, Tls};
+    ///
+    /// # fn main() -> bowline::Result<()> {
+    /// let client = Client::builder().tls(Tls::new().dangerously_trust_anyone()).build()?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn dangerously_trust_anyone(mut self) -> Self {
         self.trust = Trust::Anyone;
         self
