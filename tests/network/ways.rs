@@ -1,15 +1,14 @@
 //! Unix sockets, connectors and resolvers of the program's, addresses, and what is not there.
 
-use crate::support::{Conn, builder, ms, peer};
+use crate::support::{builder, ms, peer};
 use bowline::{
-    Connection, Deadline, Error, ErrorKind, Phase, Processed, Proxy,
+    Connection, Deadline, Error, ErrorKind, Phase, Processed,
     net::{Connect, Resolve, Target, Tcp, Wire},
 };
 use std::{
     io,
     net::{SocketAddr, TcpListener, TcpStream},
     sync::mpsc,
-    thread,
     time::Instant,
 };
 
@@ -25,7 +24,9 @@ fn tls_that_is_not_there_is_said() {
 #[cfg(unix)]
 #[test]
 fn everything_through_a_unix_socket() {
-    use std::os::unix::net::UnixListener;
+    use crate::support::Conn;
+    use bowline::Proxy;
+    use std::{os::unix::net::UnixListener, thread};
     let path = std::env::temp_dir().join(format!("bowline-network-{}", std::process::id()));
     let listener = UnixListener::bind(&path).unwrap();
     let serving = thread::spawn(move || {
