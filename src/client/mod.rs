@@ -2,10 +2,11 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `builder`, `settings`, `timeouts`, `options` | what a client, and one request, was told |
+//! | `builder`, `settings`, `options` | what a client, and one request, was told |
 //! | `request`, `recent` | a request being put together, and the one before |
-//! | `call` | a request on its way: a state that any waiting thread can move |
+//! | `call`, `flight` | a request on its way: a state that any waiting thread can move, and what counts it |
 //! | `connect`, `pool`, `connection` | where its connection comes from |
+//! | `upkeep` | what keeps idle connections alive and closes dead ones |
 //! | `retry`, `redirect`, `failure`, `hook` | what happens after an attempt |
 //! | `pending` | waiting for one request or for many |
 //! | `resting`, `hand` | what others do with a request that nobody waits for |

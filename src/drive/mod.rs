@@ -19,6 +19,13 @@
 //! | `stream` | the handle of one exchange |
 //! | `through` | reading and writing past the buffers, for the owner of a whole connection |
 //! | `body` | one body, whatever the protocol below |
+//! | `writer`, `upload` | a body that is sent: piece by piece by the program, or from where it comes from |
+//! | `inflate` | content codings |
+//! | `tunnel` | raw bytes both ways |
+//! | `upgrade` | streams that begin otherwise than with a request of ours |
+//! | `cancel`, `backoff` | what ends a wait from outside; how long to wait between attempts |
+//! | `fault` | why an exchange or a connection ended before its time |
+//! | `info`, `record` | the rows of the connection table; what happens, for those who ask later |
 //! | `pace` | the least rate at which a peer has to take what it is sent |
 //!
 //! # The rules of waiting and locking

@@ -2,6 +2,13 @@
 //!
 //! The lock of the pool is never held over a look at a connection, a connect or a wake. Purging happens on every operation,
 //! so no thread is needed.
+//!
+//! | file | what |
+//! |---|---|
+//! | `key`, `shelf` | what connections are found by, and what there is for it |
+//! | `lease` | the place of a connection in use, and of one being made |
+//! | `line` | who waits for one, in which order |
+//! | `asked` | requests that upkeep makes on idle ones |
 
 mod asked;
 mod key;

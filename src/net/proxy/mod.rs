@@ -2,6 +2,12 @@
 //!
 //! [`Proxy`] is what the user configures; [`Proxy::route`] says what it means for one target. [`Asking`] is the conversation with
 //! a proxy that leads to a tunnel: bytes in, bytes out, nothing that waits, so that it can run over any wire.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `address` | the URL of a proxy |
+//! | `bypass` | what is reached without it |
+//! | `ask` | the conversation; `connect` is that of HTTP, `socks` that of SOCKS5 |
 
 mod address;
 mod ask;

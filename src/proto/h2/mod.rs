@@ -15,6 +15,7 @@
 //! | `head`, `compose` | heads that arrive, heads that are sent |
 //! | `frame` | frame headers, and the small frames |
 //! | `settings`, `ping`, `guard` | SETTINGS; liveness; floods |
+//! | `config`, `event`, `violation`, `misuse` | what the caller sets, sees and is told |
 //! | [`hpack`] | header compression (RFC 7541) |
 //!
 //! # Examples

@@ -8,6 +8,8 @@
 //! | `receive` | frames in, events out |
 //! | `send` | messages in, frames out |
 //! | `frame`, `mask`, `message`, `deflate` | headers; masking; UTF-8; compression |
+//! | `clock`, `owed` | heartbeats and stalls; replies that wait for their turn |
+//! | `config`, `event`, `violation` | what the caller sets, sees and is told |
 //!
 //! The handshake is HTTP and the connection begins behind it: the driver sends the request of an [`Offer`] with the
 //! engine of its protocol, has the response checked, and gives what was agreed to [`Connection::new`].
