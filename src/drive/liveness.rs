@@ -12,9 +12,10 @@ use std::time::{Duration, Instant};
 impl<P: Exchanges> Shared<P> {
     /// Returns its row of the connection table.
     pub(super) fn row(&self) -> ConnectionInfo {
+        let peer = self.wire_ref().peer_addr();
         let core = self.lock();
         let mut info = ConnectionInfo {
-            peer: self.wire_ref().peer_addr(),
+            peer,
             last_in: core.last_in,
             last_out: core.last_out,
             bytes_in: core.bytes_in,

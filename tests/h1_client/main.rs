@@ -1,6 +1,7 @@
 //! The client over HTTP/1 against scripted peers: framings, reuse, interim answers, uploads.
 
 mod answers;
+mod cap;
 mod expect;
 mod reuse;
 #[path = "../support/mod.rs"]

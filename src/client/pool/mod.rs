@@ -14,6 +14,7 @@ mod asked;
 mod key;
 mod lease;
 mod line;
+mod past;
 mod shelf;
 
 pub(crate) use asked::Asking;
@@ -23,12 +24,14 @@ pub(crate) use line::{Aside, Driven, InLine};
 
 use super::{settings::PoolLimits, url::Origin};
 use crate::{
-    drive::{Cancel, Carrier, CloseReason, ConnectionInfo, Record},
+    drive::{Cancel, Carrier, Cause, CloseReason, ConnectionInfo, Record},
+    error::ErrorKind,
     net::{Cx, Waker},
     time::{Deadline, Stamp},
 };
 use http::Version;
 use line::Launching;
+use past::Past;
 use shelf::{Dialled, Hope, Kept, Shelf, State};
 use std::{
     fmt,
@@ -167,7 +170,12 @@ impl Pool {
         self.tidy(key, cx.now);
         loop {
             let (answer, past) = self.choose(key, wish, cx);
-            retire(past);
+            // Those count until they are closed, and that is what it may have to wait for.
+            let again = !past.is_empty() && matches!(answer, Checkout::Wait(_));
+            self.retire(past);
+            if again {
+                continue;
+            }
             let Checkout::Ready(lease) = answer else { return answer };
             let fresh = wish.repeatable && cx.now.saturating_duration_since(lease.conn.last_used()) < FRESH;
             if if fresh { lease.conn.is_usable() } else { lease.conn.look(cx.now) } {
@@ -196,11 +204,11 @@ impl Pool {
     }
 
     /// What `checkout` would hand out, not looked at yet; and what was past its time.
-    fn choose(self: &Arc<Self>, key: &Key, wish: Wish<'_>, cx: &Cx<'_>) -> (Checkout, Past) {
+    fn choose(self: &Arc<Self>, key: &Key, wish: Wish<'_>, cx: &Cx<'_>) -> (Checkout, Vec<Past>) {
         let mut state = self.lock();
         let mut past = state.purge(key, Stamp::just(cx.now));
         if state.shelves.get(key).is_some_and(|shelf| shelf.shared.len() > wish.limits.max_idle_per_origin) {
-            past.extend(state.crowd(key, wish.limits, 0).into_iter().map(|kept| (kept, CloseReason::Idle)));
+            past.append(&mut state.crowd(key, wish.limits, 0));
         }
         let State { shelves, idle, .. } = &mut *state;
         let shelf = shelves.entry(key.clone()).or_default();
@@ -225,8 +233,7 @@ impl Pool {
             return (Checkout::Ready(lease), past);
         }
         if wish.fresh {
-            *idle -= shelf.idle.len();
-            past.extend(shelf.idle.drain(..).map(|kept| (kept, CloseReason::Idle)));
+            shelf.take_idle(key, idle, &mut past);
         }
         // Who is in line before it comes first.
         let before = shelf.before(wish.id);
@@ -262,10 +269,10 @@ impl Pool {
         let is_crowded = |(_, shelf): &(&Key, &Shelf)| shelf.shared.len() > limits.max_idle_per_origin;
         let crowded: Vec<_> = state.shelves.iter().filter(is_crowded).map(|(key, _)| key.clone()).collect();
         for key in crowded {
-            past.extend(state.crowd(&key, limits, 0).into_iter().map(|kept| (kept, CloseReason::Idle)));
+            past.append(&mut state.crowd(&key, limits, 0));
         }
         drop(state);
-        retire(past);
+        self.retire(past);
     }
 
     /// Takes out what is over.
@@ -280,8 +287,10 @@ impl Pool {
             return;
         }
         let (gone, wakers) = self.lock().forget(&over);
-        gone.iter().for_each(|kept| self.heed_calm(&kept.conn));
+        gone.iter().for_each(|past| self.heed_calm(&past.kept.conn));
         wakers.iter().for_each(Waker::wake);
+        // The others end with what is open on them.
+        self.retire(gone.into_iter().filter(|past| past.counted.is_some()).collect());
     }
 
     /// When the next connection is past its time.
@@ -315,7 +324,7 @@ impl Pool {
         let past = state.purge_all();
         let kept = state.kept();
         drop(state);
-        retire(past);
+        self.retire(past);
         self.take_out(kept.iter().filter(|conn| !conn.look(now)).map(|conn| conn.id()).collect());
     }
 
@@ -340,9 +349,7 @@ impl Pool {
         }
         let crowd = state.crowd(key, limits, conn.id());
         drop(state);
-        for kept in crowd {
-            kept.retire(CloseReason::Idle);
-        }
+        self.retire(crowd);
     }
 
     /// Shares a connection that was made on the wire of another: by an upgrade to HTTP/2.
@@ -362,9 +369,12 @@ impl Pool {
     /// A row for each of them.
     pub(crate) fn table(&self) -> Vec<ConnectionInfo> {
         let row = |dial: &Dialled| ConnectionInfo::connecting(dial.id, dial.origin.to_string(), dial.since);
-        let mut dials: Vec<_> = self.lock().dials.iter().map(row).collect();
-        // Asked afterwards, so that one that is just made is in one of the two.
-        let mut table: Vec<_> = self.all().iter().map(|conn| conn.info()).collect();
+        // Of one moment: one that is made after another was closed is never in the table beside that.
+        let state = self.lock();
+        let mut dials: Vec<_> = state.dials.iter().map(row).collect();
+        let made: Vec<_> = state.all.iter().filter_map(Weak::upgrade).collect();
+        drop(state);
+        let mut table: Vec<_> = made.iter().map(|conn| conn.info()).collect();
         dials.retain(|dial| table.iter().all(|row| row.id != dial.id));
         table.append(&mut dials);
         table
@@ -379,17 +389,14 @@ impl Pool {
     pub(crate) fn close_idle(&self) -> usize {
         let mut unused = Vec::new();
         let mut state = self.lock();
-        for shelf in state.shelves.values_mut() {
-            unused.append(&mut shelf.idle);
-            let (idle, used) = std::mem::take(&mut shelf.shared).into_iter().partition(|kept| kept.conn.is_idle());
-            shelf.shared = used;
-            unused.extend::<Vec<Kept>>(idle);
+        let State { shelves, idle, .. } = &mut *state;
+        for (key, shelf) in shelves {
+            shelf.take_out(key, idle, &mut unused, |kept| kept.conn.is_idle().then_some(CloseReason::Idle));
         }
-        state.idle = 0;
         let asked = std::mem::take(&mut state.asked);
         drop(state);
         // One that came into use in the meantime ends with that.
-        let closed = unused.iter().filter(|kept| kept.retire(CloseReason::Idle)).count();
+        let closed = self.retire(unused);
         let given_up = asked.len();
         asked.into_iter().for_each(|asked| self.give_up(asked, CloseReason::Idle));
         closed + given_up
@@ -415,6 +422,10 @@ impl Pool {
     fn put_back(&self, lease: &Lease) {
         let unused = lease.limits.idle_timeout.min(lease.conn.kept());
         let since = lease.conn.rests_since();
+        if since.is_none() && lease.conn.is_idle() {
+            // It serves nothing more. Nobody else has it, but another one may be made in its place once it is counted out.
+            lease.conn.retire(Cause::new(ErrorKind::Closed, CloseReason::Finished, "the connection takes nothing new"));
+        }
         self.shelve(&lease.key, &lease.limits, since.map(|since| kept(&lease.conn, &lease.limits, unused, since)));
     }
 
@@ -438,28 +449,20 @@ impl Pool {
         let moves = !shelf.line.is_empty();
         if let Some(kept) = kept {
             if shelf.idle.len() >= limits.max_idle_per_origin {
-                crowd.push(shelf.idle.remove(0));
+                let kept = shelf.idle.remove(0);
                 *idle -= 1;
+                shelf.used += 1;
+                crowd.push(Past { kept, reason: CloseReason::Idle, counted: Some(key.clone()) });
             }
             shelf.idle.push(kept);
             *idle += 1;
             crowd.append(&mut state.crowd(key, limits, 0));
         }
         drop(state);
-        for kept in crowd {
-            kept.retire(CloseReason::Idle);
-        }
+        self.retire(crowd);
         if moves {
             self.advance(key);
         }
-    }
-}
-
-type Past = Vec<(Kept, CloseReason)>;
-
-fn retire(past: Past) {
-    for (kept, reason) in past {
-        kept.retire(reason);
     }
 }
 

@@ -6,6 +6,7 @@ use super::{
     asked::Asked,
     key::ByKey,
     line::Waiting,
+    past::Past,
 };
 use crate::client::settings::PoolLimits;
 use crate::{
@@ -129,9 +130,9 @@ impl Kept {
 
 impl State {
     /// Takes out of one shelf what is past its time; the caller retires it without the lock.
-    pub(super) fn purge(&mut self, key: &Key, now: Stamp) -> Vec<(Kept, CloseReason)> {
+    pub(super) fn purge(&mut self, key: &Key, now: Stamp) -> Vec<Past> {
         let State { shelves, idle, .. } = self;
-        shelves.get_mut(key).map(|shelf| shelf.purge(idle, now)).unwrap_or_default()
+        shelves.get_mut(key).map(|shelf| shelf.purge(key, idle, now)).unwrap_or_default()
     }
 
     /// Whether it is time to look at everything that is idle.
@@ -146,10 +147,10 @@ impl State {
     }
 
     /// Takes out of every shelf what is past its time.
-    pub(super) fn purge_all(&mut self) -> Vec<(Kept, CloseReason)> {
+    pub(super) fn purge_all(&mut self) -> Vec<Past> {
         let State { shelves, idle, .. } = self;
         let now = Stamp::now();
-        let past = shelves.values_mut().flat_map(|shelf| shelf.purge(idle, now)).collect();
+        let past = shelves.iter_mut().flat_map(|(key, shelf)| shelf.purge(key, idle, now)).collect();
         // What an origin was learned to speak is kept; only what is empty in every respect goes.
         let many = shelves.len() > LEARNED;
         shelves.retain(|_, shelf| !shelf.is_blank(many));
@@ -169,7 +170,7 @@ impl State {
     }
 
     /// Takes out what is idle above the limits, the longest unused first; `spare` is about to be used.
-    pub(super) fn crowd(&mut self, key: &Key, limits: &PoolLimits, spare: u64) -> Vec<Kept> {
+    pub(super) fn crowd(&mut self, key: &Key, limits: &PoolLimits, spare: u64) -> Vec<Past> {
         let shared: usize = self.shelves.values().map(|shelf| shelf.shared.len()).sum();
         let here = self.shelves.get(key).map_or(0, |shelf| shelf.shared.len());
         if self.idle + shared <= limits.max_idle && here <= limits.max_idle_per_origin || limits.keeps_none() {
@@ -190,21 +191,12 @@ impl State {
     }
 
     /// Takes these out; returns them, and who waits for room on their shelves.
-    pub(super) fn forget(&mut self, over: &[u64]) -> (Vec<Kept>, Vec<Waker>) {
+    pub(super) fn forget(&mut self, over: &[u64]) -> (Vec<Past>, Vec<Waker>) {
         let (mut gone, mut wakers) = (Vec::new(), Vec::new());
-        for shelf in self.shelves.values_mut() {
+        for (key, shelf) in &mut self.shelves {
             let before = gone.len();
-            let mut sort = |kept: &Kept| {
-                let stays = !over.contains(&kept.conn.id());
-                if !stays {
-                    gone.push(kept.clone());
-                }
-                stays
-            };
-            let idle = shelf.idle.len();
-            shelf.idle.retain(&mut sort);
-            self.idle -= idle - shelf.idle.len();
-            shelf.shared.retain(&mut sort);
+            let is_over = |kept: &Kept| over.contains(&kept.conn.id()).then_some(CloseReason::Idle);
+            shelf.take_out(key, &mut self.idle, &mut gone, is_over);
             if gone.len() > before {
                 wakers.append(&mut shelf.waiting());
             }
@@ -223,20 +215,40 @@ impl Shelf {
         Some(lasting.fold(first, Deadline::earlier))
     }
 
-    fn purge(&mut self, idle: &mut usize, now: Stamp) -> Vec<(Kept, CloseReason)> {
+    fn purge(&mut self, key: &Key, idle: &mut usize, now: Stamp) -> Vec<Past> {
         let mut past = Vec::new();
-        let mut sort = |kept: &Kept| match kept.past(now) {
-            None => true,
-            Some(reason) => {
-                past.push((kept.clone(), reason));
-                false
-            }
-        };
-        let before = self.idle.len();
-        self.idle.retain(&mut sort);
-        *idle -= before - self.idle.len();
-        self.shared.retain(&mut sort);
+        self.take_out(key, idle, &mut past, |kept| kept.past(now));
         past
+    }
+
+    /// Takes out what is idle here.
+    pub(super) fn take_idle(&mut self, key: &Key, idle: &mut usize, past: &mut Vec<Past>) {
+        let shared = std::mem::take(&mut self.shared);
+        self.take_out(key, idle, past, |_| Some(CloseReason::Idle));
+        self.shared = shared;
+    }
+
+    /// Takes out what there is a reason for, and adds it to `past`; `idle` counts what is idle on all shelves.
+    pub(super) fn take_out(
+        &mut self,
+        key: &Key,
+        idle: &mut usize,
+        past: &mut Vec<Past>,
+        why: impl Fn(&Kept) -> Option<CloseReason>,
+    ) {
+        let mut take = |list: &mut Vec<Kept>, counted: bool| {
+            let before = list.len();
+            list.retain(|kept| {
+                let Some(reason) = why(kept) else { return true };
+                past.push(Past { kept: kept.clone(), reason, counted: counted.then(|| key.clone()) });
+                false
+            });
+            before - list.len()
+        };
+        let unused = take(&mut self.idle, true);
+        take(&mut self.shared, false);
+        *idle -= unused;
+        self.used += unused;
     }
 
     /// Whether nothing is lost without it; with `forgetful` what was learned of the origin counts as nothing.
