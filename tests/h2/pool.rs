@@ -1,5 +1,6 @@
 //! Sharing, limiting and letting go of HTTP/2 connections, against a peer that is written by hand.
 
+mod begun;
 mod bodies;
 mod choice;
 mod ending;

@@ -294,19 +294,20 @@ impl Call {
                 if let Some(upload) = &mut upload {
                     upload.took_first(taken);
                 }
-                let pooled = match place {
-                    Place::Pooled(lease) => {
-                        let pooled = !lease.shared;
-                        stream.keep(Box::new(lease));
-                        pooled
-                    }
-                    Place::Pinned(_) => false,
-                };
                 let (request_id, connection) = (self.flight.id(), conn.id());
                 if reused {
                     self.tell(|_| Trace::Reused { request_id, connection });
                 }
                 self.tell(|_| Trace::Sent { request_id, connection });
+                let pooled = match place {
+                    Place::Pooled(mut lease) => {
+                        let pooled = !lease.shared;
+                        lease.begun();
+                        stream.keep(Box::new(lease));
+                        pooled
+                    }
+                    Place::Pinned(_) => false,
+                };
                 let expect = self.options.expect.filter(|_| upload.as_ref().is_some_and(|u| !u.is_done()));
                 self.state = State::Exchanging(Box::new(Exchange {
                     stream,

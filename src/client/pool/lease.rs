@@ -20,11 +20,20 @@ pub(crate) struct Lease {
     pub(super) limits: PoolLimits,
     /// Others may use it as well.
     pub(crate) shared: bool,
+    /// They come after the request for which the connection was made, which has not begun yet.
+    first: bool,
 }
 
 impl Lease {
     pub(super) fn new(pool: Arc<Pool>, key: Key, conn: Arc<dyn Carrier>, limits: PoolLimits, shared: bool) -> Self {
-        Lease { pool, key, conn, limits, shared }
+        Lease { pool, key, conn, limits, shared, first: false }
+    }
+
+    /// The request has begun: those come next that stand in line for a connection that others may use.
+    pub(crate) fn begun(&mut self) {
+        if std::mem::take(&mut self.first) {
+            self.pool.advance(&self.key);
+        }
     }
 }
 
@@ -41,6 +50,8 @@ impl Drop for Lease {
         if !self.shared {
             self.pool.put_back(self);
         }
+        // Or it never will.
+        self.begun();
     }
 }
 
@@ -136,7 +147,9 @@ impl Permit {
         let shared = version == Version::HTTP_2;
         self.pool.enter(&conn);
         self.pool.place(&self.key, &conn, &self.limits, version);
-        Lease::new(self.pool.clone(), self.key.clone(), conn, self.limits, shared)
+        let mut lease = Lease::new(self.pool.clone(), self.key.clone(), conn, self.limits, shared);
+        lease.first = shared;
+        lease
     }
 }
 

@@ -356,6 +356,7 @@ impl Pool {
     pub(crate) fn share(self: &Arc<Self>, key: &Key, conn: Arc<dyn Carrier>, limits: &PoolLimits) -> Lease {
         self.enter(&conn);
         self.place(key, &conn, limits, Version::HTTP_2);
+        self.advance(key);
         Lease::new(self.clone(), key.clone(), conn, *limits, true)
     }
 
