@@ -1,14 +1,13 @@
 //! A connection as the owners of exchanges see it, whatever the protocol: one lock, one look, one answer.
 //!
-//! Longer than most files because it is the one implementation of [`Carrier`]; its methods do not know of each other. What
+//! The one implementation of [`Carrier`]; its methods do not know of each other. The longer ones are in `begin` and `sending`, what
 //! several of them do is in `steps`, and what is done for connections that nobody uses in `liveness`.
 
 use super::{
     carrier::{
-        Ages, Answer, Begun, Carrier, Detached, Exchanges, Missing, Opened, Opening, Progress, Queued, ROOM, Sent,
-        Tally,
+        Ages, Answer, Begun, Carrier, Detached, Exchanges, Missing, Opened, Opening, Progress, Queued, Sent, Tally,
     },
-    core::{Core, Eof},
+    core::Core,
     fault::{Cause, Fault},
     info::{CloseReason, ConnectionInfo, UpkeepAction},
     keep::{Closing, Rule},
@@ -39,43 +38,7 @@ impl<P: Exchanges> Carrier for Shared<P> {
         end: End,
         cx: &mut Cx<'_>,
     ) -> Poll<Result<Begun, Fault>> {
-        let (now, waker) = (cx.now, cx.waker.clone());
-        let opened = self.with(now, |core, wakes| {
-            if core.over.is_some() {
-                return Ok((Opened::Closed, 0, core.over.clone()));
-            }
-            // Those in line come first.
-            core.open_queued(now, wakes);
-            if core.proto.is_idle() {
-                // What the machine slept is silence, too.
-                let since = core.unused_since;
-                core.proto.slept(|| since.asleep(Stamp::just(now)));
-            }
-            let at = core.duplex.framed();
-            let opened = core.proto.open(o, at, now, &mut core.duplex.pending)?;
-            let mut taken = 0;
-            match opened {
-                Opened::Stream(id) => {
-                    let end_at = core.duplex.framed();
-                    Self::on_slot(core, id, |slot| slot.end_at = end_at)?;
-                    if !first.is_empty() {
-                        taken = Self::frame(core, id, first, end)?;
-                    }
-                }
-                Opened::Blocked => core.proto.wait_to_open(&waker),
-                Opened::Closed => {}
-            }
-            Ok((opened, taken, None))
-        });
-        match opened {
-            Err(fault) => Poll::Ready(Err(fault)),
-            Ok((Opened::Stream(id), taken, _)) => Poll::Ready(Ok(Begun::Stream(Stream::new(self, id), taken))),
-            Ok((Opened::Closed, _, cause)) => Poll::Ready(Ok(Begun::Closed(cause))),
-            Ok((Opened::Blocked, ..)) => {
-                self.wait(cx);
-                Poll::Pending
-            }
-        }
+        self.begin(o, first, end, cx)
     }
 
     fn queue(self: Arc<Self>, o: &Opening<'_>) -> Option<Queued> {
@@ -84,29 +47,7 @@ impl<P: Exchanges> Carrier for Shared<P> {
     }
 
     fn poll_queued(self: Arc<Self>, ticket: u64, cx: &mut Cx<'_>) -> Poll<Result<Begun, Fault>> {
-        let waker = cx.waker;
-        let opened = self.with(cx.now, |core, wakes| {
-            core.open_queued(cx.now, wakes);
-            match core.proto.take_queued(ticket) {
-                Some(opened) => Some(opened.map(|opened| (opened, core.over.clone()))),
-                None if core.over.is_some() || core.proto.is_over_for_new() => {
-                    Some(Ok((Opened::Closed, core.over.clone())))
-                }
-                None => {
-                    core.proto.wait_in_line(ticket, waker);
-                    None
-                }
-            }
-        });
-        match opened {
-            Some(Err(fault)) => Poll::Ready(Err(fault)),
-            Some(Ok((Opened::Stream(id), _))) => Poll::Ready(Ok(Begun::Stream(Stream::new(self, id), 0))),
-            Some(Ok((_, cause))) => Poll::Ready(Ok(Begun::Closed(cause))),
-            None => {
-                self.wait(cx);
-                Poll::Pending
-            }
-        }
+        self.begin_queued(ticket, cx)
     }
 
     fn claim_queued(self: Arc<Self>, ticket: u64) -> Option<Stream> {
@@ -135,47 +76,11 @@ impl<P: Exchanges> Carrier for Shared<P> {
     }
 
     fn poll_accept(self: Arc<Self>, cx: &mut Cx<'_>) -> Poll<Option<(Stream, RequestHead)>> {
-        if let Some(accepted) = self.clone().accept(cx.now) {
-            return Poll::Ready(Some(accepted));
-        }
-        let waker = cx.waker.clone();
-        let over = self.with(cx.now, |core, _| {
-            core.proto.wait_to_open(&waker);
-            // One that came in between wakes the thread only if it came behind the waker.
-            if core.proto.has_incoming() {
-                waker.wake();
-            }
-            core.over.is_some() || core.proto.is_over_for_new()
-        });
-        if over {
-            return Poll::Ready(None);
-        }
-        self.wait(cx);
-        Poll::Pending
+        self.next_accepted(cx)
     }
 
     fn accept(self: Arc<Self>, now: Instant) -> Option<(Stream, RequestHead)> {
-        let (accepted, cause) = self.with(now, |core, wakes| {
-            // A pipelined request may have been waiting for the end of the one before it.
-            core.ingest(now, wakes);
-            let mut cause = None;
-            while let Some(id) = core.proto.accept() {
-                match Self::on_slot(core, id, |slot| (slot.has_failed(), slot.request.take())) {
-                    Ok((false, Some(head))) => {
-                        // What arrived behind the head.
-                        core.ingest(now, wakes);
-                        return (Some((id, head)), None);
-                    }
-                    // It was reset before anybody saw it; the connection ends with it if the peer has said all it had to.
-                    _ => cause = core.proto.drop_slot(id, now, &mut core.duplex.pending, wakes),
-                }
-            }
-            (None, cause)
-        });
-        if let Some(cause) = cause {
-            self.end(cause, now);
-        }
-        accepted.map(|(id, head)| (Stream::new(self, id), head))
+        self.take_accepted(now)
     }
 
     fn keep(&self, keeper: Waker) {
@@ -279,84 +184,11 @@ impl<P: Exchanges> Carrier for Shared<P> {
     }
 
     fn poll_send(self: Arc<Self>, id: u32, data: &[u8], end: End, cx: &mut Cx<'_>) -> Poll<Result<Sent, Fault>> {
-        let waker = cx.waker;
-        let sent = self.with(cx.now, |core, wakes| {
-            let failed = Self::on_slot(core, id, |slot| match (&slot.receiving, slot.sending) {
-                (Receiving::Failed(fault), _) => Some(Err(fault.clone())),
-                (_, Sending::Stopped) => Some(slot.unwanted.clone().map_or(Ok(Sent::Stopped), Err)),
-                (_, Sending::Ended) => Some(Err(Fault::Misuse("the message was ended already".into()))),
-                (_, Sending::Open) => None,
-            })?;
-            if let Some(result) = failed {
-                return result.map(Poll::Ready);
-            }
-            // What came before the end is still to be read, and the end of the connection waits for that.
-            if core.broken.is_some() && core.eof != Eof::Open {
-                return Ok(Poll::Ready(Sent::Stopped));
-            }
-            if core.duplex.unsent() >= ROOM {
-                once(&mut core.room, waker);
-                return Ok(Poll::Pending);
-            }
-            let n = Self::frame(core, id, data, end)?;
-            // Whoever waits for the answer counts from here.
-            let ended = Self::on_slot(core, id, |slot| {
-                let ended = slot.sending == Sending::Ended;
-                if ended {
-                    slot.notify_reader(wakes);
-                }
-                ended
-            })?;
-            if ended && core.proto.is_tunnel(id) {
-                // There is nothing else to say that it ended.
-                core.duplex.finish();
-            }
-            if n > 0 || data.is_empty() {
-                return Ok(Poll::Ready(Sent::Some(n)));
-            }
-            Self::on_slot(core, id, |slot| slot.wait_to_write(waker))?;
-            Ok(Poll::Pending)
-        });
-        match sent {
-            Err(fault) => Poll::Ready(Err(fault)),
-            Ok(Poll::Ready(sent)) => Poll::Ready(Ok(sent)),
-            Ok(Poll::Pending) => {
-                self.wait(cx);
-                Poll::Pending
-            }
-        }
+        self.send(id, data, end, cx)
     }
 
     fn poll_flushed(self: Arc<Self>, id: u32, cx: &mut Cx<'_>) -> Poll<Result<(), Fault>> {
-        let mut core = self.lock();
-        let sent = core.duplex.sent();
-        if let Ok(true) = Self::on_slot(&mut core, id, |slot| slot.end_at <= sent) {
-            return Poll::Ready(Ok(()));
-        }
-        drop(core);
-        let waker = cx.waker;
-        let flushed = self.with(cx.now, |core, _| {
-            let sent = core.duplex.sent();
-            let over = core.over.clone();
-            let flushed = Self::on_slot(core, id, |slot| match (slot.end_at <= sent, &slot.receiving, over) {
-                (true, ..) => Poll::Ready(Ok(())),
-                (_, Receiving::Failed(fault), _) => Poll::Ready(Err(fault.clone())),
-                (_, _, Some(cause)) => Poll::Ready(Err(Fault::Over(cause))),
-                (false, _, None) => Poll::Pending,
-            });
-            if let Ok(Poll::Pending) = flushed {
-                once(&mut core.flushing, waker);
-            }
-            flushed
-        });
-        match flushed {
-            Err(fault) => Poll::Ready(Err(fault)),
-            Ok(Poll::Ready(result)) => Poll::Ready(result),
-            Ok(Poll::Pending) => {
-                self.wait(cx);
-                Poll::Pending
-            }
-        }
+        self.flushed(id, cx)
     }
 
     fn write_through(&self, id: u32, bytes: &[u8], now: Instant) -> Written {
@@ -372,31 +204,11 @@ impl<P: Exchanges> Carrier for Shared<P> {
     }
 
     fn send_trailers(&self, id: u32, trailers: &HeaderMap) -> Result<(), Fault> {
-        self.with(Instant::now(), |core, wakes| {
-            core.proto.send_trailers(id, trailers, &mut core.duplex.pending)?;
-            let end_at = core.duplex.framed();
-            Self::on_slot(core, id, |slot| {
-                slot.end_at = end_at;
-                slot.notify_reader(wakes);
-            })
-        })
+        self.finish_with(id, trailers)
     }
 
     fn respond(&self, id: u32, head: &Response<()>, length: Length, first: &[u8], end: End) -> Result<usize, Fault> {
-        self.with(Instant::now(), |core, wakes| {
-            if let Some(cause) = &core.over {
-                return Err(Fault::Over(cause.clone()));
-            }
-            let at = core.duplex.framed();
-            core.proto.respond(id, head, length, &mut core.duplex.pending)?;
-            let end_at = core.duplex.framed();
-            Self::on_slot(core, id, |slot| {
-                (slot.head_at, slot.end_at, slot.status) = (at, end_at, Some(head.status()));
-            })?;
-            // A 101 or a CONNECT turns what follows into a tunnel at once.
-            core.ingest(Instant::now(), wakes);
-            if first.is_empty() { Ok(0) } else { Self::frame(core, id, first, end) }
-        })
+        self.answer(id, head, length, first, end)
     }
 
     fn inform(&self, id: u32, head: &Response<()>) -> Result<(), Fault> {
@@ -688,12 +500,5 @@ impl<P: Exchanges> Carrier for Shared<P> {
 
     fn origin(&self) -> &str {
         &self.origin
-    }
-}
-
-/// Adds a waker that is not there yet: a thread that looks again and again waits only once.
-fn once(waiting: &mut Vec<Waker>, waker: &Waker) {
-    if !waiting.iter().any(|w| w.same(waker)) {
-        waiting.push(waker.clone());
     }
 }

@@ -14,6 +14,7 @@
 //! | `h1`, `h2` | what the events of an engine do to the slots |
 //! | `carrier` | what a connection is to those who own exchanges on it |
 //! | `exchange` | that, for every protocol |
+//! | `begin`, `sending` | its longer methods: how an exchange begins, how our half of it is sent |
 //! | `steps` | what several of its methods do |
 //! | `liveness` | PINGs, since when it is unused, the row of the table |
 //! | `stream` | the handle of one exchange |
@@ -42,6 +43,7 @@
 //!    rules when a request waits to be accepted, when there is something to watch and nobody does, and when the connection is over.
 
 mod backoff;
+mod begin;
 mod body;
 mod cancel;
 mod carrier;
@@ -59,6 +61,7 @@ mod liveness;
 mod pace;
 mod receive;
 mod record;
+mod sending;
 mod shared;
 mod slot;
 mod slots;
