@@ -15,7 +15,7 @@ use bowline::{
 };
 use std::{
     io::Read,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError, mpsc},
     thread,
     time::{Duration, Instant},
 };

@@ -10,15 +10,20 @@ fn a_ping_of_the_caller_measures_the_round_trip() {
     let connected = task(move || connecting.connect(url));
     let mut link = peer.accept();
     let connection = std::sync::Arc::new(connected.join().unwrap());
+    let (running, runs) = mpsc::channel();
     let pinger = || {
-        let connection = connection.clone();
-        task(move || connection.ping(PATIENCE))
+        let (connection, running) = (connection.clone(), running.clone());
+        task(move || {
+            running.send(()).unwrap();
+            connection.ping(PATIENCE)
+        })
     };
     let first = pinger();
     link.handshake(&[]);
     let ping = link.expect(PING);
-    // Others join the one that is on its way.
+    // Others join the one that is on its way: these two are about to, whenever their threads began to run.
     let more = [pinger(), pinger()];
+    (0..3).for_each(|_| runs.recv().unwrap());
     link.assert_quiet(ms(100));
     first.assert_waiting();
     // Answers to what was not asked, or was answered, mean nothing.
