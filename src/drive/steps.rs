@@ -95,7 +95,9 @@ impl<P: Exchanges> Shared<P> {
 
     /// Returns what an exchange came to that is about to be dropped.
     pub(super) fn tally(core: &mut Core<P>, id: u32) -> Tally {
-        let (sent, over) = (core.duplex.sent(), core.over.as_ref().map(|cause| cause.reason));
+        // A wire that is broken is the end, also while something may still be read from it.
+        let over = core.over.as_ref().or(core.broken.as_ref()).map(|cause| cause.reason);
+        let sent = core.duplex.sent();
         let left = |reason| if reason == CloseReason::ByPeer { Ended::Left } else { Ended::GivenUp };
         let Some(slot) = core.proto.slot(id) else {
             return Tally { status: None, received: 0, sent: 0, end: over.map_or(Ended::GivenUp, left) };

@@ -94,6 +94,22 @@ fn clients_that_leave_and_requests_that_are_refused() {
     assert_eq!((here.server.stats().refused, here.server.stats().left), (1, 1));
 }
 
+/// Of a client that leaves in the middle of an answer only writing to it tells.
+#[test]
+fn clients_that_leave_an_answer() {
+    let (record, records) = recorded();
+    let server = record(Server::bind("127.0.0.1:0").unwrap());
+    let server = server.spawn(|exchange: Exchange| -> Result<()> { exchange.reply(200, vec![7; 64 << 20]) }).unwrap();
+    for _ in 0..3 {
+        let mut raw = Raw::connect(server.local_addr());
+        // What was not read when it is closed makes that a reset.
+        raw.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n").head();
+        drop(raw);
+        let info = next(&records);
+        assert_eq!((info.status.unwrap().as_u16(), info.end), (200, ExchangeEnd::Left));
+    }
+}
+
 #[test]
 fn a_full_queue_says_when_to_come_again() {
     let here = serve(|server| server.workers(1).queue(1));
