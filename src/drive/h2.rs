@@ -185,7 +185,14 @@ impl H2 {
                     Failure::Reset(code) => Fault::Reset(code.0),
                     Failure::Violated(violation) => {
                         use h2::Violation as V;
-                        let beside = matches!(violation, V::IncrementZero { .. } | V::WindowOverflow { .. });
+                        let beside = matches!(
+                            violation,
+                            // Of the frames whose length is wrong only PRIORITY ends no more than its stream.
+                            V::DependsOnItself { .. }
+                                | V::FrameLength { .. }
+                                | V::IncrementZero { .. }
+                                | V::WindowOverflow { .. }
+                        );
                         // Whatever it was worth, it was an answer.
                         self.on(stream, |slot| slot.answered |= !beside);
                         Fault::Failed(kind_of(&violation), violation.to_string().into())

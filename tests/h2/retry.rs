@@ -401,3 +401,27 @@ fn a_timeout_is_never_repeated() {
         peer.assert_no_more();
     }
 }
+
+/// What a peer says about a stream that is no answer does not tell whether it did what was asked.
+#[test]
+fn a_stream_that_fails_beside_its_answer_may_have_been_processed() {
+    let head = |fields: &[(&str, &str)]| Frame::headers(1, END_STREAM, fields);
+    let table = [
+        ("WINDOW_UPDATE by 0", Frame::window_update(1, 0), Processed::Maybe),
+        ("a window above the limit", Frame::window_update(1, u32::MAX >> 1), Processed::Maybe),
+        ("PRIORITY on itself", Frame::new(PRIORITY, 0, 1, [0, 0, 0, 1, 16]), Processed::Maybe),
+        ("PRIORITY of 4 bytes", Frame::new(PRIORITY, 0, 1, [0; 4]), Processed::Maybe),
+        ("a head without a status", head(&[("a", "b")]), Processed::Yes),
+        ("DATA before the head", Frame::data(1, b"x"), Processed::Yes),
+    ];
+    for (case, frame, processed) in table {
+        let (peer, client) = (Peer::new(), client());
+        let asked = send(&client, &peer, Method::GET);
+        let mut link = peer.h2();
+        let (stream, _) = link.request_with_body();
+        link.send(&[frame]);
+        let e = asked.join().unwrap_err();
+        assert_eq!((e.kind(), e.processed(), e.attempts()), (ErrorKind::PeerViolation, processed, 1), "{case}: {e}");
+        assert_eq!(link.skip_to(RST_STREAM).stream, stream, "{case}: the connection goes on");
+    }
+}
