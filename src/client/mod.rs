@@ -463,7 +463,10 @@ impl Client {
         Ok(Connection::new(self.clone(), conn, origin))
     }
 
-    /// Returns every connection, one row each.
+    /// Returns every connection, one row each: also those that are being made, and those of the program's own.
+    ///
+    /// One that is over has a row as long as an answer or its owner holds it, and says why it ended; what nobody holds is gone. A hook is
+    /// told of every end ([`Trace::Closed`]), and [`stats`](Self::stats) counts them.
     ///
     /// # Examples
     ///

@@ -9,6 +9,7 @@
 //! | `lease` | the place of a connection in use, and of one being made |
 //! | `line` | who waits for one, in which order |
 //! | `asked` | requests that upkeep makes on idle ones |
+//! | `past` | those that are to be closed, which count until they are |
 
 mod asked;
 mod key;
