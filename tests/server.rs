@@ -27,6 +27,8 @@ mod ours;
 #[cfg(target_os = "linux")]
 #[path = "server/peers.rs"]
 mod peers;
+#[path = "server/queue.rs"]
+mod queue;
 #[path = "server/record.rs"]
 mod record;
 #[path = "server/shutdown.rs"]

@@ -1,6 +1,6 @@
 //! An answer on its way out: what its head says about the body, and sending that body.
 
-use super::{hub::Hub, later, settings::Settings};
+use super::{later, seat::Seat, settings::Settings};
 use crate::{
     drive::{Body, INTERNAL_ERROR, Missing, Pace, Stopped, Stream, Upload, block_on, keeps_up},
     error::{Error, ErrorKind, Phase, Result},
@@ -102,22 +102,22 @@ impl Answer {
         Ok(Answer { stream: stream.clone(), upload, stall: settings.timeouts.write, pace: settings.pace() })
     }
 
-    /// Sends the rest; one whose client stands still for a moment is sent [`later`], if there is a hub for that, and so is a long one
+    /// Sends the rest; one whose client stands still for a moment is sent [`later`], if there is a seat for that, and so is a long one
     /// for which others would have to wait.
     ///
     /// # Errors
     ///
     /// If the body fails, which resets the exchange, or the client is gone or takes nothing for too long.
-    pub(super) fn send(mut self, hub: Option<&Arc<Hub>>) -> Result<()> {
+    pub(super) fn send(mut self, seat: Option<&Arc<Seat>>) -> Result<()> {
         if self.upload.is_done() {
             return Ok(());
         }
-        let sent = block_on(Deadline::NEVER, |cx| match (self.poll(cx), hub) {
+        let sent = block_on(Deadline::NEVER, |cx| match (self.poll(cx), seat) {
             (Poll::Ready(result), _) => Poll::Ready(Some(result)),
             (Poll::Pending, None) => Poll::Pending,
-            (Poll::Pending, Some(hub)) => {
+            (Poll::Pending, Some(seat)) => {
                 // A turn is over and there is room for more: those in line come first.
-                if cx.until().has_passed(cx.now) && hub.workers.are_busy() {
+                if cx.until().has_passed(cx.now) && seat.hub.workers.are_busy() {
                     return Poll::Ready(None);
                 }
                 let moves_on = Deadline::from(self.upload.moved(cx.now).checked_add(MOMENT));
@@ -125,10 +125,10 @@ impl Answer {
                 if moves_on.has_passed(cx.now) { Poll::Ready(None) } else { Poll::Pending }
             }
         });
-        match (sent.flatten(), hub) {
+        match (sent.flatten(), seat) {
             (Some(result), _) => result,
-            (None, Some(hub)) => {
-                later::send(Box::new(self), hub);
+            (None, Some(seat)) => {
+                later::send(Box::new(self), seat);
                 Ok(())
             }
             (None, None) => Ok(()),

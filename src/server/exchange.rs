@@ -4,8 +4,8 @@ mod head;
 
 use super::{
     answer::{Answer, Plan},
-    hub::Hub,
     request_body::{RequestBody, Verdict},
+    seat::Seat,
     settings::Settings,
     turns,
 };
@@ -61,7 +61,7 @@ pub struct Exchange {
     peer: Option<SocketAddr>,
     settings: Arc<Settings>,
     /// Who sends what the client does not take at once.
-    hub: Option<Arc<Hub>>,
+    seat: Option<Arc<Seat>>,
 }
 
 impl Exchange {
@@ -70,7 +70,7 @@ impl Exchange {
         head: RequestHead,
         peer: Option<SocketAddr>,
         settings: &Arc<Settings>,
-        hub: Option<&Arc<Hub>>,
+        seat: Option<&Arc<Seat>>,
     ) -> Self {
         let mut head = head;
         agree_on_host(&mut head);
@@ -83,7 +83,7 @@ impl Exchange {
             verdict: None,
             peer,
             settings: settings.clone(),
-            hub: hub.cloned(),
+            seat: seat.cloned(),
         };
         if stream.has_body() {
             let verdict = Verdict::default();
@@ -259,7 +259,7 @@ impl Exchange {
         let answer = Answer::begin(self.stream()?, &head, plan, body, &self.settings)?;
         // What comes now is the answer's: nothing else can be said any more.
         let stream = self.stream.take();
-        let done = answer.send(self.hub.as_ref());
+        let done = answer.send(self.seat.as_ref());
         drop(stream);
         done
     }

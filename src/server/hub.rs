@@ -334,7 +334,7 @@ impl Front<'_> {
                 self.lobby.moves();
             } else {
                 let Some(leaves) = self.places.find(self.hub, peer, now) else { return self.lobby.stands_still(now) };
-                if leaves.is_spare(now) {
+                if leaves.is_spare(now) || leaves.new_since().is_some() {
                     self.lobby.moves();
                 }
                 self.hub.journal.evicted.fetch_add(1, Ordering::Relaxed);

@@ -1,6 +1,6 @@
 //! Answers to slow clients: what is left of them is sent by whichever worker is free when there is room, and waits without a thread.
 
-use super::{answer::Answer, hub::Hub, workers::Job};
+use super::{answer::Answer, seat::Seat, workers::Job};
 use crate::{
     net::{Cx, Waker, Wants},
     time::Deadline,
@@ -21,7 +21,7 @@ pub(super) struct Waiting {
 /// What is left of one answer.
 struct Rest {
     id: u64,
-    hub: Arc<Hub>,
+    seat: Arc<Seat>,
     state: Mutex<State>,
 }
 
@@ -69,10 +69,10 @@ impl Waiting {
 }
 
 /// Sends what is left of an answer when there is room for it.
-pub(super) fn send(answer: Box<Answer>, hub: &Arc<Hub>) {
+pub(super) fn send(answer: Box<Answer>, seat: &Arc<Seat>) {
     let id = crate::drive::next_id();
-    let rest = Arc::new(Rest { id, hub: hub.clone(), state: Mutex::new(State::Moving) });
-    lock(&hub.waiting.all).insert(id, rest.clone());
+    let rest = Arc::new(Rest { id, seat: seat.clone(), state: Mutex::new(State::Moving) });
+    lock(&seat.hub.waiting.all).insert(id, rest.clone());
     rest.go_on(answer);
 }
 
@@ -90,9 +90,9 @@ impl Rest {
             match *state {
                 State::Woken => *state = State::Moving,
                 // There is room for more: after those in line.
-                State::Moving if wants.until.has_passed(now) && self.hub.workers.are_busy() => {
+                State::Moving if wants.until.has_passed(now) && self.seat.hub.workers.are_busy() => {
                     drop(state);
-                    return self.hub.workers.submit_always(Box::new(Step { rest: self.clone(), answer }));
+                    return self.submit(answer);
                 }
                 State::Moving if wants.until.has_passed(now) => {}
                 State::Moving => {
@@ -103,7 +103,13 @@ impl Rest {
             }
         }
         *lock(&self.state) = State::Done;
-        lock(&self.hub.waiting.all).remove(&self.id);
+        lock(&self.seat.hub.waiting.all).remove(&self.id);
+    }
+
+    /// Has a worker go on with it.
+    fn submit(self: &Arc<Self>, answer: Box<Answer>) {
+        let step = Step { rest: self.clone(), answer };
+        self.seat.hub.workers.submit_always(self.seat.owner(), Box::new(step));
     }
 
     fn wake(self: &Arc<Self>) {
@@ -111,7 +117,7 @@ impl Rest {
         match std::mem::replace(&mut *state, State::Moving) {
             State::Parked { answer, .. } => {
                 drop(state);
-                self.hub.workers.submit_always(Box::new(Step { rest: self.clone(), answer }));
+                self.submit(answer);
             }
             State::Moving | State::Woken => *state = State::Woken,
             State::Done => *state = State::Done,
@@ -133,6 +139,6 @@ impl Job for Step {
 
     fn refuse(self: Box<Self>) {
         *lock(&self.rest.state) = State::Done;
-        lock(&self.rest.hub.waiting.all).remove(&self.rest.id);
+        lock(&self.rest.seat.hub.waiting.all).remove(&self.rest.id);
     }
 }

@@ -9,10 +9,13 @@ impl Server {
     /// is what was not asked for anything for a second after its last answer, or for 100 ms has not come to the end of its
     /// handshake and its first request's head. Nobody loses one to a peer that has more. If none is idle, and one peer alone
     /// has more than half of all, those with less than half of what it has get the place of its newest connection, whatever that does.
-    /// So a peer that takes all there are, idle or busy, keeps nobody else out.
+    /// So a peer that takes all there are, idle or busy, keeps nobody else out. And where more than half of all, and 16 at least, are of the
+    /// peer with the most and have asked for nothing yet, the oldest of those makes room without having had its 100 ms: so they have as
+    /// long as the number that keeps coming leaves them, and nobody waits for that.
     ///
     /// Otherwise the new one waits. Where 256 do, more are left in the kernel's queue; after a second, of waiting or of nobody becoming idle,
-    /// they come in for those in front of them, which are closed, of the peer with the most first. The same is done where the system allows fewer descriptors, with 8 that wait. One that makes room on HTTP/2
+    /// they come in for those in front of them, which are closed, of the peer with the most first, and at once for those of a peer that has
+    /// more than half of all. The same is done where the system allows fewer descriptors, with 8 that wait. One that makes room on HTTP/2
     /// while it is idle is told by GOAWAY with NO_ERROR; all others just end.
     ///
     /// A peer is an IPv4 address, a /64 network of IPv6, or all that come over a Unix socket.

@@ -62,8 +62,13 @@ impl Lobby {
         Some(self.waiting.remove(at).wire)
     }
 
-    /// Takes one that has waited for long, of those with the most connections, for somebody who may have more of a chance.
+    /// Takes one that has little hope, for somebody who may have more of it: that has waited for long, of those with the most connections;
+    /// or the newest of a peer that has more than half of all.
     pub(super) fn give_up(&mut self, peers: &Peers, now: Instant) -> Option<Arc<dyn Wire>> {
+        let half = peers.total() / 2;
+        if let Some(at) = self.waiting.iter().rposition(|waiting| peers.count(waiting.peer) > half) {
+            return Some(self.waiting.remove(at).wire);
+        }
         let late = |waiting: &&Waiting| {
             let since = self.stuck.map_or(waiting.since, |stuck| stuck.min(waiting.since));
             now.saturating_duration_since(since) >= HOPES
@@ -109,9 +114,9 @@ mod tests {
     #[test]
     fn who_has_least_is_first_and_who_has_most_gives_up() {
         let wire = |last: u8, port: u16| -> Arc<dyn Wire> { Arc::new(Of(([192, 0, 2, last], port).into())) };
-        let [one, two] = [wire(1, 1), wire(2, 1)].map(|wire| peer_of(&wire));
+        let [one, two, three] = [wire(1, 1), wire(2, 1), wire(3, 1)].map(|wire| peer_of(&wire));
         let mut peers = Peers::default();
-        for peer in [one, one, two] {
+        for peer in [one, one, two, three] {
             peers.add(peer);
         }
         let (mut lobby, began) = (Lobby::default(), Instant::now());
@@ -138,6 +143,15 @@ mod tests {
             lobby.enter(wire(1, 6), began + Duration::from_millis(900));
             let now = began + Duration::from_millis(millis);
             assert_eq!(port(lobby.give_up(&peers, now)), gone, "after {millis} ms, and it moves: {moves}");
+        }
+        // Who has more than half of all does not keep others waiting behind it.
+        peers.remove(three);
+        let mut lobby = Lobby::default();
+        for (last, port) in [(1, 7), (1, 8), (2, 9)] {
+            lobby.enter(wire(last, port), began);
+        }
+        for gone in [Some(8), Some(7), None] {
+            assert_eq!(port(lobby.give_up(&peers, began)), gone);
         }
     }
 }

@@ -8,7 +8,7 @@
 //! | `lobby`, `places`, `peers` | who waits for a place, which connection makes room, and who has how many |
 //! | `seat` | one connection from its first byte to its last |
 //! | `greet` | from a wire to a connection: TLS, and which protocol is spoken |
-//! | `workers`, `turns` | the threads that run handlers, and whose turn it is when they are scarce |
+//! | `workers`, `line`, `turns` | the threads that run handlers, in which order requests get to them, and whose turn it is when they are scarce |
 //! | `serve` | running a handler; h2c; a connection on the caller's thread |
 //! | `later` | answers to slow clients |
 //! | `journal` | counters, and a hook for every exchange that is over |
@@ -31,6 +31,7 @@ mod hub;
 mod journal;
 mod later;
 mod limits;
+mod line;
 mod lobby;
 mod peers;
 mod places;
@@ -275,6 +276,11 @@ impl Server {
 
     /// Sets how many requests wait for a worker (default 1024; 0 counts as 1); more are refused: HTTP/1 with 503, `Retry-After: 1` and the
     /// end of the connection, HTTP/2 with REFUSED_STREAM.
+    ///
+    /// They wait in turn: peer by peer, of each peer connection by connection. When so many wait, whoever has the most of them makes room
+    /// for those that have less: the newest request of the peer with the most, of its connection with the most, is refused instead of
+    /// that which comes. So who asks for more than there are workers for waits for its own requests, and is refused; others are not. What
+    /// a peer is says [`max_connections`](Self::max_connections).
     ///
     /// # Examples
     ///

@@ -8,7 +8,7 @@ use std::{
 /// What counts as one peer.
 ///
 /// Whoever has one address of an IPv6 network has all of its last 64 bits (RFC 4291, section 2.5.4), so they are left out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum Peer {
     /// On a Unix socket, or a wire of the caller's.
     Local,

@@ -2,7 +2,8 @@
 //!
 //! Of the peer that has the most connections, the one that has been idle for longest; so one peer that takes all there are loses
 //! them to others, and not others theirs to it. Where one peer alone has more than half of all, busy with whatever, even that does
-//! not keep out those that have less than half as many.
+//! not keep out those that have less than half as many. And where more than half of all are of one peer and have asked for nothing
+//! yet, the first of those makes room, however short its time was: then there are too many of that kind for each to have it.
 
 use super::{hub::Hub, peers::Peer, seat::Seat};
 use std::{
@@ -10,67 +11,104 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// After how long it is worth looking again, where none was idle.
+/// After how long it is worth looking again, where none was found.
 const AGAIN: Duration = Duration::from_millis(100);
+
+/// How many that have asked for nothing are a crowd at least.
+const CROWD: usize = 16;
 
 /// The connections that can make room.
 #[derive(Debug, Default)]
 pub(super) struct Places {
-    /// Since when they could, the longest last; all of peers that had `most` connections, or of one of them. Those that can later come
-    /// behind them all, so a look at all connections is good until these are used up.
-    idle: Vec<(Instant, Weak<Seat>)>,
+    idle: Candidates,
+    new: Candidates,
+}
+
+/// Connections of one kind, all of peers that had `most` connections, or of one of them. Those that can later come behind them all,
+/// so a look at all connections is good until these are used up.
+#[derive(Debug, Default)]
+struct Candidates {
+    /// Since when they are of that kind, the longest last.
+    all: Vec<(Instant, Weak<Seat>)>,
     most: usize,
     /// There was none: until when nobody looks.
     again: Option<Instant>,
 }
 
+/// Since when a connection is of that kind, if it is.
+type Since = fn(&Seat, Instant) -> Option<Instant>;
+
+fn idle(seat: &Seat, now: Instant) -> Option<Instant> {
+    seat.spare_from().filter(|since| *since <= now)
+}
+
+fn new(seat: &Seat, _now: Instant) -> Option<Instant> {
+    seat.new_since()
+}
+
 impl Places {
     /// Returns when to look again, if there was none lately.
     pub(super) fn again(&mut self, now: Instant) -> Option<Instant> {
-        self.again = self.again.filter(|again| *again > now);
-        self.again
+        self.idle.again(now)
     }
 
     /// Returns a connection that makes room for another one of `newcomer`.
     pub(super) fn find(&mut self, hub: &Hub, newcomer: Peer, now: Instant) -> Option<Arc<Seat>> {
-        let found = self.next(hub, newcomer).or_else(|| {
+        self.idle.find(hub, newcomer, now, idle, 1).or_else(|| busy(hub, newcomer)).or_else(|| {
+            let crowd = hub.with_peers(|peers| CROWD.max(peers.total() / 2 + 1));
+            self.new.find(hub, newcomer, now, new, crowd)
+        })
+    }
+}
+
+impl Candidates {
+    fn again(&mut self, now: Instant) -> Option<Instant> {
+        self.again = self.again.filter(|again| *again > now);
+        self.again
+    }
+
+    /// Returns the first of the kind, if one peer has at least so many of them.
+    fn find(&mut self, hub: &Hub, newcomer: Peer, now: Instant, since: Since, enough: usize) -> Option<Arc<Seat>> {
+        let found = self.next(hub, newcomer, now, since).or_else(|| {
             if self.again(now).is_some() {
                 return None;
             }
-            self.look(hub, now);
-            self.next(hub, newcomer)
+            self.look(hub, now, since, enough);
+            self.next(hub, newcomer, now, since)
         });
-        let found = found.or_else(|| busy(hub, newcomer));
         if found.is_none() {
             self.again = self.again(now).or_else(|| now.checked_add(AGAIN));
         }
         found
     }
 
-    /// Takes those that have been idle for long enough, of whoever of these has the most connections.
-    fn look(&mut self, hub: &Hub, now: Instant) {
-        let rests = |seat: &Arc<Seat>| Some((seat.spare_from().filter(|since| *since <= now)?, seat.clone()));
-        let idle: Vec<_> = hub.all_seats().iter().filter_map(rests).collect();
-        self.idle = hub.with_peers(|peers| {
+    /// Takes those of whoever of these has the most connections.
+    fn look(&mut self, hub: &Hub, now: Instant, since: Since, enough: usize) {
+        let of_kind = |seat: &Arc<Seat>| Some((since(seat, now)?, seat.clone()));
+        let all: Vec<_> = hub.all_seats().iter().filter_map(of_kind).collect();
+        self.all = hub.with_peers(|peers| {
             let count = |seat: &Seat| peers.count(seat.who);
-            self.most = idle.iter().map(|(_, seat)| count(seat)).max().unwrap_or(0);
-            let heaviest = idle.iter().filter(|(_, seat)| count(seat) == self.most);
+            self.most = all.iter().map(|(_, seat)| count(seat)).max().unwrap_or(0);
+            let heaviest = all.iter().filter(|(_, seat)| count(seat) == self.most);
             heaviest.map(|(since, seat)| (*since, Arc::downgrade(seat))).collect()
         });
-        self.idle.sort_unstable_by_key(|(since, _)| std::cmp::Reverse(*since));
+        if self.all.len() < enough {
+            self.all.clear();
+        }
+        self.all.sort_unstable_by_key(|(since, _)| std::cmp::Reverse(*since));
     }
 
-    /// Returns the next that is still idle. It stays until it is not: whoever waited may have left.
-    fn next(&mut self, hub: &Hub, newcomer: Peer) -> Option<Arc<Seat>> {
-        while let Some((since, seat)) = self.idle.last() {
-            let Some(seat) = seat.upgrade().filter(|seat| seat.spare_from() == Some(*since)) else {
-                self.idle.pop();
+    /// Returns the next that is still of the kind. It stays until it is not: whoever waited may have left.
+    fn next(&mut self, hub: &Hub, newcomer: Peer, now: Instant, of_kind: Since) -> Option<Arc<Seat>> {
+        while let Some((since, seat)) = self.all.last() {
+            let Some(seat) = seat.upgrade().filter(|seat| of_kind(seat, now) == Some(*since)) else {
+                self.all.pop();
                 continue;
             };
             let (has, wants) = hub.with_peers(|peers| (peers.count(seat.who), peers.count(newcomer)));
             // Others may have more by now; that is looked at when it is a matter of more than a few.
             if has < self.most - self.most / 8 {
-                self.idle.pop();
+                self.all.pop();
                 continue;
             }
             return (seat.who == newcomer || wants <= has).then_some(seat);

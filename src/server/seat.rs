@@ -7,6 +7,7 @@ use super::{
     greet::Greeting,
     hub::Hub,
     journal::Entry,
+    line::Owner,
     lobby,
     peers::Peer,
     serve::{self, Work},
@@ -90,6 +91,14 @@ enum State {
     Gone,
 }
 
+/// A connection for whose client nothing is done, and since when.
+enum Rests {
+    /// It has asked for something, and was answered.
+    Asked(Instant),
+    /// It has asked for nothing yet.
+    New(Instant),
+}
+
 /// A connection that is over.
 struct Ending {
     carrier: Arc<dyn Carrier>,
@@ -139,6 +148,11 @@ impl Seat {
         })
     }
 
+    /// Returns whose work it is that is done for this connection.
+    pub(super) fn owner(&self) -> Owner {
+        Owner { peer: self.who, connection: self.id }
+    }
+
     /// Returns the connection, once it is known what is spoken and until it ends.
     pub(super) fn carrier(&self) -> Option<Arc<dyn Carrier>> {
         match &*lock(&self.state) {
@@ -150,14 +164,30 @@ impl Seat {
     /// Returns from when on another connection may have its place, if nothing is done for the client: it has not said yet what it
     /// wants, asked for nothing since its last answer, or has been told that the connection is over.
     pub(super) fn spare_from(&self) -> Option<Instant> {
+        match self.rests()? {
+            Rests::Asked(since) => since.checked_add(RESTS),
+            Rests::New(since) => since.checked_add(RESTS_BRIEFLY),
+        }
+    }
+
+    /// Returns since when it is there, or over a handshake, if it has not said yet what it wants.
+    pub(super) fn new_since(&self) -> Option<Instant> {
+        match self.rests()? {
+            Rests::Asked(_) => None,
+            Rests::New(since) => Some(since),
+        }
+    }
+
+    /// Returns since when nothing is done for the client, if that is so.
+    fn rests(&self) -> Option<Rests> {
         let carrier = match &*lock(&self.state) {
-            State::Greeting(greeting) => return greeting.began().checked_add(RESTS_BRIEFLY),
-            State::Ending(ending) if ending.flushed => return ending.until.checked_sub(LINGER)?.checked_add(RESTS),
+            State::Greeting(greeting) => return Some(Rests::New(greeting.began())),
+            State::Ending(ending) if ending.flushed => return ending.until.checked_sub(LINGER).map(Rests::Asked),
             State::Open(carrier) => carrier.clone(),
             State::Handshaking | State::Ending(_) | State::Gone => return None,
         };
         let (since, served) = carrier.idle_since()?;
-        since.checked_add(if served > 0 { RESTS } else { RESTS_BRIEFLY })
+        Some(if served > 0 { Rests::Asked(since) } else { Rests::New(since) })
     }
 
     /// Returns whether another connection may have its place now.
@@ -326,7 +356,7 @@ impl Seat {
         self.hub.active.fetch_add(1, Ordering::SeqCst);
         let entry = self.hub.journal.is_read().then(|| Entry::new(carrier.id(), self.peer, &head, now));
         stream.keep(Box::new(Running { seat: self.clone(), entry }));
-        self.hub.workers.submit(Box::new(Work::new(stream, head, self.clone())));
+        self.hub.workers.submit(self.owner(), Box::new(Work::new(stream, head, self.clone())));
         Begun::Handling
     }
 
@@ -343,7 +373,7 @@ impl Seat {
     /// Has the next of the requests run that were held, if it is its turn.
     pub(super) fn resume(&self) {
         if let Some(work) = self.turns.next(|| self.hub.workers.are_scarce()) {
-            self.hub.workers.submit_always(work);
+            self.hub.workers.submit_always(self.owner(), work);
         }
     }
 

@@ -45,7 +45,7 @@ impl Job for Work {
         let Some(work) = seat.turns.take(self, || seat.hub.workers.are_scarce()) else { return };
         let Work { stream, head, seat } = *work;
         let hub = seat.hub.clone();
-        let exchange = Exchange::new(stream, head, seat.peer, &hub.settings, Some(&hub));
+        let exchange = Exchange::new(stream, head, seat.peer, &hub.settings, Some(&seat));
         turns::run(seat, || {
             if handle(&*hub.handler, exchange, &hub.settings) == Handled::Panicked {
                 hub.journal.panics.fetch_add(1, Ordering::Relaxed);

@@ -5,12 +5,16 @@
 //!
 //! Of those without work the one is called that was the last to have some: its memory is still at hand, and the others come to their end.
 
-use super::turns;
+use super::{
+    line::{Line, Owner},
+    turns,
+};
 use crate::{
     drive::{Waits, tell_waits},
     net::Lead,
 };
 use std::{
+    cell::RefCell,
     collections::VecDeque,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
@@ -55,13 +59,10 @@ struct Pool {
     threads: usize,
     /// How many handlers wait, or have waited, for their clients.
     slow: AtomicUsize,
-    /// How many jobs may wait.
-    queue: usize,
 }
 
-#[derive(Default)]
 struct State {
-    jobs: VecDeque<Box<dyn Job>>,
+    jobs: Line<Box<dyn Job>>,
     threads: usize,
     /// Threads that wait for a job, in the order in which they had their last one.
     idle: Vec<Thread>,
@@ -123,11 +124,20 @@ impl State {
 }
 
 impl Workers {
-    /// At most `running` threads run jobs, and `queue` jobs wait. There is a thread for each of `clients` to wait.
+    /// At most `running` threads run jobs, and `queue` jobs that can be refused wait. There is a thread for each of `clients` to wait.
     pub(super) fn new(running: usize, queue: usize, clients: usize) -> Self {
         let running = running.max(1);
         let threads = running.saturating_mul(WAITING + 1).saturating_add(clients.min(CLIENTS));
-        Workers { pool: Arc::new(Pool { state: Mutex::default(), running, threads, slow: AtomicUsize::new(0), queue }) }
+        let state = State {
+            jobs: Line::new(queue),
+            threads: 0,
+            idle: Vec::new(),
+            called: None,
+            busy: 0,
+            waiting: 0,
+            closed: false,
+        };
+        Workers { pool: Arc::new(Pool { state: Mutex::new(state), running, threads, slow: AtomicUsize::new(0) }) }
     }
 
     /// Whether so many handlers wait for their clients that nobody may have more than one of them.
@@ -156,37 +166,38 @@ impl Workers {
         !self.pool.lock().jobs.is_empty()
     }
 
-    /// Has a job done, or refused if too many wait.
-    pub(super) fn submit(&self, job: Box<dyn Job>) {
-        let mut state = self.pool.lock();
-        let room = self.pool.queue.saturating_add(state.taken_at_once(&self.pool));
-        if state.closed || state.jobs.len() >= room {
-            drop(state);
-            return job.refuse();
-        }
-        state.jobs.push_back(job);
-        self.pool.announce(state);
-    }
-
-    /// Has a job done, however many wait: the rest of one that was begun, of which each exchange has at most one.
-    pub(super) fn submit_always(&self, job: Box<dyn Job>) {
+    /// Has a job done in its turn; if too many wait it is refused, or another of somebody for whom more do.
+    pub(super) fn submit(&self, owner: Owner, job: Box<dyn Job>) {
         let mut state = self.pool.lock();
         if state.closed {
             drop(state);
-            return job.refuse();
+            return refuse(job);
         }
-        state.jobs.push_back(job);
+        let besides = state.taken_at_once(&self.pool);
+        let refused = state.jobs.push(owner, job, besides);
         self.pool.announce(state);
+        if let Some(job) = refused {
+            refuse(job);
+        }
+    }
+
+    /// Has a job done in its turn, however many wait: the rest of one that was begun, of which each exchange has at most one.
+    pub(super) fn submit_always(&self, owner: Owner, job: Box<dyn Job>) {
+        self.submit_with(job, |jobs, job| jobs.push_rest(owner, job));
     }
 
     /// Has a job done before the others, however many wait: a short one, of which each connection has at most one.
     pub(super) fn submit_first(&self, job: Box<dyn Job>) {
+        self.submit_with(job, Line::push_first);
+    }
+
+    fn submit_with(&self, job: Box<dyn Job>, push: impl FnOnce(&mut Line<Box<dyn Job>>, Box<dyn Job>)) {
         let mut state = self.pool.lock();
         if state.closed {
             drop(state);
-            return job.refuse();
+            return refuse(job);
         }
-        state.jobs.push_front(job);
+        push(&mut state.jobs, job);
         self.pool.announce(state);
     }
 
@@ -194,10 +205,10 @@ impl Workers {
     pub(super) fn close(&self) {
         let mut state = self.pool.lock();
         state.closed = true;
-        let (jobs, idle) = (std::mem::take(&mut state.jobs), std::mem::take(&mut state.idle));
+        let (jobs, idle) = (state.jobs.drain(), std::mem::take(&mut state.idle));
         drop(state);
         idle.iter().for_each(Thread::unpark);
-        jobs.into_iter().for_each(Job::refuse);
+        jobs.into_iter().for_each(refuse);
     }
 }
 
@@ -229,16 +240,16 @@ impl Pool {
         let mut state = self.lock();
         state.threads -= 1;
         // The others get to it; without any it would wait for ever.
-        let lost = if state.threads == 0 { std::mem::take(&mut state.jobs) } else { VecDeque::new() };
+        let lost = if state.threads == 0 { state.jobs.drain() } else { Vec::new() };
         drop(state);
-        lost.into_iter().for_each(Job::refuse);
+        lost.into_iter().for_each(refuse);
     }
 
     fn work(self: Arc<Self>) {
         tell_waits(Arc::new(Waiting(self.clone())));
         let mut state = self.lock();
         loop {
-            if let Some(job) = state.jobs.pop_front() {
+            if let Some(job) = state.jobs.pop() {
                 state.busy += 1;
                 let calls = state.call();
                 drop(state);
@@ -271,6 +282,41 @@ impl Pool {
             }
         }
         state.threads -= 1;
+    }
+}
+
+thread_local! {
+    /// What is still to be refused by whoever on this thread refuses something already.
+    static REFUSING: RefCell<Option<VecDeque<Box<dyn Job>>>> = const { RefCell::new(None) };
+}
+
+/// Refuses a job, and those whose place is taken by what comes in behind it: one after the other, because each of these may be of another
+/// connection, and there are many.
+fn refuse(job: Box<dyn Job>) {
+    /// Lets the next one begin anew, also after a panic.
+    struct Done;
+    impl Drop for Done {
+        fn drop(&mut self) {
+            drop(REFUSING.take());
+        }
+    }
+
+    let nested = REFUSING.with_borrow_mut(|refusing| match refusing {
+        Some(jobs) => {
+            jobs.push_back(job);
+            true
+        }
+        None => {
+            *refusing = Some(VecDeque::from([job]));
+            false
+        }
+    });
+    if nested {
+        return;
+    }
+    let _done = Done;
+    while let Some(job) = REFUSING.with_borrow_mut(|refusing| refusing.as_mut()?.pop_front()) {
+        job.refuse();
     }
 }
 
@@ -312,7 +358,7 @@ impl Waits for Waiting {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{drive::block_on, time::Deadline};
+    use crate::{drive::block_on, server::peers::Peer, time::Deadline};
     use std::{
         sync::{Barrier, mpsc},
         task::Poll,
@@ -330,6 +376,8 @@ mod tests {
         }
     }
 
+    const ONE: Owner = Owner { peer: Peer::Local, connection: 1 };
+
     fn call(f: impl FnOnce() + Send + 'static) -> Box<dyn Job> {
         Box::new(Call(f, || panic!("it was refused")))
     }
@@ -339,25 +387,28 @@ mod tests {
         let workers = Workers::new(1, 2, 1);
         let (began, running) = mpsc::channel();
         let (end, ended) = mpsc::channel::<()>();
-        workers.submit(call(move || {
-            began.send(()).unwrap();
-            let _ = ended.recv();
-        }));
+        workers.submit(
+            ONE,
+            call(move || {
+                began.send(()).unwrap();
+                let _ = ended.recv();
+            }),
+        );
         running.recv().unwrap();
         let (done, dones) = mpsc::channel();
         for n in 0..4 {
             let (ran, refused) = (done.clone(), done.clone());
-            workers.submit(Box::new(Call(
-                move || ran.send((n, "ran")).unwrap(),
-                move || refused.send((n, "refused")).unwrap(),
-            )));
+            workers.submit(
+                ONE,
+                Box::new(Call(move || ran.send((n, "ran")).unwrap(), move || refused.send((n, "refused")).unwrap())),
+            );
         }
         drop(end);
         let all: Vec<_> = dones.iter().take(4).collect();
         assert_eq!(all, [(2, "refused"), (3, "refused"), (0, "ran"), (1, "ran")]);
         workers.close();
         let refused = done.clone();
-        workers.submit(Box::new(Call(|| (), move || refused.send((4, "refused")).unwrap())));
+        workers.submit(ONE, Box::new(Call(|| (), move || refused.send((4, "refused")).unwrap())));
         assert_eq!(dones.recv().unwrap(), (4, "refused"));
     }
 
@@ -371,13 +422,16 @@ mod tests {
             let (done, dones) = mpsc::channel();
             for n in 0..5 {
                 let (ended, ran, refused) = (ended.clone(), done.clone(), done.clone());
-                workers.submit(Box::new(Call(
-                    move || {
-                        let _ = ended.lock().unwrap().recv();
-                        ran.send((n, "ran")).unwrap();
-                    },
-                    move || refused.send((n, "refused")).unwrap(),
-                )));
+                workers.submit(
+                    ONE,
+                    Box::new(Call(
+                        move || {
+                            let _ = ended.lock().unwrap().recv();
+                            ran.send((n, "ran")).unwrap();
+                        },
+                        move || refused.send((n, "refused")).unwrap(),
+                    )),
+                );
             }
             drop(end);
             let mut all: Vec<_> = dones.iter().take(5).collect();
@@ -393,16 +447,19 @@ mod tests {
         let meet = Arc::new(Barrier::new(2));
         let (stop, waits) = mpsc::channel();
         let there = meet.clone();
-        workers.submit(call(move || {
-            block_on(Deadline::NEVER, |cx| match stop.send(cx.waker.clone()) {
-                Ok(()) => Poll::<()>::Pending,
-                Err(_) => Poll::Ready(()),
-            });
-            there.wait();
-        }));
+        workers.submit(
+            ONE,
+            call(move || {
+                block_on(Deadline::NEVER, |cx| match stop.send(cx.waker.clone()) {
+                    Ok(()) => Poll::<()>::Pending,
+                    Err(_) => Poll::Ready(()),
+                });
+                there.wait();
+            }),
+        );
         let waker: crate::net::Waker = waits.recv().unwrap();
         let (done, dones) = mpsc::channel();
-        workers.submit(call(move || done.send(()).unwrap()));
+        workers.submit(ONE, call(move || done.send(()).unwrap()));
         dones.recv().unwrap();
         drop(waits);
         waker.wake();
@@ -421,16 +478,19 @@ mod tests {
         let meet = Arc::new(Barrier::new(3));
         for _ in 0..3 {
             let meet = meet.clone();
-            workers.submit(call(move || {
-                meet.wait();
-            }));
+            workers.submit(
+                ONE,
+                call(move || {
+                    meet.wait();
+                }),
+            );
         }
         all_idle();
         let last = workers.pool.lock().idle[2].id();
         let (done, dones) = mpsc::channel();
         for n in 0..5 {
             let done = done.clone();
-            workers.submit(call(move || done.send(thread::current().id()).unwrap()));
+            workers.submit(ONE, call(move || done.send(thread::current().id()).unwrap()));
             assert_eq!(dones.recv().unwrap(), last, "job {n}");
             all_idle();
         }
@@ -443,15 +503,18 @@ mod tests {
         let (began, running) = mpsc::channel();
         let (go, gone) = mpsc::channel::<()>();
         let pool = workers.pool.clone();
-        workers.submit(call(move || {
-            began.send(()).unwrap();
-            let _ = gone.recv();
-            Waiting(pool).turn();
-            let _ = gone.recv();
-        }));
+        workers.submit(
+            ONE,
+            call(move || {
+                began.send(()).unwrap();
+                let _ = gone.recv();
+                Waiting(pool).turn();
+                let _ = gone.recv();
+            }),
+        );
         running.recv().unwrap();
         let (done, dones) = mpsc::channel();
-        workers.submit(call(move || done.send(()).unwrap()));
+        workers.submit(ONE, call(move || done.send(()).unwrap()));
         assert_eq!(workers.counts(), (1, 1, 0), "it is in line");
         go.send(()).unwrap();
         dones.recv().unwrap();

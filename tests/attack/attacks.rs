@@ -31,7 +31,7 @@ pub const ATTACKS: [(&str, Target, Attack); 30] = [
     ("more connections than there are places", Clear, |address, stop| {
         drip(address, stop, 1500, |_| b"GET / HTTP/1.1\r\nHost: x\r\nA: ".to_vec(), b"a");
     }),
-    // Whoever comes is behind some hundred in the kernel's queue, and waits until as many have been idle for 100 ms.
+    // Whoever comes is behind some hundred in the kernel's queue, and each of those needs another's place.
     ("more connections than there are descriptors", Few, |address, stop| {
         drip(address, stop, 400, |_| b"GET / HTTP/1.1\r\nHost: x\r\nA: ".to_vec(), b"a");
     }),

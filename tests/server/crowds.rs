@@ -53,6 +53,10 @@ fn who_is_idle_for_longest_makes_room() {
     let mut third = raw(&server);
     assert_eq!(third.send(GET).answer().text(), "ok");
     assert!(began.elapsed() >= RESTS_BRIEFLY, "never early: {:?}", began.elapsed());
+    // Idle is it from when the server says so.
+    while server.stats().active > 0 {
+        std::thread::yield_now();
+    }
     assert!(silent.is_closed());
     assert_eq!(server.stats().evicted, 1);
     // The other one still has its place. Both that are left have asked for something, and rest for longer.
@@ -148,4 +152,21 @@ fn a_crowd_that_says_nothing_keeps_nobody_out() {
         // It comes again for every place that was taken.
         crowd.push(raw(&server));
     }
+}
+
+/// Those that have asked for nothing are more than half of all, and more come than could have 100 ms each.
+#[test]
+fn a_crowd_that_keeps_coming_keeps_nobody_waiting() {
+    const PLACES: usize = 32;
+    const ROUNDS: u32 = 100;
+    let server = crowded(PLACES).spawn(ok).unwrap();
+    let mut crowd = Vec::new();
+    let began = Instant::now();
+    for _ in 0..ROUNDS {
+        // Those that are there go when all these have come.
+        crowd = (0..PLACES).map(|_| raw(&server)).collect::<Vec<_>>();
+        assert_eq!(raw(&server).send(GET).answer().text(), "ok");
+    }
+    drop(crowd);
+    assert!(began.elapsed() < ROUNDS * RESTS_BRIEFLY / 2, "{:?}", began.elapsed());
 }

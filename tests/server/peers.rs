@@ -24,7 +24,7 @@ fn connect_from(last: u8, server: &ServerHandle) -> TcpStream {
     TcpStream::from(socket)
 }
 
-fn raw_from(last: u8, server: &ServerHandle) -> Raw {
+pub fn raw_from(last: u8, server: &ServerHandle) -> Raw {
     Raw::on(connect_from(last, server))
 }
 
