@@ -91,7 +91,7 @@ impl Failed {
         idempotent: bool,
         before: Processed,
     ) -> Error {
-        let Progress { written, answered } = self.progress;
+        let Progress { written, answered, .. } = self.progress;
         let (e, phase, processed) = match self.what {
             What::Fault(fault) => {
                 let processed = processed(&fault, written, answered);
@@ -103,11 +103,7 @@ impl Failed {
             What::Dialling(e) => (e, None, Processed::No),
             What::Answered(e) => (e, Some(Phase::FirstByte), Processed::Yes),
             What::Error(e) => {
-                let processed = match (answered, written) {
-                    (true, _) => Processed::Yes,
-                    (false, 0) => Processed::No,
-                    (false, _) => Processed::Maybe,
-                };
+                let processed = self.progress.processed();
                 let phase = (e.phase() == Phase::Build).then_some(phase);
                 (e, phase, processed)
             }

@@ -114,7 +114,7 @@ mod tests {
         ];
         for (case, fault, version, reused, written, answered, any, safe) in table {
             for (idempotent, expected) in [(false, any), (true, safe)] {
-                let progress = Progress { written: *written, answered: *answered };
+                let progress = Progress { written: *written, answered: *answered, owed: false };
                 let attempted = Attempted { fault, progress, reused: *reused, version: *version, idempotent };
                 assert_eq!(decide(attempted), *expected, "{case}, idempotent {idempotent}");
             }

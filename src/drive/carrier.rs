@@ -12,6 +12,7 @@ use super::{
 };
 use crate::{
     buf::RecvBuf,
+    error::Processed,
     fields::Fields,
     net::{Cx, Interest, Lead, Ready, Waker, Wire},
     proto::{
@@ -231,8 +232,21 @@ pub(crate) enum Begun {
 pub(crate) struct Progress {
     /// Bytes of our message that the wire may have taken.
     pub(crate) written: u64,
+    /// More of it is framed, on a connection that is not over: it may still go out, whatever becomes of the exchange.
+    pub(crate) owed: bool,
     /// At least one byte of the answer arrived.
     pub(crate) answered: bool,
+}
+
+impl Progress {
+    /// Whether the peer may have acted on the message, as far as bytes tell.
+    pub(crate) fn processed(self) -> Processed {
+        match (self.answered, self.written, self.owed) {
+            (true, ..) => Processed::Yes,
+            (false, 0, false) => Processed::No,
+            (false, ..) => Processed::Maybe,
+        }
+    }
 }
 
 /// What an exchange came to, for those who keep a record of it.

@@ -256,9 +256,11 @@ impl<P: Exchanges> Carrier for Shared<P> {
 
     fn progress(&self, id: u32) -> Progress {
         let mut core = self.lock();
-        let touched = core.duplex.touchable();
+        let (touched, framed) = (core.duplex.touchable(), core.duplex.framed());
+        let open = core.over.is_none() && core.broken.is_none();
         core.proto.slot(id).map_or_else(Progress::default, |slot| Progress {
             written: touched.min(slot.end_at).saturating_sub(slot.head_at),
+            owed: open && slot.head_at < framed && slot.end_at > touched.max(slot.head_at),
             answered: slot.answered,
         })
     }

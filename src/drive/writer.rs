@@ -2,7 +2,7 @@
 
 use super::{
     cancel::Limits,
-    carrier::{Missing, Progress, Sent},
+    carrier::{Missing, Sent},
     fault::{CANCEL, Fault, INTERNAL_ERROR},
     pace::Pace,
     stream::Stream,
@@ -122,12 +122,8 @@ impl BodyWriter {
 
     /// Adds to an error what is known of the exchange.
     fn explain(&self, e: Error) -> Error {
-        let Progress { written, answered } = self.stream.progress();
-        let processed = match (answered, written) {
-            (true, _) => Processed::Yes,
-            (false, 0) => Processed::No,
-            (false, _) => Processed::Maybe,
-        };
+        let progress = self.stream.progress();
+        let (processed, written) = (progress.processed(), progress.written);
         e.in_phase(Phase::Send).with_processed(processed).with_bytes_written(written).with_attempts(1)
     }
 

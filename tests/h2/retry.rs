@@ -425,3 +425,32 @@ fn a_stream_that_fails_beside_its_answer_may_have_been_processed() {
         assert_eq!(link.skip_to(RST_STREAM).stream, stream, "{case}: the connection goes on");
     }
 }
+
+/// What stands behind other bytes and was not written yet still goes out, whatever became of who asked for it.
+#[test]
+fn what_is_framed_may_be_acted_on() {
+    let (peer, client) = (Peer::new(), client());
+    let url = peer.url("/");
+    let connecting = task(move || client.connect(url).unwrap());
+    let mut link = peer.accept();
+    let connection = connecting.join();
+    let upload = connection.request(Method::PUT, "/upload").body(vec![7; 16 << 20]);
+    let upload = task(|| upload.send());
+    link.handshake(&[(INITIAL_WINDOW_SIZE, i32::MAX as u32)]);
+    link.send(&[Frame::window_update(0, 1 << 30)]);
+    let first = link.request().stream;
+    // Nothing is read from here on; sooner or later the socket is full.
+    let (mut sent, mut unsent) = (0, None);
+    while unsent.is_none() {
+        let e = connection.post("/").timeout(ms(20)).send().unwrap_err();
+        assert_eq!((e.kind(), e.processed()), (ErrorKind::TimedOut, Processed::Maybe), "{e}");
+        assert!(!e.is_retryable());
+        sent += 1;
+        unsent = Some(e).filter(|e| e.bytes_written() == 0);
+    }
+    for _ in 0..sent {
+        while link.skip_to(HEADERS).stream <= first {}
+    }
+    drop(link);
+    drop(upload.join());
+}
