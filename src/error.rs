@@ -350,8 +350,8 @@ pub enum ErrorKind {
     // the network and the clock
     /// A configured time limit passed; [`Error::phase`] says which.
     TimedOut,
-    /// No connection or stream slot became free within `Timeouts::slot`. Where another limit ends that wait it is `TimedOut`, in the
-    /// phase `Slot`.
+    /// No connection, or no stream of one, became free in time: within `Timeouts::slot`, or before the total limit ended the wait for a place
+    /// behind a cap or the peer's limit of streams. The phase is `Slot`; nothing was sent.
     PoolTimeout,
     /// The connection ended while something was still to come (a cut body included).
     Closed,

@@ -395,20 +395,29 @@ impl Call {
         Ok(())
     }
 
+    /// What it says that has to end while it waits for a place, which it has done since then: if its time is up, that none became free.
+    fn without_place(&self, e: Error, since: Instant, cap: Option<usize>) -> Error {
+        if e.kind() != ErrorKind::TimedOut {
+            return e;
+        }
+        Error::with(ErrorKind::PoolTimeout, format!("{}: {e}", self.no_place(since.elapsed(), cap)))
+    }
+
     /// Ends what is under way with an error that is no fault of it.
     fn give_up(&mut self, e: Error) -> Failed {
-        let e = e.in_phase(match self.phase() {
+        let phase = match self.phase() {
             // It was put together already, and has got no further.
             Phase::Build => Phase::Slot,
             phase => phase,
-        });
+        };
+        let failed = |e: Error| Failed::error(e.in_phase(phase));
         match std::mem::replace(&mut self.state, State::Over) {
             State::Exchanging(exchange) | State::Upgrading(exchange) => {
                 let progress = exchange.stream.progress();
                 exchange.stream.reset(CANCEL);
-                Failed::own(e, progress, exchange)
+                Failed::own(e.in_phase(phase), progress, exchange)
             }
-            State::Opening { queued: Some(queued), .. } => match queued.claim() {
+            State::Opening { queued: Some(queued), since, .. } => match queued.claim() {
                 // It has gone out, and nobody has looked since.
                 Some(stream) => {
                     let progress = stream.progress();
@@ -417,9 +426,13 @@ impl Call {
                     let e = e.in_phase(if uploads { Phase::Send } else { Phase::FirstByte });
                     Failed::own(e, progress, Box::new(Exchange::queued(stream, self.attempt.upload.take())))
                 }
-                None => Failed::error(e),
+                None => failed(self.without_place(e, since, None)),
             },
-            _ => Failed::error(e),
+            State::Opening { queued: None, since, .. } => failed(self.without_place(e, since, None)),
+            State::Slot { since, line: Some(line) } if line.cap.is_some() => {
+                failed(self.without_place(e, since, line.cap))
+            }
+            _ => failed(e),
         }
     }
 

@@ -109,7 +109,7 @@ impl Timeouts {
         self
     }
 
-    /// Limits the wait for a connection or stream slot.
+    /// Limits the wait for a connection or stream slot: [`ErrorKind::PoolTimeout`](crate::ErrorKind::PoolTimeout).
     ///
     /// # Examples
     ///

@@ -35,7 +35,7 @@ fn who_leaves_the_line_is_not_sent() {
     prompt(|| read(last.wait().unwrap(), 2));
     assert_eq!(prompt(|| cancelled.try_wait()).unwrap_err().kind(), ErrorKind::Cancelled);
     let error = prompt(|| late.try_wait()).unwrap_err();
-    assert_eq!((error.kind(), error.phase(), error.processed()), (ErrorKind::TimedOut, Phase::Slot, Processed::No));
+    assert_eq!((error.kind(), error.phase(), error.processed()), (ErrorKind::PoolTimeout, Phase::Slot, Processed::No));
     read(first.wait().unwrap(), 1);
     assert_eq!(log.all(), ["/1", "/2"]);
 }
@@ -56,7 +56,7 @@ fn limits_in_line() {
     });
     let slot = Timeouts::none().slot(LIMIT);
     let total = Timeouts::none().total(LIMIT);
-    for (timeouts, kind) in [(slot, ErrorKind::PoolTimeout), (total, ErrorKind::TimedOut)] {
+    for timeouts in [slot, total] {
         let client = builder().max_connections_per_origin(1).timeouts(Timeouts::none()).build().unwrap();
         let first = client.get(peer.url("/first")).start();
         let request = || client.get(peer.url("/second")).timeouts(timeouts.clone());
@@ -82,11 +82,10 @@ fn limits_in_line() {
         timed(LIMIT, || thread::sleep(LIMIT));
         let by_nobody = prompt(|| late.wait().unwrap_err());
         for error in [by_send, by_wait, by_looks, by_batch, by_nobody] {
-            assert_eq!((error.kind(), error.phase(), error.processed()), (kind, Phase::Slot, Processed::No));
-            assert!(error.is_retryable() && error.elapsed() >= LIMIT);
-            if kind == ErrorKind::PoolTimeout {
-                assert!(error.to_string().contains("max_connections_per_origin"), "{error}");
-            }
+            let (kind, phase) = (ErrorKind::PoolTimeout, Phase::Slot);
+            assert_eq!((error.kind(), error.phase(), error.processed()), (kind, phase, Processed::No));
+            assert!(error.is_timeout() && error.is_retryable() && error.elapsed() >= LIMIT);
+            assert!(error.to_string().contains("max_connections_per_origin"), "{error}");
         }
         drop(first);
     }

@@ -73,7 +73,8 @@ fn a_slot_that_does_not_become_free() {
         let timeouts = Timeouts::none().total(LIMIT);
         client.get(peer.url("/")).timeouts(timeouts).send().unwrap_err()
     });
-    expect(&error, Phase::Slot, LIMIT);
+    assert_eq!((error.kind(), error.phase()), (ErrorKind::PoolTimeout, Phase::Slot));
+    assert!(error.is_timeout() && error.elapsed() >= LIMIT);
     assert_eq!((error.processed(), error.is_retryable()), (Processed::No, true));
     drop(first);
     // The place is free at once.

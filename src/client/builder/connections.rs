@@ -74,7 +74,7 @@ impl ClientBuilder {
     /// Whoever waits for a connection of HTTP/1 reads meanwhile the answers of requests that were started and are not waited for, and
     /// sends those in line before it. An answer is kept so up to [`stream_window`](Self::stream_window) bytes of body, and all that a client
     /// keeps up to [`max_unread`](Self::max_unread); a longer one, or a response that is in the program's hands, holds its connection until
-    /// it is read or dropped. A wait that lasts longer than [`Timeouts::slot`](crate::Timeouts::slot) fails with
+    /// it is read or dropped. A wait that lasts longer than [`Timeouts::slot`](crate::Timeouts::slot) or the total limit fails with
     /// [`ErrorKind::PoolTimeout`](crate::ErrorKind::PoolTimeout).
     ///
     /// # Examples

@@ -138,20 +138,26 @@ impl Call {
     ) -> Poll<Result<Option<Response>, Failed>> {
         let until = Deadline::from(self.options.timeouts.slot_limit().and_then(|d| since.checked_add(d)));
         if until.has_passed(cx.now) {
-            let waited = cx.now - since;
-            let text = match (cap, self.inner.settings.limits.max_per_origin) {
-                (None, _) => format!("no connection or stream became free within {waited:?}"),
-                (Some(cap), Some(_)) => format!(
-                    "no connection became free within {waited:?}, and there may be {cap} (max_connections_per_origin)"
-                ),
-                (Some(cap), None) => {
-                    format!("no connection became free within {waited:?}, and requests that were started share {cap}")
-                }
-            };
+            let text = self.no_place(cx.now - since, cap);
             return Poll::Ready(Err(Failed::error(Error::with(ErrorKind::PoolTimeout, text).in_phase(Phase::Slot))));
         }
         cx.wait_until(until);
         Poll::Pending
+    }
+
+    /// Why it got no place; `cap` is the limit that kept it in line, if that is what did.
+    pub(super) fn no_place(&self, waited: Duration, cap: Option<usize>) -> String {
+        match (cap, self.inner.settings.limits.max_per_origin) {
+            (None, _) => format!("no connection or stream became free within {waited:?}"),
+            (Some(cap), Some(_)) => {
+                format!(
+                    "no connection became free within {waited:?}, and there may be {cap} (max_connections_per_origin)"
+                )
+            }
+            (Some(cap), None) => {
+                format!("no connection became free within {waited:?}, and requests that were started share {cap}")
+            }
+        }
     }
 
     pub(super) fn on_dialling(

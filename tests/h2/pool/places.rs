@@ -85,7 +85,8 @@ fn waiting_for_a_stream_has_a_limit() {
     let began = Instant::now();
     let e = client.get(peer.url("/")).timeout(ms(100)).send().unwrap_err();
     assert_on_time(began, ms(100), Instant::now());
-    assert_eq!((e.kind(), e.phase(), e.processed()), (ErrorKind::TimedOut, Phase::Slot, Processed::No));
+    assert_eq!((e.kind(), e.phase(), e.processed()), (ErrorKind::PoolTimeout, Phase::Slot, Processed::No));
+    assert!(e.is_timeout() && e.is_retryable() && e.elapsed() >= ms(100));
     // Nobody else was hurt.
     link.answer(head.stream, 200, b"");
     first.join().unwrap();
