@@ -2,7 +2,7 @@
 
 use super::{
     carrier::ROOM,
-    duplex::Duplex,
+    duplex::{Duplex, Position},
     fault::Cause,
     info::{CloseReason, ConnectionState},
     keep::Keeper,
@@ -54,6 +54,9 @@ pub(crate) struct Core<P> {
     pub(super) shown: ConnectionState,
     /// Of how many PINGs they were told that they were sent.
     pub(super) pings_shown: u64,
+    /// How many PINGs are framed, and behind which position the last of them is, until it has left.
+    pub(super) pings_framed: u64,
+    pub(super) ping_at: Option<Position>,
     /// How much of a body nobody wants is read to keep the connection.
     pub(super) drain: usize,
     /// Why the connection is over.
@@ -203,6 +206,27 @@ impl<P: Protocol> Core<P> {
             }
             _ => Ok(()),
         }
+    }
+
+    /// Takes note of PINGs that were framed.
+    pub(super) fn note_framed(&mut self) {
+        let pings = self.proto.pings().0;
+        if pings != self.pings_framed {
+            (self.pings_framed, self.ping_at) = (pings, Some(self.duplex.framed()));
+        }
+    }
+
+    /// The wire took something: what it has to take before a PING is no silence of the peer.
+    pub(super) fn note_taken(&mut self, now: Instant) {
+        if let Some(at) = self.ping_at {
+            self.proto.ping_left(now);
+            self.ping_at = Some(at).filter(|at| self.duplex.sent() < *at);
+        }
+    }
+
+    /// Whether something is due that may be due to what is unsent: the wire is to be asked first.
+    pub(super) fn is_due_unsent(&self, now: Instant) -> bool {
+        self.duplex.has_work() && self.proto.deadline().is_some_and(|at| at <= now)
     }
 
     pub(super) fn is_stalled(&self, write_stall: Duration, now: Instant) -> bool {

@@ -381,6 +381,10 @@ impl Protocol for H2 {
         (self.engine.pings_sent(), self.engine.pings_acked())
     }
 
+    fn ping_left(&mut self, now: Instant) {
+        self.engine.ping_left(now);
+    }
+
     fn heard(&self) -> Option<Instant> {
         Some(self.engine.heard())
     }

@@ -68,6 +68,8 @@ pub(crate) trait Protocol: Send + 'static {
     fn unsent(&mut self, bytes: usize, out: &mut Vec<u8>) -> Result<(), Cause>;
     /// The connection is given up in peace: what the peer should be told.
     fn goodbye(&mut self, out: &mut Vec<u8>);
+    /// The wire took something just now, up to the last PING at most.
+    fn ping_left(&mut self, _now: Instant) {}
     /// How many PINGs were sent and answered.
     fn pings(&self) -> (u64, u64) {
         (0, 0)
@@ -205,6 +207,8 @@ impl<P: Protocol> Shared<P> {
             parting: None,
             shown: ConnectionState::Idle,
             pings_shown: 0,
+            pings_framed: 0,
+            ping_at: None,
             drain,
             over: None,
             room: Vec::new(),
@@ -321,6 +325,7 @@ impl<P: Protocol> Shared<P> {
         now: Instant,
         wakes: &mut Wakes,
     ) -> MutexGuard<'a, Core<P>> {
+        core.note_framed();
         while let Some((out, at)) = core.duplex.begin_write() {
             drop(core);
             let result = self.outside(|wire| wire.try_write(&out[at..]));
@@ -331,6 +336,9 @@ impl<P: Protocol> Shared<P> {
                 Err(_) => 0,
             };
             core.duplex.end_write(out, taken, now);
+            if taken > 0 {
+                core.note_taken(now);
+            }
             match result {
                 Ok(n) if n == wanted => core.last_out = now,
                 // The wire took a part: it is full, asking again would only say so.
@@ -416,6 +424,9 @@ impl<P: Protocol> Shared<P> {
                 break;
             }
         }
+        if core.is_due_unsent(now) {
+            core = self.flush(core, now, &mut wakes);
+        }
         core.handle_deadlines(self.write_stall, now, &mut wakes);
         let mut core = self.flush(core, now, &mut wakes);
         self.tell_reader(&mut core, &mut wakes);
@@ -499,7 +510,8 @@ impl<P: Protocol> Lead for Shared<P> {
         if ready.read {
             (core, arrived) = self.receive(core, now, &mut wakes);
         }
-        if core.is_stalled(self.write_stall, now) || core.duplex.pace_due.is_some_and(|due| due <= now) {
+        let slow = core.is_stalled(self.write_stall, now) || core.duplex.pace_due.is_some_and(|due| due <= now);
+        if slow || core.is_due_unsent(now) {
             // Of a large socket buffer a third has to be free before room is reported; a write takes what there is.
             core = self.flush(core, now, &mut wakes);
         }

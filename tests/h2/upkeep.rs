@@ -11,7 +11,8 @@ use crate::{
 };
 use bowline::{
     Body, Client, ClientBuilder, CloseReason, Connection, ConnectionState, ErrorKind, Processed, Protocol,
-    UpkeepAction, net::pair,
+    UpkeepAction,
+    net::{Wire, pair},
 };
 use std::{
     io::Read,
@@ -39,7 +40,6 @@ fn until_due(client: &Client) {
 }
 
 fn drain(far: &bowline::net::PairEnd) -> Vec<u8> {
-    use bowline::net::Wire;
     let mut all = Vec::new();
     let mut piece = [0; 1024];
     while let Ok(n @ 1..) = far.try_read(&mut piece) {

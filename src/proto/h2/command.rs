@@ -281,6 +281,12 @@ impl Connection {
         Ok(())
     }
 
+    /// Says that the wire took the last PING only now, or has only come nearer to it: from now on counts the time until its answer. Without
+    /// this it counts from when the PING was appended to `out`, which may be long before where the wire takes little.
+    pub fn ping_left(&mut self, now: Instant) {
+        self.liveness.left(now);
+    }
+
     /// Takes no more streams: GOAWAY(NO_ERROR). A server names stream 2^31 - 1, so that what the client has sent meanwhile is still
     /// served; see [`close`](Self::close) (RFC 9113, section 6.8).
     pub fn drain(&mut self, out: &mut Vec<u8>) {

@@ -132,6 +132,14 @@ impl Liveness {
         (self.last_sent, self.last_out) = (Some(now), now);
     }
 
+    /// The last PING has left, or something before it has, at this time: only from then on its answer is awaited.
+    pub(super) fn left(&mut self, now: Instant) {
+        if let Some(flight) = self.flights.last_mut() {
+            flight.at = flight.at.max(now);
+            (self.last_sent, self.last_out) = (Some(flight.at), self.last_out.max(flight.at));
+        }
+    }
+
     /// Returns the payload of a PING of our own accord, unless one is in flight or enough were sent.
     pub(super) fn unasked(&mut self, now: Instant, probe: bool) -> Option<[u8; 8]> {
         if !self.flights.is_empty() || self.unasked >= self.max_unasked {

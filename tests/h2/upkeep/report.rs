@@ -68,6 +68,60 @@ fn upkeep_on_a_wire_that_takes_nothing_is_blocked_and_goes_out_first() {
     assert!(bytes.is_empty(), "{kinds:?} and {bytes:?}");
 }
 
+/// Where the wire takes little, what is before a PING takes its time: that is neither silence of the peer nor a part of the round trip.
+#[test]
+fn a_ping_counts_from_when_the_wire_takes_it() {
+    let (limit, step) = (ms(400), ms(100));
+    let client = builder().upkeep_interval(Duration::ZERO).ping_ack_timeout(limit).build().unwrap();
+    let (near, far) = pair(20);
+    let connection = Connection::over(near, "http://example.org", &client).unwrap();
+    let _pending = connection.get("/").start();
+    let framed = Instant::now();
+    assert_eq!(upkeep_one(&client).action, UpkeepAction::Blocked);
+    let mut bytes = drain(&far);
+    let (left, ping) = loop {
+        pass(step);
+        let asked = Instant::now();
+        assert_eq!(upkeep_one(&client).action, UpkeepAction::AwaitingAck, "after {:?}", framed.elapsed());
+        bytes.extend(drain(&far));
+        let mut rest = bytes.get(PREFACE.len()..).unwrap_or_default().to_vec();
+        if let Some(ping) = std::iter::from_fn(|| Frame::parse(&mut rest)).find(|f| f.kind == PING) {
+            break (asked, ping);
+        }
+    };
+    assert!(framed.elapsed() > limit + step, "only {:?}", framed.elapsed());
+    pass(step);
+    for frame in [Frame::settings(&[]), Frame::new(PING, ACK, 0, ping.payload)] {
+        let bytes = frame.bytes();
+        assert_eq!(far.try_write(&bytes).unwrap(), bytes.len());
+        upkeep_one(&client);
+    }
+    let rtt = only(&client).rtt.expect("it was answered");
+    assert!(rtt >= step && rtt <= left.elapsed(), "{rtt:?} of {:?}", left.elapsed());
+}
+
+/// The other side of that rule: a wire that takes nothing is silence, too.
+#[test]
+fn a_ping_that_the_wire_does_not_take_is_unanswered() {
+    let limit = ms(300);
+    let client = builder().upkeep_interval(Duration::ZERO).ping_ack_timeout(limit).build().unwrap();
+    let (near, _far) = pair(20);
+    let connection = Connection::over(near, "http://example.org", &client).unwrap();
+    let _pending = connection.get("/").start();
+    let framed = Instant::now();
+    assert_eq!(upkeep_one(&client).action, UpkeepAction::Blocked);
+    let end = loop {
+        pass(ms(10));
+        let row = upkeep_one(&client);
+        if row.action != UpkeepAction::AwaitingAck {
+            break row;
+        }
+    };
+    assert_eq!(end.action, UpkeepAction::ClosedDead);
+    assert!(framed.elapsed() >= limit, "early: {:?}", framed.elapsed());
+    assert!(framed.elapsed() <= limit + LATE, "late: {:?}", framed.elapsed());
+}
+
 #[test]
 fn upkeep_waits_for_answers_if_asked() {
     let (peer, client) = (Peer::new(), builder().upkeep_interval(Duration::ZERO).build().unwrap());

@@ -85,6 +85,29 @@ fn silence_while_a_stream_is_open() {
 }
 
 #[test]
+fn a_ping_that_leaves_late_counts_from_then_on() {
+    let mut bench = client();
+    bench.open("GET", End::Last);
+    bench.engine.ping_left(bench.now);
+    bench.out.clear();
+    assert_eq!(wait(&mut bench), (30, Ok(())));
+    let payload = ping_said(&mut bench);
+    let framed = bench.now;
+    for _ in 0..3 {
+        bench.later(14);
+        bench.engine.ping_left(bench.now);
+        assert_eq!(bench.engine.handle_deadline(bench.now, &mut bench.out), Ok(()));
+    }
+    // What was told late is not counted back.
+    bench.engine.ping_left(framed);
+    let left = bench.now;
+    assert_eq!((bench.engine.ping_outstanding(), bench.engine.last_ping()), (Some(left), Some(left)));
+    assert_eq!(bench.engine.deadline(), Some(left + Duration::from_secs(15)));
+    bench.later(2);
+    assert_eq!(bench.feed(&answer(payload)), Ok(acked(payload, 2)));
+}
+
+#[test]
 fn any_byte_is_a_sign_of_life() {
     let mut bench = client();
     bench.open("GET", End::Last);
