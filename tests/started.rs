@@ -4,8 +4,8 @@
 mod h2peer;
 
 use bowline::{
-    Attempt, Client, ClientBuilder, Error, Hook, Pending, Protocol, Proxy, Redirects, Response, Result, Timeouts,
-    Verdict,
+    Attempt, Client, ClientBuilder, Error, ErrorKind, Hook, Pending, Phase, Processed, Protocol, Proxy, Redirects,
+    Response, Result, Timeouts, Verdict,
 };
 use h2peer::*;
 use std::time::{Duration, Instant};
@@ -286,4 +286,58 @@ fn settings_at_their_ends() {
         assert!(next.is_none_or(|at| at <= soon || at > never), "{case}: {next:?}");
         assert_eq!(client.drain(max), 0, "{case}");
     }
+}
+
+/// A request that nobody waits for has no timers: no PING is sent for it, and the limits of its answer begin with the wait.
+#[test]
+fn who_is_not_waited_for_has_no_timers() {
+    let (limit, rest) = (ms(250), ms(400));
+    let client = builder()
+        .read_idle_ping(ms(100))
+        .ping_ack_timeout(ms(200))
+        .timeouts(Timeouts::none().first_byte(limit))
+        .build()
+        .unwrap();
+    let peer = Peer::new();
+    let start = || client.get(peer.url("/")).start();
+    let (first, second) = (start(), start());
+    let mut link = peer.h2();
+    let heads = [link.request(), link.request()];
+    link.assert_quiet(rest);
+    let waiting = task(move || first.wait());
+    let ping = link.expect(PING);
+    link.ack(&ping);
+    link.assert_quiet(ms(50));
+    link.answer(heads[0].stream, 200, b"one");
+    assert_eq!(waiting.join().unwrap().text().unwrap(), "one");
+    link.assert_quiet(rest);
+    let since = Instant::now();
+    let (failed, at) = task(move || second.wait()).join_at();
+    let e = failed.unwrap_err();
+    assert_eq!((e.kind(), e.phase(), e.processed()), (ErrorKind::TimedOut, Phase::FirstByte, Processed::Maybe));
+    assert_on_time(since, limit, at);
+}
+
+/// The same for the limit of a write: a body that nobody sends does not stand still.
+#[test]
+fn an_upload_that_is_not_waited_for_does_not_stand_still() {
+    let (limit, rest) = (ms(250), ms(400));
+    let client = builder().timeouts(Timeouts::none().write(limit)).build().unwrap();
+    let peer = Peer::new();
+    let uploading = client.post(peer.url("/")).body(vec![7; 100_000]).start();
+    let mut link = peer.h2();
+    let head = link.request();
+    let mut sent = 0;
+    while sent < 65_535 {
+        sent += link.expect(DATA).payload.len();
+    }
+    link.assert_quiet(rest);
+    let waiting = task(move || uploading.wait());
+    link.assert_quiet(ms(100));
+    link.send(&[Frame::window_update(0, 1 << 20), Frame::window_update(head.stream, 1 << 20)]);
+    while sent < 100_000 {
+        sent += link.expect(DATA).payload.len();
+    }
+    link.answer(head.stream, 200, b"all");
+    assert_eq!(waiting.join().unwrap().text().unwrap(), "all");
 }

@@ -99,11 +99,13 @@ pub(crate) struct Started {
     home: ThreadId,
     /// What the hooks are told when it is waited for.
     untold: Vec<Trace>,
+    /// Since when somebody waits for its answer, or for what it holds: until then it has no timers.
+    awaited: Option<Instant>,
 }
 
 impl Started {
     pub(super) fn new() -> Self {
-        Started { home: thread::current().id(), untold: Vec::new() }
+        Started { home: thread::current().id(), untold: Vec::new(), awaited: None }
     }
 }
 

@@ -303,6 +303,9 @@ impl RequestBuilder {
     /// Sets it on its way and returns: many from one thread. Blocks only to make a connection (on a
     /// [`Connection`](super::Connection) never); waits for stream slots, retries and redirects are part of the [`Pending`].
     ///
+    /// While nobody waits for it, it has no timers: no PING asks whether the peer is still there, and the limits of a first byte, a read
+    /// and a write begin with the first wait. The total limit and that of a slot count from the beginning.
+    ///
     /// Requests that were started share six HTTP/1 connections per origin, or what
     /// [`max_connections_per_origin`](super::ClientBuilder::max_connections_per_origin) says. What is above goes out in the order of the
     /// calls, as soon as a connection is free. One that is waited for by [`Pending::wait`] keeps to the six for a tenth of a second, and as

@@ -124,7 +124,7 @@ impl Call {
 
     /// The configured limit that has passed, if one has; else notes when the next one does.
     #[inline(always)]
-    fn overdue(&self, exchange: &mut Exchange, cx: &mut Cx<'_>) -> Option<Error> {
+    fn overdue(&mut self, exchange: &mut Exchange, cx: &mut Cx<'_>) -> Option<Error> {
         let timeouts = &self.options.timeouts;
         if let Some(until) = exchange.expect {
             cx.wait_until(until);
@@ -153,6 +153,11 @@ impl Call {
             }
         };
         let limit = limit?;
+        if self.launching {
+            return None;
+        }
+        let awaited = self.started.as_mut().map(|started| *started.awaited.get_or_insert(cx.now));
+        let since = awaited.map_or(since, |awaited| since.max(awaited));
         let until = Deadline::from(since.checked_add(limit));
         if until.has_passed(cx.now) {
             return Some(Error::with(ErrorKind::TimedOut, format!("{what} for {limit:?}")).in_phase(phase));
