@@ -352,6 +352,35 @@ fn what_was_upgraded_is_not_sent_again() {
 }
 
 #[test]
+fn where_http1_is_required_after_an_upgrade_it_is_spoken_and_remembered() {
+    let (peer, client) = (Peer::new(), client(Protocol::H2cUpgrade));
+    let asked = get(&client, &peer);
+    let mut link = peer.accept();
+    assert!(head(&mut link).contains("http2-settings"));
+    link.send_bytes(b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n");
+    link.preface();
+    link.send(&[Frame::settings(&[])]);
+    link.answer(1, 200, b"");
+    assert_eq!(asked.join().unwrap().version(), Version::HTTP_2);
+    let mut asked = get(&client, &peer);
+    let stream = link.request().stream;
+    link.send(&[Frame::reset(stream, HTTP_1_1_REQUIRED)]);
+    let mut plain = peer.accept();
+    for attempts in [2, 1, 1] {
+        let head = head(&mut plain);
+        assert!(!head.contains("http2-settings") && !head.contains("upgrade"), "{head}");
+        plain.send_bytes(b"HTTP/1.1 204 No Content\r\n\r\n");
+        let answer = asked.join().unwrap();
+        assert_eq!((answer.version(), answer.attempts()), (Version::HTTP_11, attempts));
+        asked = get(&client, &peer);
+    }
+    head(&mut plain);
+    plain.send_bytes(b"HTTP/1.1 204 No Content\r\n\r\n");
+    asked.join().unwrap();
+    peer.assert_no_more();
+}
+
+#[test]
 fn several_threads_share_one_upgrade() {
     let (peer, client) = (Peer::new(), client(Protocol::H2cUpgrade));
     let asked: Vec<_> = (0..4).map(|_| get(&client, &peer)).collect();

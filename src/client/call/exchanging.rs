@@ -72,7 +72,7 @@ impl Call {
         }
         if exchange.h2c {
             // It does not want to: not asked again.
-            self.inner.pool.remember_http1(&self.key());
+            self.inner.pool.remember_declined(&self.key());
         }
         self.on_answer(exchange, head, cx.now)
     }

@@ -39,8 +39,7 @@ impl Call {
     pub(super) fn key(&self) -> Key {
         let with = |protocol| Key::new(self.origin.clone(), protocol, self.inner.settings.network.id);
         let key = with(self.protocol());
-        let falls_back = matches!(key.protocol, Protocol::Auto | Protocol::Http2 | Protocol::Http2WithoutAlpn);
-        if falls_back && self.inner.pool.is_http1_only(&key) { with(Protocol::Http1) } else { key }
+        if key.protocol != Protocol::Http1 && self.inner.pool.is_http1_only(&key) { with(Protocol::Http1) } else { key }
     }
 
     /// It is waited for alone: the connections that started requests share are waited for only a while, and as long as that helps.

@@ -22,7 +22,12 @@ impl Call {
             self.protocol() == Protocol::H2cUpgrade && conn.version() != Version::HTTP_2 && self.pinned.is_none();
         let bodiless = self.attempt.length == Some(Length::Empty);
         let plain = self.origin.scheme == Scheme::Http && self.options.upgrade.is_none();
-        if !(wanted && bodiless && plain) || self.inner.pool.is_http1_only(&self.key()) {
+        if !(wanted && bodiless && plain) {
+            return None;
+        }
+        let key = self.key();
+        // It was found out that HTTP/1 is required, or that no upgrade is made.
+        if key.protocol != Protocol::H2cUpgrade || self.inner.pool.declines_upgrade(&key) {
             return None;
         }
         let settings = connect::h2_config(&self.inner.settings).upgrade_payload();

@@ -166,6 +166,16 @@ impl Pool {
         self.lock().shelves.entry(key.clone()).or_default().http1_only = true;
     }
 
+    /// Whether the origin is known not to upgrade to h2c.
+    pub(crate) fn declines_upgrade(&self, key: &Key) -> bool {
+        self.lock().shelves.get(key).is_some_and(|shelf| shelf.declined)
+    }
+
+    /// Remembers that the origin does not upgrade to h2c.
+    pub(crate) fn remember_declined(&self, key: &Key) {
+        self.lock().shelves.entry(key.clone()).or_default().declined = true;
+    }
+
     /// Finds a connection, or says what to do instead.
     pub(crate) fn checkout(self: &Arc<Self>, key: &Key, wish: Wish<'_>, cx: &Cx<'_>) -> Checkout {
         self.tidy(key, cx.now);

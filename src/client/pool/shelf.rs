@@ -73,8 +73,10 @@ pub(super) struct Shelf {
     pub(super) hopeful: Vec<Hope>,
     /// What the last connection spoke.
     pub(super) spoke: Option<Version>,
-    /// The peer said HTTP_1_1_REQUIRED, or did not upgrade to h2c.
+    /// The peer said HTTP_1_1_REQUIRED.
     pub(super) http1_only: bool,
+    /// The peer did not upgrade to h2c.
+    pub(super) declined: bool,
     /// Who waits for a connection, in the order in which they began.
     pub(super) line: VecDeque<Waiting>,
     /// Started requests that hold a connection, or upload on a stream, as far as is known; nobody waits for some of them.
@@ -259,6 +261,6 @@ impl Shelf {
             && (forgetful || self.spoke.is_none())
             && self.line.is_empty()
             && self.held.iter().all(|(_, resting)| resting.strong_count() == 0)
-            && (forgetful || !self.http1_only)
+            && (forgetful || !(self.http1_only || self.declined))
     }
 }
