@@ -230,7 +230,14 @@ impl Source for Incoming {
                 return Poll::Ready(Err(self.fail(e)));
             }
         }
-        match stream.poll_data(buf, cx) {
+        let mut read = stream.poll_data(buf, cx);
+        let silence = self.silent.and_then(|since| since.checked_add(self.read_limit?));
+        if read.is_pending() && silence.is_some_and(|until| until <= cx.now) {
+            // Perhaps nobody has waited for it until now: what has come meanwhile came in time.
+            let _ = stream.carrier().look(cx.now);
+            read = stream.poll_data(buf, cx);
+        }
+        match read {
             Poll::Ready(Ok(0)) => {
                 self.trailers = stream.take_trailers().map(|fields| fields.into_map());
                 self.end();

@@ -198,6 +198,26 @@ fn an_interim_answer_does_not_shorten_the_wait() {
     assert_eq!(error.processed(), Processed::Yes);
 }
 
+/// The limit is on silence: what came while nobody read came in time, although nobody has taken it from the socket.
+#[test]
+fn a_body_that_nobody_reads_is_not_silent() {
+    let peer = peer(move |_, mut conn| {
+        conn.request();
+        conn.say("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello");
+        pass(ms(50));
+        conn.say("world");
+        conn.rest();
+    });
+    let mut response = with(Timeouts::none().read(ms(200))).get(peer.url("/")).send().unwrap();
+    let mut got = [0; 5];
+    response.body().read_exact(&mut got).unwrap();
+    let early = response.body().read_timeout(&mut [0; 5], ms(10)).unwrap();
+    assert!(matches!(early, bowline::Recv::TimedOut), "{early:?}");
+    pass(ms(400));
+    prompt(|| response.body().read_exact(&mut got)).unwrap();
+    assert_eq!(&got, b"world");
+}
+
 #[test]
 fn a_body_that_stops() {
     for framing in ["Content-Length: 11", "Transfer-Encoding: chunked", "X: close"] {
