@@ -480,6 +480,7 @@ impl Call {
 /// How a request that was not answered counts.
 pub(super) fn processed(fault: &Fault, written: u64, answered: bool) -> Processed {
     match fault {
+        Fault::Over(cause) if cause.needs_http2 => Processed::No,
         _ if answered => Processed::Yes,
         Fault::Refused(_) | Fault::Reset(crate::drive::REFUSED_STREAM | crate::drive::HTTP_1_1_REQUIRED) => {
             Processed::No

@@ -13,11 +13,13 @@ pub(crate) struct Cause {
     io: Option<io::ErrorKind>,
     /// The status of an HTTP/1 answer, where HTTP/2 was required.
     pub(crate) http1_status: Option<http::StatusCode>,
+    /// The peer understands HTTP/2 alone, where it was sent HTTP/1.
+    pub(crate) needs_http2: bool,
 }
 
 impl Cause {
     pub(crate) fn new(kind: ErrorKind, reason: CloseReason, message: impl fmt::Display) -> Self {
-        Cause { kind, reason, message: message.to_string().into(), io: None, http1_status: None }
+        Cause { kind, reason, message: message.to_string().into(), io: None, http1_status: None, needs_http2: false }
     }
 
     /// The peer ended the connection; what was open on it is cut.
@@ -39,6 +41,17 @@ impl Cause {
     /// The peer broke a rule that ends the connection.
     pub(crate) fn violation(violation: impl fmt::Display) -> Self {
         Self::new(ErrorKind::PeerViolation, CloseReason::Violation, violation)
+    }
+
+    /// What a peer said first is no HTTP/1, but how a server of HTTP/2 begins whatever it is sent (RFC 9113, section 3.4): with SETTINGS,
+    /// of whole settings, on stream 0, and no ACK.
+    pub(crate) fn from_http2(first: &[u8]) -> Option<Self> {
+        let [0, high, low, 4, 0, 0, 0, 0, 0, ..] = first else { return None };
+        if u16::from_be_bytes([*high, *low]) % 6 != 0 {
+            return None;
+        }
+        let text = "the peer speaks HTTP/2: it began with SETTINGS, and was sent a request in HTTP/1";
+        Some(Cause { needs_http2: true, ..Self::violation(text) })
     }
 
     /// The peer had said GOAWAY with this code before.

@@ -207,6 +207,7 @@ impl Protocol for H1 {
         if self.holds_back() {
             return Ok(());
         }
+        let first = self.slot.as_ref().filter(|slot| self.cycle == 1 && !slot.answered).map(|_| input.len());
         if let (Some(slot), false) = (&mut self.slot, input.is_empty()) {
             (slot.answered, slot.begun) = (true, true);
         }
@@ -224,7 +225,8 @@ impl Protocol for H1 {
             match self.engine.poll_event(now, input, out) {
                 Err(violation) => {
                     self.refused(&violation, before, out);
-                    return Err(Self::violation(&violation));
+                    let said = (violation == Violation::NotHttp && first == Some(input.len())).then(|| input.peek());
+                    return Err(said.and_then(Cause::from_http2).unwrap_or_else(|| Self::violation(&violation)));
                 }
                 Ok(None) => break,
                 Ok(Some(Event::Head(head))) => {

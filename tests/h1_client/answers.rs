@@ -55,6 +55,32 @@ fn every_cut_of_a_head_is_an_error() {
     }
 }
 
+/// A server of HTTP/2 alone begins with SETTINGS: it cannot have understood the request.
+#[test]
+fn an_answer_in_http2_shows_that_nothing_was_processed() {
+    let cases: [(&str, &[u8], Processed); 9] = [
+        ("SETTINGS", b"\0\0\x06\x04\0\0\0\0\0\0\x03\0\0\0\x64", Processed::No),
+        ("empty SETTINGS", b"\0\0\0\x04\0\0\0\0\0", Processed::No),
+        ("and a GOAWAY", b"\0\0\0\x04\0\0\0\0\0\0\0\x08\x07\0\0\0\0\0\0\0\0\0\0\0\0\x01", Processed::No),
+        ("a part of SETTINGS", b"\0\0\x06\x04\0\0\0\0", Processed::Yes),
+        ("a GOAWAY", b"\0\0\x08\x07\0\0\0\0\0\0\0\0\0\0\0\0\x01", Processed::Yes),
+        ("an ACK", b"\0\0\0\x04\x01\0\0\0\0", Processed::Yes),
+        ("of a stream", b"\0\0\0\x04\0\0\0\0\x01", Processed::Yes),
+        ("half a setting", b"\0\0\x03\x04\0\0\0\0\0\0\x03\0", Processed::Yes),
+        ("behind a 1xx", b"HTTP/1.1 102 Processing\r\n\r\n\0\0\0\x04\0\0\0\0\0", Processed::Yes),
+    ];
+    for (what, answer, processed) in cases {
+        let error = client().get(says(answer).url("/")).send().unwrap_err();
+        assert_eq!(
+            (error.kind(), error.processed(), error.attempts()),
+            (ErrorKind::PeerViolation, processed, 1),
+            "{what}"
+        );
+        assert!(!error.is_retryable() && error.bytes_written() > 0, "{what}");
+        assert_eq!(error.to_string().contains("speaks HTTP/2"), processed == Processed::No, "{what}: {error}");
+    }
+}
+
 #[test]
 fn a_body_that_was_cut_says_so_again() {
     let peer = says(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhel");
