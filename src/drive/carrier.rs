@@ -181,6 +181,10 @@ pub(crate) trait Exchanges: Protocol {
     fn respond(&mut self, id: u32, head: &Response<()>, length: Length, out: &mut Vec<u8>) -> Result<(), Fault>;
     /// Frames a 1xx (server).
     fn inform(&mut self, id: u32, head: &Response<()>, out: &mut Vec<u8>) -> Result<(), Fault>;
+    /// How much of our message the windows allow now.
+    fn window(&self, _id: u32) -> usize {
+        usize::MAX
+    }
     /// Frames what the windows allow of `data`; returns how much.
     fn send_data(&mut self, id: u32, data: &[u8], end: End, out: &mut Vec<u8>) -> Result<usize, Fault>;
     /// Frames the trailers, which end our message.
@@ -364,6 +368,12 @@ pub(crate) trait Carrier: Send + Sync {
     fn poll_data(self: Arc<Self>, id: u32, buf: &mut [u8], cx: &mut Cx<'_>) -> Poll<Result<usize, Fault>>;
     /// Moves all that arrived of the body to the end of `buf`; zero is its end.
     fn poll_fill(self: Arc<Self>, id: u32, buf: &mut RecvBuf, cx: &mut Cx<'_>) -> Poll<Result<usize, Fault>>;
+    /// Ready once there is room for more of a body, with how much the windows allow, which may be nothing; `None`: there never will be.
+    fn poll_room(self: Arc<Self>, id: u32, cx: &mut Cx<'_>) -> Poll<Option<usize>>;
+    /// How much of a body there is room for now.
+    fn room(&self, id: u32) -> usize;
+    /// Gives memory back that is not needed before more is framed.
+    fn slim(&self);
     /// Frames what fits of `data`.
     fn poll_send(self: Arc<Self>, id: u32, data: &[u8], end: End, cx: &mut Cx<'_>) -> Poll<Result<Sent, Fault>>;
     /// Ready once the wire has taken everything framed for this exchange.

@@ -175,7 +175,7 @@ impl<P: Protocol> Core<P> {
     }
 
     fn try_ingest(&mut self, now: Instant, wakes: &mut Wakes) -> Result<(), Cause> {
-        self.proto.hold(self.duplex.unsent() >= ROOM, now);
+        self.proto.hold(!self.is_roomy(), now);
         loop {
             let fed = match self.duplex.open(&mut self.raw, &mut self.input) {
                 Ok(fed) => fed,
@@ -254,10 +254,21 @@ impl<P: Protocol> Core<P> {
         }
     }
 
+    /// Returns whether as much of a body may be framed as is framed at a time. A server frames no more for a client that takes nothing:
+    /// of many such clients each would have it keep that.
+    pub(super) fn is_roomy(&self) -> bool {
+        self.duplex.unsent() < ROOM && (self.keeper.is_none() || self.duplex.stalled.is_none())
+    }
+
+    /// Returns whether so much of a body may be framed: with little there is room for it behind what the client does not take.
+    pub(super) fn has_room_for(&self, n: usize) -> bool {
+        self.is_roomy() || self.duplex.unsent().saturating_add(n) < ROOM
+    }
+
     /// Tells the protocol how much is unsent, and writers that there is room.
     pub(super) fn report_unsent(&mut self, wakes: &mut Wakes) {
         let unsent = self.duplex.unsent();
-        if unsent < ROOM && !self.room.is_empty() {
+        if !self.room.is_empty() && self.is_roomy() {
             wakes.extend(self.room.drain(..));
         }
         if unsent == 0 {

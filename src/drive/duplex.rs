@@ -236,6 +236,16 @@ impl Duplex {
         }
     }
 
+    /// Gives the memory back that is not needed while nothing more is framed: what was sent, and room for more.
+    pub(super) fn slim(&mut self) {
+        if self.writing.is_some() {
+            return;
+        }
+        self.out = self.out[self.at..].to_vec();
+        self.at = 0;
+        self.pending.shrink_to_fit();
+    }
+
     fn give_memory_back(&mut self) {
         const KEPT: usize = 128 * 1024;
         if self.out.capacity() > KEPT {
@@ -274,6 +284,8 @@ impl Duplex {
         self.pending.clear();
         self.out.clear();
         self.at = 0;
+        // It never will take anything, which nobody is to wait for.
+        (self.stalled, self.pace_due) = (None, None);
         self.finish = Finish::Done;
     }
 
@@ -332,5 +344,29 @@ mod tests {
         duplex.end_write(out, 40, now);
         assert_eq!((duplex.unsent(), duplex.sent(), duplex.framed()), (10, 100, 110));
         assert!(duplex.has_work());
+    }
+    #[test]
+    fn only_what_is_unsent_is_kept() {
+        let now = Instant::now();
+        let mut duplex = Duplex::new(None, Vec::new());
+        duplex.pending.extend_from_slice(&[7; 100]);
+        let (out, _) = duplex.begin_write().expect("something is framed");
+        duplex.pending.extend_from_slice(&[8; 10]);
+        // Whoever writes has it.
+        duplex.slim();
+        duplex.end_write(out, 60, now);
+        assert_eq!(duplex.out.len(), 100);
+        duplex.slim();
+        assert_eq!((duplex.out.capacity(), duplex.at, duplex.pending.capacity()), (40, 0, 10));
+        assert_eq!((duplex.unsent(), duplex.sent(), duplex.framed()), (50, 60, 110));
+        let (out, at) = duplex.begin_write().expect("a rest");
+        assert_eq!(out[at..], [7; 40]);
+        duplex.end_write(out, 40, now);
+        let (out, at) = duplex.begin_write().expect("what was framed meanwhile");
+        assert_eq!(out[at..], [8; 10]);
+        duplex.end_write(out, 10, now);
+        assert_eq!((duplex.unsent(), duplex.sent(), duplex.stalled), (0, 110, None));
+        duplex.slim();
+        assert_eq!((duplex.out.capacity(), duplex.pending.capacity()), (0, 0));
     }
 }

@@ -183,6 +183,19 @@ impl<P: Exchanges> Carrier for Shared<P> {
         })
     }
 
+    fn poll_room(self: Arc<Self>, id: u32, cx: &mut Cx<'_>) -> Poll<Option<usize>> {
+        Shared::room(self, id, cx)
+    }
+
+    fn room(&self, id: u32) -> usize {
+        let core = self.lock();
+        if core.is_roomy() { core.proto.window(id) } else { 0 }
+    }
+
+    fn slim(&self) {
+        self.lock().duplex.slim();
+    }
+
     fn poll_send(self: Arc<Self>, id: u32, data: &[u8], end: End, cx: &mut Cx<'_>) -> Poll<Result<Sent, Fault>> {
         self.send(id, data, end, cx)
     }

@@ -32,7 +32,7 @@ impl<P: Exchanges> Shared<P> {
             if core.broken.is_some() && core.eof != Eof::Open {
                 return Ok(Poll::Ready(Sent::Stopped));
             }
-            if core.duplex.unsent() >= ROOM {
+            if !core.has_room_for(data.len().min(ROOM)) {
                 once(&mut core.room, waker);
                 return Ok(Poll::Pending);
             }
@@ -63,6 +63,22 @@ impl<P: Exchanges> Shared<P> {
                 Poll::Pending
             }
         }
+    }
+
+    /// Ready once there is room for more of a body, with how much the windows allow, which may be nothing; `None`: there never will be.
+    pub(super) fn room(self: Arc<Self>, id: u32, cx: &mut Cx<'_>) -> Poll<Option<usize>> {
+        let mut core = self.lock();
+        let lost = core.over.is_some() || core.broken.is_some() && core.eof != Eof::Open;
+        if lost || core.proto.slot(id).is_none_or(|slot| slot.has_failed()) {
+            return Poll::Ready(None);
+        }
+        if core.is_roomy() {
+            return Poll::Ready(Some(core.proto.window(id)));
+        }
+        once(&mut core.room, cx.waker);
+        drop(core);
+        self.wait(cx);
+        Poll::Pending
     }
 
     /// Ready once the wire has taken everything framed for this exchange.
@@ -131,7 +147,10 @@ impl<P: Exchanges> Shared<P> {
             })?;
             // A 101 or a CONNECT turns what follows into a tunnel at once.
             core.ingest(Instant::now(), wakes);
-            if first.is_empty() { Ok(0) } else { Self::frame(core, id, first, end) }
+            if first.is_empty() || !core.has_room_for(first.len().min(ROOM)) {
+                return Ok(0);
+            }
+            Self::frame(core, id, first, end)
         })
     }
 }

@@ -5,7 +5,6 @@
 //! out of the core, reads into it without the lock, puts it back and dispatches all that is complete in one go.
 
 use super::{
-    carrier::ROOM,
     core::{Core, Eof},
     duplex::{Duplex, Position},
     fault::Cause,
@@ -373,7 +372,7 @@ impl<P: Protocol> Shared<P> {
             core = self.lock();
         }
         core.report_unsent(wakes);
-        if core.proto.is_held() && core.duplex.unsent() < ROOM {
+        if core.proto.is_held() && core.is_roomy() {
             core.ingest(now, wakes);
             if !core.proto.is_held() {
                 // It may have made something to send, such as a refusal.

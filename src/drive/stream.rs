@@ -109,6 +109,21 @@ impl Stream {
         self.conn().poll_fill(self.inner.id, buf, cx)
     }
 
+    /// Ready once there is room for more of our body, with how much the windows allow, which may be nothing; `None`: there never will be.
+    pub(crate) fn poll_room(&self, cx: &mut Cx<'_>) -> Poll<Option<usize>> {
+        self.conn().poll_room(self.inner.id, cx)
+    }
+
+    /// How much of our body there is room for now.
+    pub(crate) fn room(&self) -> usize {
+        self.inner.conn.room(self.inner.id)
+    }
+
+    /// Gives memory of its connection back that is not needed before more is framed.
+    pub(crate) fn slim(&self) {
+        self.inner.conn.slim();
+    }
+
     /// Frames what fits of `data`.
     pub(crate) fn poll_send(&self, data: &[u8], end: End, cx: &mut Cx<'_>) -> Poll<Result<Sent, Fault>> {
         self.conn().poll_send(self.inner.id, data, end, cx)

@@ -16,6 +16,9 @@ use std::{
 /// How much of a body is read at a time: some frames' worth, so that reading and sending alternate in large steps.
 const PIECE: usize = 64 * 1024;
 
+/// How much is read where the windows allow less: it may be that only the end is left, for which they need not be open.
+const BITE: usize = 1024;
+
 /// How much goes out before its thread looks at what has arrived, and at its limits, although there is room for more: the peer
 /// may have answered, and others may wait for what this thread alone reads.
 pub(super) const TURN: usize = 256 * 1024;
@@ -35,6 +38,7 @@ pub(crate) struct Upload {
     /// Bytes read so far.
     read: u64,
     stage: Stage,
+    ahead: Ahead,
     /// When something was framed last.
     moved: Option<Instant>,
 }
@@ -47,6 +51,17 @@ enum Stage {
     Last,
     /// Everything was framed, or nothing more is wanted.
     Done,
+}
+
+/// What is read before there is room for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ahead {
+    /// A piece, so that it goes out as soon as there is.
+    Piece,
+    /// Nothing: of many peers that read nothing each would have us keep a piece.
+    Nothing,
+    /// Nothing, and there is no room.
+    Waits,
 }
 
 /// Why an upload stopped.
@@ -67,7 +82,13 @@ impl Upload {
             None => Length::Unknown,
         };
         let stage = if length == Length::Empty { Stage::Done } else { Stage::Reading };
-        Upload { body, length, piece: Vec::new(), at: 0, filled: 0, read: 0, stage, moved: None }
+        let ahead = Ahead::Piece;
+        Upload { body, length, piece: Vec::new(), at: 0, filled: 0, read: 0, stage, ahead, moved: None }
+    }
+
+    /// The same for one of many peers, of whom nobody knows whether they read what they are sent.
+    pub(crate) fn sparing(body: Body) -> Self {
+        Upload { ahead: Ahead::Nothing, ..Upload::new(body) }
     }
 
     /// How the body is delimited.
@@ -75,17 +96,21 @@ impl Upload {
         self.length
     }
 
-    /// Reads the first piece of a file, which takes no wait, so that it goes out with the head.
+    /// Reads the first piece of a file, which takes no wait, so that it goes out with the head, if `stream` has room for it.
     ///
     /// # Errors
     ///
     /// If it cannot be read, or is not as long as declared.
-    pub(crate) fn prepare(&mut self) -> Result<(), Error> {
+    pub(crate) fn prepare(&mut self, stream: &Stream) -> Result<(), Error> {
         if self.stage != Stage::Reading || !self.body.is_file() {
             return Ok(());
         }
-        self.make_room();
-        let n = self.body.read(&mut self.piece)?;
+        let room = stream.room();
+        if room == 0 {
+            return Ok(());
+        }
+        let room = self.make_room(room);
+        let n = self.body.read(&mut self.piece[..room])?;
         self.filled(n)
     }
 
@@ -130,7 +155,14 @@ impl Upload {
 
     /// Whether there is something to frame for which there was no room.
     pub(crate) fn wants_room(&self) -> bool {
-        self.at < self.filled || self.stage == Stage::Last || self.body.rest().is_some_and(|rest| !rest.is_empty())
+        let has_piece = self.at < self.filled || self.stage == Stage::Last;
+        has_piece || self.ahead == Ahead::Waits || self.body.rest().is_some_and(|rest| !rest.is_empty())
+    }
+
+    /// Gives memory back that is not needed before there is room.
+    pub(crate) fn slim(&mut self) {
+        self.piece = self.piece[self.at..self.filled].to_vec();
+        (self.at, self.filled) = (0, self.piece.len());
     }
 
     /// When something of it was framed last, or this was asked first.
@@ -165,7 +197,25 @@ impl Upload {
                 continue;
             }
             if self.at == self.filled && self.stage == Stage::Reading {
-                match self.poll_read(cx) {
+                let mut room = usize::MAX;
+                if self.ahead != Ahead::Piece {
+                    self.ahead = Ahead::Waits;
+                    let Poll::Ready(n) = stream.poll_room(cx) else { return Poll::Pending };
+                    self.ahead = Ahead::Nothing;
+                    room = match n {
+                        Some(n) => n,
+                        // Whoever sends is told why.
+                        None => match stream.poll_send(&[], End::More, cx) {
+                            Poll::Pending => return Poll::Pending,
+                            Poll::Ready(Ok(_)) => {
+                                self.stage = Stage::Done;
+                                break;
+                            }
+                            Poll::Ready(Err(fault)) => return Poll::Ready(Err(Stopped::Fault(fault))),
+                        },
+                    };
+                }
+                match self.poll_read(room, cx) {
                     Poll::Pending => return Poll::Pending,
                     Poll::Ready(result) => result.map_err(Stopped::Body)?,
                 }
@@ -188,9 +238,10 @@ impl Upload {
         Poll::Ready(Ok(()))
     }
 
-    fn poll_read(&mut self, cx: &mut Cx<'_>) -> Poll<Result<(), Error>> {
-        self.make_room();
-        let n = match self.body.poll_fill(&mut self.piece, cx) {
+    /// Reads what there is `room` for, and little where that is nothing.
+    fn poll_read(&mut self, room: usize, cx: &mut Cx<'_>) -> Poll<Result<(), Error>> {
+        let room = self.make_room(room);
+        let n = match self.body.poll_fill(&mut self.piece[..room], cx) {
             Poll::Ready(Ok(n)) => n,
             Poll::Pending => return Poll::Pending,
             Poll::Ready(Err(e)) => return Poll::Ready(Err(e)),
@@ -201,16 +252,23 @@ impl Upload {
         Poll::Ready(self.filled(n))
     }
 
-    /// Makes the piece as long as what may be left, and one byte, with which too long a body is found out.
-    fn make_room(&mut self) {
+    /// Makes the piece as long as what may be left, and one byte, with which too long a body is found out; returns how much of it is to
+    /// be read, if there is room for so much.
+    fn make_room(&mut self, room: usize) -> usize {
         let left = match self.length {
             Length::Known(len) => usize::try_from(len.saturating_sub(self.read)).unwrap_or(PIECE).saturating_add(1),
             _ => PIECE,
         };
-        let room = left.min(PIECE);
+        let room = match room.max(BITE) {
+            // That byte needs none.
+            room if left <= room.saturating_add(1) => left,
+            room => room,
+        };
+        let room = room.min(PIECE);
         if self.piece.len() < room {
             self.piece.resize(room, 0);
         }
+        room
     }
 
     /// So many bytes were read.

@@ -15,6 +15,9 @@ use std::{sync::Arc, task::Poll, time::Duration};
 /// is served by one thread without a change.
 const MOMENT: Duration = Duration::from_millis(50);
 
+/// How long it waits before it gives back what memory it needs only for a client that reads.
+const INSTANT: Duration = Duration::from_millis(2);
+
 /// How the body of an answer is delimited, and whether it is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Plan {
@@ -93,8 +96,8 @@ impl Answer {
         settings: &Settings,
     ) -> Result<Self> {
         let body = if plan.has_body { body } else { Body::empty() };
-        let mut upload = Upload::new(body);
-        upload.prepare()?;
+        let mut upload = Upload::sparing(body);
+        upload.prepare(stream)?;
         let (first, end) = upload.first();
         let taken =
             stream.respond(head, plan.length, first, end).map_err(|fault| fault.to_error().in_phase(Phase::Send))?;
@@ -120,8 +123,15 @@ impl Answer {
                 if cx.until().has_passed(cx.now) && seat.hub.workers.are_busy() {
                     return Poll::Ready(None);
                 }
-                let moves_on = Deadline::from(self.upload.moved(cx.now).checked_add(MOMENT));
-                cx.wait_until(moves_on);
+                let moved = self.upload.moved(cx.now);
+                let (slims, moves_on) =
+                    (Deadline::from(moved.checked_add(INSTANT)), Deadline::from(moved.checked_add(MOMENT)));
+                if slims.has_passed(cx.now) {
+                    self.slim();
+                    cx.wait_until(moves_on);
+                } else {
+                    cx.wait_until(slims);
+                }
                 if moves_on.has_passed(cx.now) { Poll::Ready(None) } else { Poll::Pending }
             }
         });
@@ -133,6 +143,12 @@ impl Answer {
             }
             (None, None) => Ok(()),
         }
+    }
+
+    /// Gives memory back that is not needed before more is sent.
+    pub(super) fn slim(&mut self) {
+        self.upload.slim();
+        self.stream.slim();
     }
 
     /// Goes as far as there is room.

@@ -86,15 +86,20 @@ impl Rest {
             if let Poll::Ready(_done) = answer.poll(&mut Cx::new(now, &waker, &mut wants)) {
                 break;
             }
+            let more = wants.until.has_passed(now);
+            let waits = !more || self.seat.hub.workers.are_busy();
+            if waits {
+                answer.slim();
+            }
             let mut state = lock(&self.state);
             match *state {
                 State::Woken => *state = State::Moving,
                 // There is room for more: after those in line.
-                State::Moving if wants.until.has_passed(now) && self.seat.hub.workers.are_busy() => {
+                State::Moving if more && waits => {
                     drop(state);
                     return self.submit(answer);
                 }
-                State::Moving if wants.until.has_passed(now) => {}
+                State::Moving if more => {}
                 State::Moving => {
                     *state = State::Parked { answer, until: wants.until };
                     return;

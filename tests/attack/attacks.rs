@@ -21,7 +21,7 @@ use std::{
 pub type Attack = fn(SocketAddr, &AtomicBool);
 
 /// The name, the server it is for, and what is done.
-pub const ATTACKS: [(&str, Target, Attack); 30] = [
+pub const ATTACKS: [(&str, Target, Attack); 34] = [
     ("nothing", Clear, |_, stop| {
         while !stop.load(Ordering::SeqCst) {
             pause()
@@ -75,6 +75,24 @@ pub const ATTACKS: [(&str, Target, Attack); 30] = [
             format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n").into_bytes()
         };
         drip(address, stop, 64, ask, &[]);
+    }),
+    // Some places are left for the client that behaves, whose connections come and go.
+    ("1,000 stalled readers of large answers", Clear, |address, stop| {
+        let ask = |n: usize| {
+            let path = if n % 2 == 0 { "/large" } else { "/file" };
+            format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n").into_bytes()
+        };
+        drip_by(from_elsewhere, address, stop, 1000, ask, &[]);
+    }),
+    ("stalled readers of large answers over TLS", Tls, readers_over_tls),
+    ("HTTP/2 readers that stall, 50 x 100", Clear, |address, stop| {
+        let mut ask: Vec<_> = (0..100).map(|n| get(2 * n + 1, if n % 2 == 0 { "/large" } else { "/file" })).collect();
+        ask.insert(0, Frame::window_update(0, 0x7fff_0000));
+        drip(address, stop, 50, move |_| opening(&[(INITIAL_WINDOW_SIZE, 0x7fff_ffff)], &ask), &[]);
+    }),
+    ("windows that stay shut, 50 x 100", Clear, |address, stop| {
+        let ask: Vec<_> = (0..100).map(|n| get(2 * n + 1, if n % 2 == 0 { "/large" } else { "/file" })).collect();
+        drip(address, stop, 50, move |_| opening(&[(INITIAL_WINDOW_SIZE, 0)], &ask), &[]);
     }),
     ("windows that stay shut", Clear, |address, stop| {
         let ask: Vec<_> = (0..100).map(|n| get(2 * n + 1, if n % 2 == 0 { "/large" } else { "/stream" })).collect();
@@ -182,6 +200,27 @@ fn heads_over_tls(address: SocketAddr, stop: &AtomicBool) {
             });
         }
         pause();
+    }
+}
+
+/// Many readers of large answers that read nothing of them, over TLS.
+fn readers_over_tls(address: SocketAddr, stop: &AtomicBool) {
+    let config = tls::anyone(&[]);
+    let mut sessions = Vec::new();
+    let most = 300.min(process::descriptors() / 2);
+    while !stop.load(Ordering::SeqCst) {
+        if sessions.len() == most {
+            pause();
+            continue;
+        }
+        let path = if sessions.len() % 2 == 0 { "/large" } else { "/file" };
+        let Ok(socket) = TcpStream::connect_timeout(&address, Duration::from_secs(1)) else { continue };
+        let _ = socket.set_read_timeout(Some(Duration::from_secs(1)));
+        let mut session = tls::connect(socket, address, &config);
+        let ask = format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n");
+        if session.write_all(ask.as_bytes()).and_then(|()| session.flush()).is_ok() {
+            sessions.push(session);
+        }
     }
 }
 

@@ -7,6 +7,7 @@ use std::{
     io::{BufRead, BufReader, Read, Write},
     net::SocketAddr,
     process::{Child, Command, Stdio},
+    sync::atomic::{AtomicUsize, Ordering},
     time::Duration,
 };
 
@@ -32,6 +33,7 @@ fn handle(mut exchange: Exchange) -> Result<()> {
             exchange.reply(200, n.to_string())
         }
         "/large" => exchange.reply(200, bowline::Body::from_reader(std::io::repeat(7).take(64 << 20))),
+        "/file" => exchange.reply(200, bowline::Body::from_file(large()?)?),
         "/stream" => {
             let (_, mut writer) = exchange.respond_streaming(Response::new(()))?;
             (0..1024).try_for_each(|_| writer.write_all(&[7; 64 << 10]))?;
@@ -39,6 +41,17 @@ fn handle(mut exchange: Exchange) -> Result<()> {
         }
         _ => exchange.reply(200, "ok"),
     }
+}
+
+/// Opens a file of 64 MiB in which nothing is, and which has no name.
+fn large() -> std::io::Result<fs::File> {
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    let name = format!("bowline-attack-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+    let path = std::env::temp_dir().join(name);
+    let file = fs::File::options().read(true).write(true).create_new(true).open(&path)?;
+    fs::remove_file(&path)?;
+    file.set_len(64 << 20)?;
+    Ok(file)
 }
 
 /// Serves until the process that started this one is gone.

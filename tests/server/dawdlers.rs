@@ -4,13 +4,16 @@ use crate::{
     h2::{body_of, connect, connect_with, get, h2peer::*, request, serve},
     raw::{LONG, Raw},
 };
-use bowline::{Client, ErrorKind, Exchange, Protocol, Result, Server, ServerTimeouts, http::Response, net};
+use bowline::{
+    Client, ErrorKind, Exchange, ExchangeEnd, ExchangeInfo, Protocol, Result, Server, ServerHandle, ServerTimeouts,
+    http::Response, net,
+};
 use net::Wire;
 use std::{
-    io::{ErrorKind::WouldBlock, Write},
+    io::{self, ErrorKind::WouldBlock, Write},
     sync::{
-        Mutex,
-        atomic::{AtomicBool, Ordering},
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicU64, Ordering},
         mpsc,
     },
     thread,
@@ -92,6 +95,72 @@ fn a_window_that_opens_byte_by_byte() {
         assert!(began.elapsed() >= Duration::from_millis(400), "{path}: never early");
     }
     assert_eq!(errors.recv_timeout(LONG).unwrap(), Some(ErrorKind::TimedOut));
+}
+
+/// Counts what is read of it, and has no end.
+struct Counted(Arc<AtomicU64>);
+
+impl io::Read for Counted {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        buf.fill(7);
+        self.0.fetch_add(buf.len() as u64, Ordering::SeqCst);
+        Ok(buf.len())
+    }
+}
+
+/// A server whose answers are counted as they are read, and that counts them as they are framed.
+fn counting(min_rate: u64) -> (ServerHandle, Arc<AtomicU64>, mpsc::Receiver<ExchangeInfo>) {
+    let (told, records) = mpsc::channel();
+    let read = Arc::new(AtomicU64::new(0));
+    let timeouts = ServerTimeouts::default().write(Duration::from_millis(400));
+    let server = Server::bind("127.0.0.1:0").unwrap().timeouts(timeouts).min_rate(min_rate);
+    let server = server.on_exchange(move |info| told.send(info.clone()).unwrap()).spawn({
+        let read = read.clone();
+        move |exchange: Exchange| exchange.reply(200, bowline::Body::from_reader(Counted(read.clone())))
+    });
+    (server.unwrap(), read, records)
+}
+
+#[test]
+fn nothing_is_read_for_a_client_that_takes_nothing() {
+    for min_rate in [0, 1000] {
+        let (server, read, records) = counting(min_rate);
+        let mut raw = Raw::connect(server.local_addr());
+        let began = Instant::now();
+        raw.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+        let record = records.recv_timeout(LONG).expect("its time has come");
+        assert!(began.elapsed() >= Duration::from_millis(400), "never early");
+        assert_eq!(record.end, ExchangeEnd::GivenUp);
+        assert_eq!(record.bytes_out, read.load(Ordering::SeqCst), "what was read was framed");
+    }
+}
+
+#[test]
+fn little_is_read_for_a_window_that_stays_shut() {
+    for min_rate in [0, 1000] {
+        let (server, read, records) = counting(min_rate);
+        let mut link = Link::new(std::net::TcpStream::connect(server.local_addr()).unwrap());
+        link.send_bytes(PREFACE);
+        let began = Instant::now();
+        link.send(&[Frame::settings(&[(INITIAL_WINDOW_SIZE, 0)]), get(1, "/")]);
+        assert_eq!(records.recv_timeout(LONG).expect("its time has come").end, ExchangeEnd::GivenUp);
+        assert!(began.elapsed() >= Duration::from_millis(400), "never early");
+        // So much that a body would be seen to end.
+        assert_eq!(read.load(Ordering::SeqCst), 1024);
+    }
+}
+
+#[test]
+fn a_body_whose_end_is_all_that_is_left_needs_no_window() {
+    let server = Server::bind("127.0.0.1:0").unwrap().spawn(|exchange: Exchange| {
+        // Its length is not known before it has been read.
+        exchange.reply(200, bowline::Body::from_reader(&[7; 10][..]))
+    });
+    let server = server.unwrap();
+    let mut link = Link::new(std::net::TcpStream::connect(server.local_addr()).unwrap());
+    link.send_bytes(PREFACE);
+    link.send(&[Frame::settings(&[(INITIAL_WINDOW_SIZE, 10)]), get(1, "/")]);
+    while !link.next().ends() {}
 }
 
 #[test]

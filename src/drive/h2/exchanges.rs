@@ -204,6 +204,10 @@ impl Exchanges for H2 {
         self.engine.inform(id, head, out).map_err(misuse)
     }
 
+    fn window(&self, id: u32) -> usize {
+        self.engine.send_window_of(id)
+    }
+
     fn send_data(&mut self, id: u32, data: &[u8], end: End, out: &mut Vec<u8>) -> Result<usize, Fault> {
         let n = self.engine.send_data(id, data, end, out).map_err(misuse)?;
         if n == 0 && !data.is_empty() && self.heard_all {

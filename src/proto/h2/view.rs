@@ -19,6 +19,11 @@ impl Connection {
         self.streams.get(stream).is_some_and(|stream| stream.asked == Asked::Connect)
     }
 
+    /// Returns how much data of a stream the windows allow now.
+    pub(crate) fn send_window_of(&self, stream: u32) -> usize {
+        self.streams.get(stream).map_or(0, |stream| stream.window.available()).min(self.window.available())
+    }
+
     /// Returns how many streams are open.
     pub fn open_streams(&self) -> usize {
         self.active as usize
