@@ -204,6 +204,10 @@ impl Socket {
         *look = if result.is_ready() { Look::Later } else { Look::Now };
         core.reading = false;
         let readers = std::mem::take(&mut core.readers);
+        if result.is_pending() {
+            // Under the lock under which the wire was found worth waiting for: whoever leaves something unsent from here on finds the waker.
+            core.readers.leave(cx.waker);
+        }
         drop(core);
         readers.wake_others(cx.waker);
         result
@@ -280,3 +284,6 @@ impl Socket {
         (core, Poll::Ready(()))
     }
 }
+
+#[cfg(test)]
+mod tests;

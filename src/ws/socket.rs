@@ -430,6 +430,7 @@ impl Socket {
             }
             self.poll_ping(cx)
         });
+        self.hand_over();
         sent.unwrap_or_else(
             || Err(Error::with(ErrorKind::TimedOut, "no room for a ping in time").in_phase(Phase::Send)),
         )

@@ -1,0 +1,52 @@
+use super::{
+    super::stage::{Outgoing, Sender},
+    *,
+};
+use crate::{
+    drive::raw,
+    net::{Waker, Wants, Wire, pair},
+    proto::{Role as Side, ws::Agreed},
+    ws::{Config, MessageRef, Sent},
+};
+use std::sync::{
+    Arc, Mutex,
+    atomic::{AtomicUsize, Ordering},
+};
+
+#[test]
+fn what_is_left_unsent_while_a_receiver_goes_to_sleep_is_its_affair() {
+    let (near, far) = pair(40);
+    let stream = raw(Arc::new(near), Instant::now());
+    let socket = Arc::new(Socket::new(Side::Client, &Config::default(), &Agreed::default(), stream));
+    // Another thread sends when the receiver has found the wire worth waiting for, and does not wait until all of it has gone.
+    let (sender, sent) = (socket.clone(), Arc::new(Mutex::new(None)));
+    let result = sent.clone();
+    let other = Waker::hooked(move || {
+        let what = Outgoing::Whole(MessageRef::Binary(&[7; 60]));
+        *result.lock().unwrap() = Some(sender.try_send(what, Sender::Anybody).unwrap());
+    });
+    socket.lock().readers.leave(&other);
+    drop(other);
+
+    let woken = Arc::new(AtomicUsize::new(0));
+    let wakes = woken.clone();
+    let own = Waker::hooked(move || {
+        wakes.fetch_add(1, Ordering::SeqCst);
+    });
+    let poll = || {
+        let mut wants = Wants::default();
+        let mut cx = Cx::new(Instant::now(), &own, &mut wants);
+        assert!(socket.poll_arrived(Want::Message, &mut Look::Later, &mut cx).is_pending());
+        wants
+    };
+    // It waits for bytes alone, so it has to be told.
+    let wants = poll();
+    assert!(wants.shared.is_empty() && wants.wires.iter().all(|(_, interest)| *interest == Interest::Read));
+    assert_eq!(*sent.lock().unwrap(), Some(Sent::Accepted));
+    assert!(woken.load(Ordering::SeqCst) > 0, "nobody sees to the rest of the message");
+
+    let mut buf = [0; 100];
+    assert_eq!(far.try_read(&mut buf).unwrap(), 40);
+    poll();
+    assert_eq!(far.try_read(&mut buf).unwrap(), 26);
+}
