@@ -376,8 +376,10 @@ pub(crate) trait Carrier: Send + Sync {
     fn slim(&self);
     /// Frames what fits of `data`.
     fn poll_send(self: Arc<Self>, id: u32, data: &[u8], end: End, cx: &mut Cx<'_>) -> Poll<Result<Sent, Fault>>;
-    /// Ready once the wire has taken everything framed for this exchange.
-    fn poll_flushed(self: Arc<Self>, id: u32, cx: &mut Cx<'_>) -> Poll<Result<(), Fault>>;
+    /// The position behind everything framed for this exchange so far.
+    fn end_at(&self, id: u32) -> Position;
+    /// Ready once the wire has taken everything framed for this exchange, or what was up to there.
+    fn poll_flushed(self: Arc<Self>, id: u32, upto: Option<Position>, cx: &mut Cx<'_>) -> Poll<Result<(), Fault>>;
     /// Gives bytes of a tunnel to the wire itself; nothing if something stands between.
     fn write_through(&self, id: u32, bytes: &[u8], now: Instant) -> Written;
     /// Leaves a waker before the wire of a tunnel is waited for.

@@ -63,8 +63,8 @@ pub(crate) struct Core<P> {
     pub(super) over: Option<Cause>,
     /// Writers that wait until less is unsent.
     pub(super) room: Vec<Waker>,
-    /// Threads that wait until what they framed was sent.
-    pub(super) flushing: Vec<Waker>,
+    /// Threads that wait until what they framed was sent, and up to where that is.
+    pub(super) flushing: Vec<(Position, Waker)>,
     pub(super) bytes_in: u64,
     /// Since when nobody uses it.
     pub(super) unused_since: Stamp,
@@ -130,7 +130,7 @@ impl<P: Protocol> Core<P> {
         self.over = Some(cause);
         wakes.extend(self.turn.drain());
         wakes.extend(self.room.drain(..));
-        wakes.extend(self.flushing.drain(..));
+        wakes.extend(self.flushing.drain(..).map(|(_, waker)| waker));
     }
 
     /// Ends a connection that has served its last exchange.
@@ -271,8 +271,16 @@ impl<P: Protocol> Core<P> {
         if !self.room.is_empty() && self.is_roomy() {
             wakes.extend(self.room.drain(..));
         }
-        if unsent == 0 {
-            wakes.extend(self.flushing.drain(..));
+        if !self.flushing.is_empty() {
+            // What others framed behind it does not keep anybody.
+            let sent = if unsent == 0 { Position::MAX } else { self.duplex.sent() };
+            self.flushing.retain(|(upto, waker)| {
+                let waits = *upto > sent;
+                if !waits {
+                    wakes.add(waker.clone());
+                }
+                waits
+            });
         }
         if unsent > ROOM && self.over.is_none() {
             if let Err(cause) = self.proto.unsent(unsent, &mut self.duplex.pending) {

@@ -8,6 +8,7 @@ use super::{
         Ages, Answer, Begun, Carrier, Detached, Exchanges, Missing, Opened, Opening, Progress, Queued, Sent, Tally,
     },
     core::Core,
+    duplex::Position,
     fault::{Cause, Fault},
     info::{CloseReason, ConnectionInfo, UpkeepAction},
     keep::{Closing, Rule},
@@ -200,8 +201,12 @@ impl<P: Exchanges> Carrier for Shared<P> {
         self.send(id, data, end, cx)
     }
 
-    fn poll_flushed(self: Arc<Self>, id: u32, cx: &mut Cx<'_>) -> Poll<Result<(), Fault>> {
-        self.flushed(id, cx)
+    fn end_at(&self, id: u32) -> Position {
+        self.lock().proto.slot(id).map_or(0, |slot| slot.end_at)
+    }
+
+    fn poll_flushed(self: Arc<Self>, id: u32, upto: Option<Position>, cx: &mut Cx<'_>) -> Poll<Result<(), Fault>> {
+        self.flushed(id, upto, cx)
     }
 
     fn write_through(&self, id: u32, bytes: &[u8], now: Instant) -> Written {

@@ -3,6 +3,7 @@
 use super::{
     carrier::{Exchanges, ROOM, Sent},
     core::Eof,
+    duplex::Position,
     fault::Fault,
     shared::Shared,
     slot::{Receiving, Sending},
@@ -81,11 +82,16 @@ impl<P: Exchanges> Shared<P> {
         Poll::Pending
     }
 
-    /// Ready once the wire has taken everything framed for this exchange.
-    pub(super) fn flushed(self: Arc<Self>, id: u32, cx: &mut Cx<'_>) -> Poll<Result<(), Fault>> {
+    /// Ready once the wire has taken everything framed for this exchange, or what was up to there.
+    pub(super) fn flushed(
+        self: Arc<Self>,
+        id: u32,
+        upto: Option<Position>,
+        cx: &mut Cx<'_>,
+    ) -> Poll<Result<(), Fault>> {
         let mut core = self.lock();
         let sent = core.duplex.sent();
-        if let Ok(true) = Self::on_slot(&mut core, id, |slot| slot.end_at <= sent) {
+        if let Ok(true) = Self::on_slot(&mut core, id, |slot| upto.unwrap_or(slot.end_at) <= sent) {
             return Poll::Ready(Ok(()));
         }
         drop(core);
@@ -93,14 +99,22 @@ impl<P: Exchanges> Shared<P> {
         let flushed = self.with(cx.now, |core, _| {
             let sent = core.duplex.sent();
             let over = core.over.clone();
-            let flushed = Self::on_slot(core, id, |slot| match (slot.end_at <= sent, &slot.receiving, over) {
-                (true, ..) => Poll::Ready(Ok(())),
-                (_, Receiving::Failed(fault), _) => Poll::Ready(Err(fault.clone())),
-                (_, _, Some(cause)) => Poll::Ready(Err(Fault::Over(cause))),
-                (false, _, None) => Poll::Pending,
+            let mut end = Position::MAX;
+            let flushed = Self::on_slot(core, id, |slot| {
+                end = upto.unwrap_or(slot.end_at);
+                match (end <= sent, &slot.receiving, over) {
+                    (true, ..) => Poll::Ready(Ok(())),
+                    (_, Receiving::Failed(fault), _) => Poll::Ready(Err(fault.clone())),
+                    (_, _, Some(cause)) => Poll::Ready(Err(Fault::Over(cause))),
+                    (false, _, None) => Poll::Pending,
+                }
             });
             if let Ok(Poll::Pending) = flushed {
-                once(&mut core.flushing, waker);
+                match core.flushing.iter_mut().find(|(_, w)| w.same(waker)) {
+                    // Woken too early it looks again.
+                    Some((before, _)) => *before = end.min(*before),
+                    None => core.flushing.push((end, waker.clone())),
+                }
             }
             flushed
         });

@@ -136,7 +136,17 @@ impl Stream {
 
     /// Ready once the wire has taken everything framed.
     pub(crate) fn poll_flushed(&self, cx: &mut Cx<'_>) -> Poll<Result<(), Fault>> {
-        self.conn().poll_flushed(self.inner.id, cx)
+        self.conn().poll_flushed(self.inner.id, None, cx)
+    }
+
+    /// Ready once the wire has taken everything up to a position that [`end_at`](Self::end_at) has returned, or one before it.
+    pub(crate) fn poll_flushed_upto(&self, position: u64, cx: &mut Cx<'_>) -> Poll<Result<(), Fault>> {
+        self.conn().poll_flushed(self.inner.id, Some(position), cx)
+    }
+
+    /// The position behind everything framed so far.
+    pub(crate) fn end_at(&self) -> u64 {
+        self.inner.conn.end_at(self.inner.id)
     }
 
     /// Gives bytes of a tunnel to the wire itself.

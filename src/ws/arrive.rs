@@ -145,7 +145,7 @@ impl Socket {
 
     /// Ready once the wire has taken our Close, or will not within [`LINGER`]: whoever gives the socket up then takes nothing away from it.
     fn poll_last(&self, cx: &mut Cx<'_>) -> Poll<()> {
-        let flushed = self.poll_flushed(cx);
+        let flushed = self.poll_flushed(&mut self.accepted(), cx);
         let mut core = self.lock();
         let until = match core.linger {
             Linger::Nothing => return Poll::Ready(()),

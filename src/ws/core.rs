@@ -34,9 +34,6 @@ const STRAIGHT: usize = 16 * 1024;
 const FIRST_STRAIGHT: usize = 128 * 1024;
 const LAST_STRAIGHT: usize = 4 * 1024 * 1024;
 
-/// The largest buffers that are kept between messages.
-const KEPT: usize = 1024 * 1024;
-
 /// What is behind the lock.
 #[derive(Debug)]
 pub(super) struct Core {
@@ -73,6 +70,9 @@ pub(super) struct Core {
     /// Framed, and not given to the stream: `out[at..]`.
     pub(super) out: Vec<u8>,
     pub(super) at: usize,
+    /// How many bytes were given to a stream so far, or lost with one, and how many are with whoever writes.
+    pub(super) given: u64,
+    pub(super) away: usize,
     pub(super) finish: Finish,
     /// Until when the end is held back for the Close that answers it to go out.
     pub(super) linger: Linger,
@@ -117,6 +117,8 @@ impl Core {
             freed: false,
             out: Vec::new(),
             at: 0,
+            given: 0,
+            away: 0,
             finish: Finish::Open,
             linger: Linger::Nothing,
             seen: (0, 0),
@@ -144,8 +146,7 @@ impl Core {
         self.input.clear();
         self.assembly.clear();
         (self.complete, self.skips, self.within, self.in_parts) = (None, false, None, false);
-        self.out.clear();
-        self.at = 0;
+        self.lose_out();
         self.outbox.iter_mut().for_each(Outbox::lose);
         self.stats.reconnects += 1;
     }
@@ -159,11 +160,6 @@ impl Core {
             pongs_dropped: self.pongs_dropped + self.engine.pongs_dropped(),
             ..self.stats.clone()
         }
-    }
-
-    /// How much is framed and was not given to the stream.
-    pub(super) fn unsent(&self) -> usize {
-        self.out.len() - self.at
     }
 
     /// Whether this may be framed now, or has to wait for others.
@@ -278,11 +274,6 @@ impl Core {
             self.freed = true;
             self.ask(now);
         }
-    }
-
-    /// Whether there is something to give to the stream.
-    pub(super) fn has_work(&self) -> bool {
-        self.unsent() > 0 || self.finish == Finish::Wanted
     }
 
     /// Takes the next thing a call wants out of what is there.
@@ -507,8 +498,8 @@ impl Core {
         }
         self.end(Ending::broken(&closed("a thread panicked while it used the connection")));
         // What was being sent is gone.
-        self.out.clear();
-        (self.at, self.finish, self.linger) = (0, Finish::Done, Linger::Nothing);
+        self.lose_out();
+        (self.finish, self.linger) = (Finish::Done, Linger::Nothing);
     }
 
     /// Whether nothing is under way in either direction, and nothing due: what comes next is most likely a message.
@@ -566,31 +557,6 @@ impl Core {
             true => Stage::Broken(ending),
             false => Stage::Ended(ending),
         };
-    }
-
-    /// Puts back what the stream did not take.
-    #[inline]
-    pub(super) fn put_back(&mut self, mut out: Vec<u8>, at: usize) {
-        if at == out.len() && self.out.is_empty() && out.capacity() <= KEPT {
-            out.clear();
-            std::mem::swap(&mut self.out, &mut out);
-            self.at = 0;
-        } else {
-            self.put_rest_back(out, at);
-        }
-    }
-
-    fn put_rest_back(&mut self, mut out: Vec<u8>, at: usize) {
-        if at == out.len() {
-            self.at = 0;
-            return;
-        }
-        out.append(&mut self.out);
-        (self.out, self.at) = (out, at);
-        if at >= ROOM && at * 4 >= self.out.len() * 3 {
-            self.out.drain(..at);
-            self.at = 0;
-        }
     }
 
     /// Takes everyone who waits: to be woken, without the lock.

@@ -8,6 +8,7 @@
 //! | `parts` | messages in parts, for those who do not want to hold them whole |
 //! | `reopen` | opening it again when it breaks |
 //! | `socket` | what the halves share: a lock, two roles, the steps of sending and closing |
+//! | `out` | what is framed and on its way to the stream, and waiting until it has gone |
 //! | `arrive` | how what arrives on the stream becomes what a call wants |
 //! | `core`, `stage` | what is behind the lock; how far it is, and the words for what is asked of it |
 //! | `config`, `message` | settings; messages, close codes, counters |
@@ -20,6 +21,7 @@ mod config;
 mod core;
 mod inbound;
 mod message;
+mod out;
 mod outbox;
 mod parts;
 mod receiver;

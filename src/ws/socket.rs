@@ -8,6 +8,7 @@ use super::{
     config::Config,
     core::{Core, ROOM},
     message::{CloseCode, Closed, Message, MessageRef, Sent},
+    out::Flush,
     outbox::Outbox,
     stage::{Ending, Finish, Lending, Outgoing, Role, Sender, Stage, Want, Writer, refused},
 };
@@ -42,8 +43,8 @@ pub(super) enum Look {
 /// How far a message has got without waiting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum AtOnce {
-    /// It is accepted, and not all of it has gone.
-    Accepted,
+    /// It is accepted, up to there in all that was ever framed, and not all of it has gone.
+    Accepted(u64),
     /// The wire has taken it.
     Gone,
     /// Something is in its way.
@@ -117,10 +118,9 @@ impl Socket {
             if !core.has_work() {
                 return Poll::Ready(Ok(()));
             }
-            let (out, mut at) = (std::mem::take(&mut core.out), std::mem::take(&mut core.at));
+            let (out, at) = core.begin_write();
             let (stream, generation) = (core.stream.clone(), core.generation);
             let finish = core.finish;
-            core.writing = true;
             drop(core);
 
             let rest = &out[at..];
@@ -147,23 +147,21 @@ impl Socket {
             }
             let result = match sent {
                 Poll::Pending => {
-                    core.put_back(out, at);
+                    core.end_write(out, at, 0);
                     Some(Poll::Pending)
                 }
                 Poll::Ready(Ok(SentPart::Some(n))) => {
-                    at += n;
                     if past.taken == 0 && n == part.len() && end == End::Last {
                         core.finish = Finish::Done;
                     }
-                    core.put_back(out, at);
+                    core.end_write(out, at + n, n);
                     None
                 }
                 Poll::Ready(failed) => {
                     // Nothing goes out any more; what came in before shows when it is read. If only the end was left, all that was
                     // accepted has gone before.
                     let lost = at < out.len();
-                    core.out.clear();
-                    core.at = 0;
+                    core.lose_out();
                     core.finish = Finish::Done;
                     Some(Poll::Ready(if lost { failed.map(|_| ()) } else { Ok(()) }))
                 }
@@ -179,18 +177,7 @@ impl Socket {
         }
     }
 
-    /// Ready once everything accepted is in the hands of the operating system.
-    pub(super) fn poll_flushed(&self, cx: &mut Cx<'_>) -> Poll<Result<()>> {
-        match self.poll_pump(cx) {
-            Poll::Pending => return Poll::Pending,
-            Poll::Ready(Err(fault)) => return Poll::Ready(Err(fault.to_error().in_phase(Phase::Send))),
-            Poll::Ready(Ok(())) => {}
-        }
-        let stream = self.lock().stream.clone();
-        stream.poll_flushed(cx).map(|r| r.map_err(|fault| fault.to_error().in_phase(Phase::Send)))
-    }
-
-    /// Accepts a message once less than `room` is unsent.
+    /// Accepts a message once less than `room` is unsent; returns up to where it is, in all that was ever framed.
     fn poll_accept(
         &self,
         what: Outgoing<'_>,
@@ -198,7 +185,7 @@ impl Socket {
         room: usize,
         look: &mut Look,
         cx: &mut Cx<'_>,
-    ) -> Poll<Result<()>> {
+    ) -> Poll<Result<u64>> {
         let mut tried = None;
         loop {
             let mut core = self.lock();
@@ -221,7 +208,7 @@ impl Socket {
                 Err(e) => return Poll::Ready(Err(e)),
             }
             if core.unsent() < room && core.finish == Finish::Open {
-                return Poll::Ready(core.frame(what, sender));
+                return Poll::Ready(core.frame(what, sender).map(|()| core.framed()));
             }
             if core.finish == Finish::Done {
                 // The connection is lost, and whoever receives will open it again.
@@ -255,8 +242,9 @@ impl Socket {
             _ if core.takes_at_once(what) => core.frame(what, sender)?,
             _ => return Ok(AtOnce::Nothing),
         }
-        let (out, stream, generation) = (std::mem::take(&mut core.out), core.stream.clone(), core.generation);
-        core.writing = true;
+        let upto = core.framed();
+        let (out, _) = core.begin_write();
+        let (stream, generation) = (core.stream.clone(), core.generation);
         drop(core);
 
         let Written { taken, flushed } = self.outside(Role::Writing, || stream.write_through(&out, Instant::now()));
@@ -267,14 +255,14 @@ impl Socket {
         // Else what it was for is over.
         let mut gone = true;
         if core.generation == generation {
-            core.put_back(out, taken);
+            core.end_write(out, taken, taken);
             gone = flushed && !core.has_work();
         }
         drop(core);
         if let Some(wakers) = wakers {
             wakers.wake();
         }
-        Ok(if gone { AtOnce::Gone } else { AtOnce::Accepted })
+        Ok(if gone { AtOnce::Gone } else { AtOnce::Accepted(upto) })
     }
 
     /// Sends: accepted within `timeout` or not at all; then waits until it has gone, at most as long.
@@ -282,8 +270,8 @@ impl Socket {
         limits.check_at_once().map_err(|e| e.in_phase(Phase::Send))?;
         let accepted = match self.at_once(what, sender)? {
             AtOnce::Gone => return Ok(Sent::Accepted),
-            AtOnce::Accepted => true,
-            AtOnce::Nothing => false,
+            AtOnce::Accepted(upto) => Some(Flush::Accepted(upto)),
+            AtOnce::Nothing => None,
         };
         self.send_slowly(what, sender, timeout, limits, accepted)
     }
@@ -296,30 +284,30 @@ impl Socket {
         sender: Sender,
         timeout: Duration,
         limits: &Limits,
-        mut accepted: bool,
+        mut accepted: Option<Flush>,
     ) -> Result<Sent> {
         let (mut limits, mut look) = (limits.clone(), Look::Later);
         let sent = block_on(Deadline::after(timeout), |cx| {
             if let Err(e) = limits.check(cx) {
                 return Poll::Ready(Err(e.in_phase(Phase::Send)));
             }
-            if !accepted {
-                match self.poll_accept(what, sender, ROOM, &mut look, cx) {
-                    Poll::Ready(Ok(())) => accepted = true,
-                    other => return other,
-                }
-            }
-            self.poll_flushed(cx)
+            let flush = match &mut accepted {
+                Some(flush) => flush,
+                None => match self.poll_accept(what, sender, ROOM, &mut look, cx) {
+                    Poll::Ready(Ok(upto)) => accepted.insert(Flush::Accepted(upto)),
+                    Poll::Ready(Err(e)) => return Poll::Ready(Err(e)),
+                    Poll::Pending => return Poll::Pending,
+                },
+            };
+            self.poll_flushed(flush, cx)
         });
-        if !matches!(sent, Some(Ok(()))) {
-            // Nobody else sends what was accepted.
-            self.hand_over();
-        }
+        // Nobody else sends what was accepted.
+        self.hand_over();
         match sent {
             Some(Ok(())) => Ok(Sent::Accepted),
-            Some(Err(e)) if accepted => Err(e.with_processed(Processed::Maybe)),
+            Some(Err(e)) if accepted.is_some() => Err(e.with_processed(Processed::Maybe)),
             Some(Err(e)) => Err(e),
-            None if accepted => Ok(Sent::Accepted),
+            None if accepted.is_some() => Ok(Sent::Accepted),
             None => Ok(Sent::TimedOut),
         }
     }
@@ -361,23 +349,21 @@ impl Socket {
             self.poll_accept(what, sender, ROOM, &mut look, cx)
         });
         match accepted {
-            Some(result) => result.map(|()| Sent::Accepted),
+            Some(result) => result.map(|_| Sent::Accepted),
             None => Ok(Sent::TimedOut),
         }
     }
 
-    /// Waits until everything accepted is in the hands of the operating system.
+    /// Waits until everything accepted so far is in the hands of the operating system.
     pub(super) fn flush(&self, timeout: Duration, limits: &Limits) -> Result<Sent> {
-        let mut limits = limits.clone();
+        let (mut limits, mut flush) = (limits.clone(), self.accepted());
         let flushed = block_on(Deadline::after(timeout), |cx| {
             if let Err(e) = limits.check(cx) {
                 return Poll::Ready(Err(e.in_phase(Phase::Send)));
             }
-            self.poll_flushed(cx)
+            self.poll_flushed(&mut flush, cx)
         });
-        if !matches!(flushed, Some(Ok(()))) {
-            self.hand_over();
-        }
+        self.hand_over();
         match flushed {
             Some(result) => result.map(|()| Sent::Accepted).map_err(|e| e.with_processed(Processed::Maybe)),
             None => Ok(Sent::TimedOut),
@@ -388,7 +374,7 @@ impl Socket {
     pub(super) fn try_send(&self, what: Outgoing<'_>, sender: Sender) -> Result<Sent> {
         match self.at_once(what, sender)? {
             AtOnce::Gone => return Ok(Sent::Accepted),
-            AtOnce::Accepted => {
+            AtOnce::Accepted(_) => {
                 self.pump();
                 return Ok(Sent::Accepted);
             }
@@ -397,21 +383,21 @@ impl Socket {
         let mut look = Look::Later;
         let accepted =
             block_on(Deadline::at(Instant::now()), |cx| match self.poll_accept(what, sender, ROOM, &mut look, cx) {
-                Poll::Ready(Ok(())) => {
+                Poll::Ready(Ok(upto)) => {
                     // What is not taken now goes out with whatever is called next.
                     let _ = self.poll_pump(cx);
-                    Poll::Ready(Ok(()))
+                    Poll::Ready(Ok(upto))
                 }
                 other => other,
             });
         self.hand_over();
         match accepted {
-            Some(result) => result.map(|()| Sent::Accepted),
+            Some(result) => result.map(|_| Sent::Accepted),
             None => Ok(Sent::TimedOut),
         }
     }
 
-    /// Has whoever waits to receive send what is left, since nobody else does.
+    /// Has whoever waits to receive send what is left, if nobody else does: behind what a call waited for, or has not waited for.
     fn hand_over(&self) {
         let mut core = self.lock();
         if core.has_work() || !core.stream.carrier().is_flushed() {

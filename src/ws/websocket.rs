@@ -231,7 +231,8 @@ impl WebSocket {
         self.sender.send_buffered(message)
     }
 
-    /// Waits until everything accepted so far is in the hands of the operating system, at most [`Config::send_timeout`].
+    /// Waits until everything accepted so far is in the hands of the operating system, at most [`Config::send_timeout`]; not for what
+    /// others send meanwhile.
     ///
     /// # Errors
     ///

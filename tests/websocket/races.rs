@@ -382,8 +382,52 @@ fn messages_of_many_threads_over_a_wire_that_takes_little() {
             assert!(rest.len() == usize::from(*at) * 5 && rest.iter().all(|byte| byte == thread));
             next[usize::from(*thread)] += 1;
         }
+        // What answers the last PINGs may be more than the wire holds, and all of them wait behind it.
+        while threads.iter().any(|thread| !thread.is_finished()) {
+            assert_eq!(server.recv_timeout(ms(5)).unwrap(), Recv::TimedOut);
+        }
         threads.into_iter().for_each(|thread| thread.join().unwrap());
         server.close(CloseCode::NORMAL, "").unwrap();
         assert_eq!(receiving.join().unwrap(), 600);
+    }
+}
+
+#[test]
+fn what_others_send_behind_a_message_keeps_nobody_who_waits_for_it_to_go() {
+    for flushes in [false, true] {
+        let (near, far) = pair(100);
+        let (sender, _receiver) = WebSocket::over(near, Role::Client, Config::default()).unwrap().split();
+        let first = sender.clone();
+        let (accepted, told) = mpsc::channel();
+        let sending = thread::spawn(move || {
+            if flushes {
+                first.send_buffered(&[1; 300]).unwrap();
+                accepted.send(()).unwrap();
+                first.flush()
+            } else {
+                first.send(&[1; 300])
+            }
+        });
+        let mut buf = [0; 308];
+        let mut read = |n: usize| {
+            let (mut at, began) = (0, Instant::now());
+            while at < n {
+                match far.try_read(&mut buf[at..n]) {
+                    Ok(n) => at += n,
+                    Err(e) => assert_eq!(e.kind(), io::ErrorKind::WouldBlock),
+                }
+                assert!(began.elapsed() < Duration::from_secs(10), "{at} of {n}");
+                thread::yield_now();
+            }
+        };
+        if flushes {
+            told.recv().unwrap();
+        }
+        read(1);
+        // It has begun to go, and this is behind it.
+        assert_eq!(sender.try_send(&[2; 300]).unwrap(), Sent::Accepted);
+        read(307);
+        prompt(|| sending.join().unwrap()).unwrap();
+        assert!(sender.wants_write());
     }
 }

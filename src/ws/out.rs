@@ -1,0 +1,137 @@
+//! What is framed and on its way to the stream: who writes takes it along, and puts back what the stream did not take.
+
+use super::{
+    core::{Core, ROOM},
+    socket::Socket,
+    stage::Finish,
+};
+use crate::{
+    drive::Stream,
+    error::{Phase, Result},
+    net::Cx,
+};
+use std::task::Poll;
+
+/// The largest buffers that are kept between messages.
+const KEPT: usize = 1024 * 1024;
+
+/// Up to where something is waited for that goes out.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Flush {
+    /// In all that was ever framed here.
+    Accepted(u64),
+    /// It was given to the stream of this generation: up to there in what that has framed.
+    Given(u64, u64),
+}
+
+/// Ready once the wire has taken what is before this position.
+fn poll_taken(stream: &Stream, position: u64, cx: &mut Cx<'_>) -> Poll<Result<()>> {
+    stream.poll_flushed_upto(position, cx).map(|r| r.map_err(|fault| fault.to_error().in_phase(Phase::Send)))
+}
+
+impl Core {
+    /// How much is framed and was not given to the stream.
+    pub(super) fn unsent(&self) -> usize {
+        self.out.len() - self.at
+    }
+
+    /// Whether there is something to give to the stream.
+    pub(super) fn has_work(&self) -> bool {
+        self.unsent() > 0 || self.finish == Finish::Wanted
+    }
+
+    /// The position behind everything framed so far, in all that was ever framed.
+    pub(super) fn framed(&self) -> u64 {
+        self.given + self.away as u64 + self.unsent() as u64
+    }
+
+    /// Takes the writing role, with what is to go out: from the returned index on.
+    #[inline]
+    pub(super) fn begin_write(&mut self) -> (Vec<u8>, usize) {
+        self.writing = true;
+        self.away = self.unsent();
+        (std::mem::take(&mut self.out), std::mem::take(&mut self.at))
+    }
+
+    /// Puts back what the stream did not take, which has taken so many of those bytes: all before `at` is gone.
+    #[inline]
+    pub(super) fn end_write(&mut self, out: Vec<u8>, at: usize, taken: usize) {
+        self.given += taken as u64;
+        self.away = 0;
+        self.put_back(out, at);
+    }
+
+    /// What is to go out never will.
+    pub(super) fn lose_out(&mut self) {
+        self.given = self.framed();
+        self.away = 0;
+        self.out.clear();
+        self.at = 0;
+    }
+
+    #[inline]
+    fn put_back(&mut self, mut out: Vec<u8>, at: usize) {
+        if at == out.len() && self.out.is_empty() && out.capacity() <= KEPT {
+            out.clear();
+            std::mem::swap(&mut self.out, &mut out);
+            self.at = 0;
+        } else {
+            self.put_rest_back(out, at);
+        }
+    }
+
+    fn put_rest_back(&mut self, mut out: Vec<u8>, at: usize) {
+        if at == out.len() {
+            self.at = 0;
+            return;
+        }
+        out.append(&mut self.out);
+        (self.out, self.at) = (out, at);
+        if at >= ROOM && at * 4 >= self.out.len() * 3 {
+            self.out.drain(..at);
+            self.at = 0;
+        }
+    }
+}
+
+impl Socket {
+    /// Ready once everything up to there is in the hands of the operating system. What others accept meanwhile keeps nobody.
+    pub(super) fn poll_flushed(&self, flush: &mut Flush, cx: &mut Cx<'_>) -> Poll<Result<()>> {
+        let pumped = self.poll_pump(cx);
+        let upto = match *flush {
+            Flush::Given(generation, position) => {
+                let (stream, now) = self.stream();
+                // On another connection nothing is left of it to be waited for.
+                return if now == generation { poll_taken(&stream, position, cx) } else { Poll::Ready(Ok(())) };
+            }
+            Flush::Accepted(upto) => upto,
+        };
+        if let Poll::Ready(Err(fault)) = &pumped {
+            return Poll::Ready(Err(fault.to_error().in_phase(Phase::Send)));
+        }
+        let mut core = self.lock();
+        if pumped.is_pending() && core.given < upto && core.has_work() {
+            return Poll::Pending;
+        }
+        if core.writing {
+            core.writers.leave(cx.waker);
+            return Poll::Pending;
+        }
+        let (stream, generation) = (core.stream.clone(), core.generation);
+        // What was given behind it is framed behind it.
+        let position = stream.end_at().saturating_sub(core.given.saturating_sub(upto));
+        drop(core);
+        *flush = Flush::Given(generation, position);
+        poll_taken(&stream, position, cx)
+    }
+
+    fn stream(&self) -> (Stream, u64) {
+        let core = self.lock();
+        (core.stream.clone(), core.generation)
+    }
+
+    /// Everything accepted so far.
+    pub(super) fn accepted(&self) -> Flush {
+        Flush::Accepted(self.lock().framed())
+    }
+}
