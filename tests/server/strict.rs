@@ -31,6 +31,8 @@ fn handle(mut exchange: Exchange) -> Result<()> {
             let text = format!("{} {}", named.unwrap_or_default(), listed.unwrap_or_default());
             exchange.reply(200, text)
         }
+        "/keeps" => exchange.respond(Response::builder().header("connection", "Keep-Alive, x-hop").body("kept")?),
+        "/keeps/alone" => exchange.respond(Response::builder().header("connection", "keep-alive").body("kept")?),
         "/lies" => exchange.respond(Response::builder().header("content-length", 99).body("short")?),
         "/error" => Err(Error::other("on purpose")),
         _ => exchange.reply(200, "unread"),
@@ -52,6 +54,28 @@ fn echo(exchange: Exchange) -> Result<()> {
             n => tunnel.write_all(&piece[..n])?,
         }
         tunnel.flush()?;
+    }
+}
+
+#[test]
+fn a_connection_that_ends_is_not_said_to_be_kept() {
+    let server = bind().spawn(handle).unwrap();
+    #[rustfmt::skip]
+    let table: [(&str, &str, &[&str]); 5] = [
+        ("/keeps", "HTTP/1.0\r\n", &["x-hop", "close"]),
+        ("/keeps/alone", "HTTP/1.0\r\n", &["close"]),
+        ("/keeps/alone", "HTTP/1.0\r\nConnection: keep-alive\r\n", &["keep-alive"]),
+        ("/keeps", "HTTP/1.1\r\nHost: x\r\nConnection: close\r\n", &["x-hop", "close"]),
+        ("/keeps", "HTTP/1.1\r\nHost: x\r\n", &["Keep-Alive, x-hop"]),
+    ];
+    for (path, rest, expected) in table {
+        let mut raw = Raw::connect(server.local_addr());
+        let head = raw.send(format!("GET {path} {rest}\r\n")).rest_of_head();
+        let head = String::from_utf8(head).unwrap();
+        let lines = head.lines().filter_map(|line| line.split_once(": "));
+        let said: Vec<_> =
+            lines.filter(|(name, _)| name.eq_ignore_ascii_case("connection")).map(|(_, said)| said).collect();
+        assert_eq!(said, expected, "{path} {rest}");
     }
 }
 

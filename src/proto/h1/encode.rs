@@ -174,9 +174,22 @@ pub(super) fn response(
         Length::Unknown => Declared::Never(Misuse::ContentLengthDisagrees),
     };
     status_line(status, out);
+    let begin = out.len();
     let noted = fields(head, declared, out)?;
 
     let old = question.version == Version::HTTP_10;
+    let outgoing = match Outgoing::from(length) {
+        _ if switches => Outgoing::Switched,
+        _ if bodiless => Outgoing::Complete,
+        Outgoing::Chunked if old => Outgoing::UntilClose,
+        outgoing => outgoing,
+    };
+    let close = question.closing || noted.close || outgoing == Outgoing::UntilClose;
+    if close && noted.keep_alive {
+        let kept = without_keep_alive(&out[begin..]);
+        out.truncate(begin);
+        out.extend_from_slice(&kept);
+    }
     match length {
         _ if forbidden || noted.content_length => {}
         Length::Known(length) => content_length(length, out),
@@ -185,13 +198,6 @@ pub(super) fn response(
         Length::Unknown if old || status == StatusCode::NOT_MODIFIED => {}
         Length::Unknown => out.extend_from_slice(CHUNKED),
     }
-    let outgoing = match Outgoing::from(length) {
-        _ if switches => Outgoing::Switched,
-        _ if bodiless => Outgoing::Complete,
-        Outgoing::Chunked if old => Outgoing::UntilClose,
-        outgoing => outgoing,
-    };
-    let close = question.closing || noted.close || outgoing == Outgoing::UntilClose;
     if close && !noted.close && !switches {
         out.extend_from_slice(CLOSE);
     } else if question.keep_alive && !close && !noted.keep_alive && !switches {
@@ -346,6 +352,26 @@ fn fields(head: &Response<()>, declared: Declared, out: &mut Vec<u8>) -> Result<
         Some(OriginalFields(fields)) => original(fields, declared, out),
         None => mapped(head.headers(), declared, Host::IsField, out),
     }
+}
+
+/// Returns the fields that were written without the caller's wish to keep a connection that ends.
+fn without_keep_alive(fields: &[u8]) -> Vec<u8> {
+    let mut kept = Vec::with_capacity(fields.len());
+    for field in fields.split_inclusive(|&b| b == b'\n') {
+        let at = field.iter().position(|&b| b == b':').unwrap_or(field.len());
+        let (name, value) = field.split_at(at);
+        if Name::of(name) != Name::Connection {
+            kept.extend_from_slice(field);
+            continue;
+        }
+        let value = value.strip_prefix(b":").unwrap_or(value).trim_ascii();
+        let is_kept = |option: &&[u8]| !option.is_empty() && !option.eq_ignore_ascii_case(b"keep-alive");
+        let others: Vec<_> = elements(value).filter(is_kept).collect();
+        if !others.is_empty() {
+            line(name, &others.join(&b", "[..]), &mut kept);
+        }
+    }
+    kept
 }
 
 fn line(name: &[u8], value: &[u8], out: &mut Vec<u8>) {
