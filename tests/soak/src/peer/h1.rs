@@ -160,7 +160,10 @@ fn act(
         }
         Fault::Silent => {
             settle(Fate::Silent);
-            quiet(&mut wire, Instant::now() + SILENCE)?;
+            if quiet(&mut wire, Instant::now() + SILENCE)? == Got::Nothing {
+                // A client that began to wait late, since the limit for the first byte counts from there, is still here.
+                settle(Fate::Cut);
+            }
         }
         Fault::ToTheEnd => {
             settle(Fate::Answered);
@@ -172,12 +175,15 @@ fn act(
     Ok(None)
 }
 
-/// Reads and says nothing, until the client goes or this is over.
-fn quiet(wire: &mut Wire, until: Instant) -> io::Result<()> {
-    while Instant::now() < until && wire.read_until(until)? != Got::End {
+/// Reads and says nothing, until the client goes (`End`) or this is over.
+fn quiet(wire: &mut Wire, until: Instant) -> io::Result<Got> {
+    while Instant::now() < until {
+        if wire.read_until(until)? == Got::End {
+            return Ok(Got::End);
+        }
         wire.input.clear();
     }
-    Ok(())
+    Ok(Got::Nothing)
 }
 
 fn chunked(id: u64, answer: &[u8], random: &mut Random) -> Vec<u8> {
