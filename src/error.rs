@@ -463,7 +463,7 @@ pub enum Phase {
 pub enum Processed {
     /// Certainly not: it may be sent again.
     No,
-    /// Perhaps: bytes reached the kernel and no answer came.
+    /// Perhaps: bytes reached the kernel, or stand in the buffer of a connection that goes on, and no answer came.
     Maybe,
     /// At least part of an answer came.
     Yes,

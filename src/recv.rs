@@ -30,7 +30,6 @@ impl<T> Recv<T> {
     /// ```
     /// use bowline::Recv;
     ///
-    ///
     /// assert_eq!(Recv::Item(1).item(), Some(1));
     /// assert_eq!(Recv::<u8>::TimedOut.item(), None);
     /// ```
@@ -47,7 +46,6 @@ impl<T> Recv<T> {
     ///
     /// ```
     /// use bowline::Recv;
-    ///
     ///
     /// assert_eq!(Recv::Item(1).map(|n| n + 1), Recv::Item(2));
     /// ```

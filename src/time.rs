@@ -39,7 +39,6 @@ impl Deadline {
     /// use bowline::Deadline;
     /// use std::time::{Duration, Instant};
     ///
-    ///
     /// assert!(!Deadline::after(Duration::from_secs(1)).has_passed(Instant::now()));
     /// assert_eq!(Deadline::after(Duration::MAX), Deadline::NEVER);
     /// ```
@@ -54,7 +53,6 @@ impl Deadline {
     /// ```
     /// use bowline::Deadline;
     /// use std::time::{Duration, Instant};
-    ///
     ///
     /// let noon = Instant::now() + Duration::from_secs(3600);
     /// assert_eq!(Deadline::at(noon).instant(), Some(noon));
@@ -82,7 +80,6 @@ impl Deadline {
     /// use bowline::Deadline;
     /// use std::time::{Duration, Instant};
     ///
-    ///
     /// let now = Instant::now();
     /// assert_eq!(Deadline::at(now).left(now), Some(Duration::ZERO));
     /// assert_eq!(Deadline::NEVER.left(now), None);
@@ -99,7 +96,6 @@ impl Deadline {
     /// use bowline::Deadline;
     /// use std::time::{Duration, Instant};
     ///
-    ///
     /// let now = Instant::now();
     /// assert!(Deadline::at(now).has_passed(now));
     /// ```
@@ -114,7 +110,6 @@ impl Deadline {
     /// ```
     /// use bowline::Deadline;
     /// use std::time::{Duration, Instant};
-    ///
     ///
     /// let soon = Deadline::after(Duration::from_secs(1));
     /// assert_eq!(Deadline::after(Duration::from_secs(2)).earlier(soon), soon);

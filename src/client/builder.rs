@@ -117,7 +117,6 @@ impl ClientBuilder {
     /// use bowline::{Client, ErrorKind};
     ///
     /// # fn main() -> bowline::Result<()> {
-    ///
     /// let client = Client::builder().base_url("https://api.example.org").build()?;
     /// let mistake = Client::builder().base_url("no URL").build().unwrap_err();
     /// assert_eq!(mistake.kind(), ErrorKind::InvalidInput);
@@ -336,7 +335,6 @@ impl ClientBuilder {
     /// use bowline::{Cancel, Client, ErrorKind};
     ///
     /// # fn main() -> bowline::Result<()> {
-    ///
     /// let cancel = Cancel::new();
     /// let client = Client::builder().cancel_on(&cancel).build()?;
     /// cancel.cancel();
@@ -360,7 +358,6 @@ impl ClientBuilder {
     /// use std::{sync::atomic::{AtomicBool, Ordering}, time::Duration};
     ///
     /// # fn main() -> bowline::Result<()> {
-    ///
     /// static SIGNALLED: AtomicBool = AtomicBool::new(false);
     /// let check = || if SIGNALLED.load(Ordering::Relaxed) { Flow::Stop } else { Flow::Go };
     /// let client = Client::builder().interrupt(Duration::from_millis(100), check).build()?;
@@ -379,7 +376,6 @@ impl ClientBuilder {
     /// use bowline::{Client, Hook, Trace};
     ///
     /// # fn main() -> bowline::Result<()> {
-    ///
     /// struct Log;
     /// impl Hook for Log {
     ///     fn trace(&self, step: &Trace) {

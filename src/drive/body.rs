@@ -121,7 +121,6 @@ impl Body {
     /// use std::{fs::File, io::{Read, Seek, SeekFrom}};
     ///
     /// # fn main() -> bowline::Result<()> {
-    ///
     /// // The second megabyte of a file.
     /// let mut film = File::open("film.mkv")?;
     /// film.seek(SeekFrom::Start(1 << 20))?;
@@ -140,7 +139,6 @@ impl Body {
     /// ```
     /// use bowline::Body;
     /// use std::fs::File;
-    ///
     ///
     /// let body = Body::from_fn(|| File::open("film.mkv"));
     /// assert!(body.is_replayable());
@@ -163,7 +161,6 @@ impl Body {
     /// use std::fs::File;
     ///
     /// # fn main() -> bowline::Result<()> {
-    ///
     /// let body = Body::from_file(File::open("film.mkv")?)?;
     /// println!("{:?} bytes", body.content_length());
     /// # Ok(())
@@ -255,7 +252,6 @@ impl Body {
     ///
     /// ```
     /// use bowline::Body;
-    ///
     ///
     /// assert!(Body::from_fn(|| Ok(std::io::empty())).is_replayable());
     /// assert!(!Body::from_reader(std::io::empty()).is_replayable());

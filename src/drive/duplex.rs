@@ -241,8 +241,10 @@ impl Duplex {
         if self.writing.is_some() {
             return;
         }
-        self.out = self.out[self.at..].to_vec();
-        self.at = 0;
+        if self.at > 0 || self.out.capacity() > self.out.len() {
+            self.out = self.out[self.at..].to_vec();
+            self.at = 0;
+        }
         self.pending.shrink_to_fit();
     }
 
@@ -345,6 +347,7 @@ mod tests {
         assert_eq!((duplex.unsent(), duplex.sent(), duplex.framed()), (10, 100, 110));
         assert!(duplex.has_work());
     }
+
     #[test]
     fn only_what_is_unsent_is_kept() {
         let now = Instant::now();

@@ -168,7 +168,6 @@ impl CloseReason {
 /// ```
 /// use bowline::{Client, UpkeepAction};
 ///
-///
 /// let client = Client::new();
 /// for row in client.upkeep() {
 ///     if row.action == UpkeepAction::ClosedDead {

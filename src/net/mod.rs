@@ -145,7 +145,6 @@ pub struct Target {
 /// use std::net::TcpStream;
 ///
 /// # fn main() -> bowline::Result<()> {
-///
 /// /// Leads every name to one address.
 /// struct To(&'static str);
 ///
@@ -173,7 +172,6 @@ pub trait Connect: Send + Sync {
 /// use std::{io, net::SocketAddr};
 ///
 /// # fn main() -> bowline::Result<()> {
-///
 /// /// Knows one name.
 /// struct Hosts;
 ///

@@ -10,7 +10,6 @@ use std::time::Duration;
 /// ```
 /// use bowline::ws::Message;
 ///
-///
 /// let message = Message::Text("hello".into());
 /// assert_eq!((message.as_text(), message.as_bytes()), (Some("hello"), &b"hello"[..]));
 /// ```
@@ -47,7 +46,6 @@ impl Message {
 ///
 /// ```
 /// use bowline::ws::{Message, MessageRef};
-///
 ///
 /// let message = MessageRef::from(b"bytes");
 /// assert_eq!(message.to_message(), Message::Binary(b"bytes".to_vec()));
@@ -149,7 +147,6 @@ impl CloseCode {
     /// use bowline::ws::CloseCode;
     ///
     /// # fn main() -> bowline::Result<()> {
-    ///
     /// assert_eq!(CloseCode::new(4001)?.as_u16(), 4001);
     /// // It stands for a Close without a code, and is never sent.
     /// assert!(CloseCode::new(1005).is_err());

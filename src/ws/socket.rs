@@ -301,7 +301,7 @@ impl Socket {
             };
             self.poll_flushed(flush, cx)
         });
-        // Nobody else sends what was accepted.
+        // What is left unsent, of this message or of one that came behind it, is somebody else's from here on.
         self.hand_over();
         match sent {
             Some(Ok(())) => Ok(Sent::Accepted),

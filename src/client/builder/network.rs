@@ -52,7 +52,6 @@ impl ClientBuilder {
     /// use std::{io, net::SocketAddr};
     ///
     /// # fn main() -> bowline::Result<()> {
-    ///
     /// struct Here;
     /// impl Resolve for Here {
     ///     fn resolve(&self, _host: &str, port: u16, _deadline: Deadline) -> io::Result<Vec<SocketAddr>> {
@@ -77,7 +76,6 @@ impl ClientBuilder {
     /// use std::net::TcpStream;
     ///
     /// # fn main() -> bowline::Result<()> {
-    ///
     /// struct JumpHost;
     /// impl Connect for JumpHost {
     ///     fn connect(&self, _target: &Target, _deadline: Deadline) -> Result<Box<dyn Wire>> {
