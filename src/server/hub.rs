@@ -212,6 +212,8 @@ impl Front<'_> {
                     return active;
                 }
             }
+            // Handlers take descriptors as well, and without one of these nobody is let in.
+            self.keep_spare();
             self.watch_listener(now);
             let until = self.until(count, next_tick);
             // It fails only for want of memory: then everything is looked at, and again after a pause.
@@ -296,7 +298,10 @@ impl Front<'_> {
                 Ok(None) => break,
                 Err(e) if Listener::is_exhausted(&e) && (self.spare.pop().is_some() || self.turn_away(now)) => {}
                 // Whatever it is, the listener is all a server has: it is tried again.
-                Err(_) => {
+                Err(e) => {
+                    if Listener::is_exhausted(&e) {
+                        self.make_room(None, now);
+                    }
                     self.paused = Some(now + Listener::PAUSE);
                     break;
                 }
@@ -333,12 +338,11 @@ impl Front<'_> {
             if self.has_place() {
                 self.lobby.moves();
             } else {
-                let Some(leaves) = self.places.find(self.hub, peer, now) else { return self.lobby.stands_still(now) };
-                if leaves.is_spare(now) || leaves.new_since().is_some() {
-                    self.lobby.moves();
+                match self.make_room(Some(peer), now) {
+                    Room::None => return self.lobby.stands_still(now),
+                    Room::Spared => self.lobby.moves(),
+                    Room::Taken => {}
                 }
-                self.hub.journal.evicted.fetch_add(1, Ordering::Relaxed);
-                leaves.evict();
             }
             if let Some(wire) = self.lobby.take(peer) {
                 self.seat(wire, now);
@@ -347,13 +351,27 @@ impl Front<'_> {
         self.hub.is_crowded.store(false, Ordering::SeqCst);
     }
 
-    /// Returns whether nobody has to make room.
-    fn has_place(&mut self) -> bool {
-        let count = self.hub.seats().all.len();
+    /// Has a connection closed for another one of `newcomer`, or of whoever it is that cannot even be looked at.
+    fn make_room(&mut self, newcomer: Option<Peer>, now: Instant) -> Room {
+        let Some(leaves) = self.places.find(self.hub, newcomer, now) else { return Room::None };
+        let room = if leaves.is_spare(now) || leaves.new_since().is_some() { Room::Spared } else { Room::Taken };
+        self.hub.journal.evicted.fetch_add(1, Ordering::Relaxed);
+        leaves.evict();
+        room
+    }
+
+    /// Takes what is missing of the descriptors that are kept, as far as the system has any.
+    fn keep_spare(&mut self) {
         if let Some(listener) = self.listener.as_ref().filter(|_| self.spare.len() < SPARE) {
             let spare = std::iter::from_fn(|| listener.spare().ok());
             self.spare.extend(spare.take(SPARE - self.spare.len()));
         }
+    }
+
+    /// Returns whether nobody has to make room.
+    fn has_place(&mut self) -> bool {
+        let count = self.hub.seats().all.len();
+        self.keep_spare();
         count == 0 || (count < self.hub.settings.max_connections && self.spare.len() == SPARE)
     }
 
@@ -370,6 +388,15 @@ impl Front<'_> {
         self.hub.add(seat.clone());
         seat.greet();
     }
+}
+
+/// What became of the wish for room.
+enum Room {
+    None,
+    /// There is some, of a connection for which nothing was done.
+    Spared,
+    /// There is some, of a connection for which something was.
+    Taken,
 }
 
 #[cfg(all(test, unix))]

@@ -5,7 +5,11 @@
 //! not keep out those that have less than half as many. And where more than half of all are of one peer and have asked for nothing
 //! yet, the first of those makes room, however short its time was: then there are too many of that kind for each to have it.
 
-use super::{hub::Hub, peers::Peer, seat::Seat};
+use super::{
+    hub::Hub,
+    peers::{Peer, Peers},
+    seat::Seat,
+};
 use std::{
     sync::{Arc, Weak},
     time::{Duration, Instant},
@@ -52,8 +56,8 @@ impl Places {
         self.idle.again(now)
     }
 
-    /// Returns a connection that makes room for another one of `newcomer`.
-    pub(super) fn find(&mut self, hub: &Hub, newcomer: Peer, now: Instant) -> Option<Arc<Seat>> {
+    /// Returns a connection that makes room for another one of `newcomer`, or of whoever it is.
+    pub(super) fn find(&mut self, hub: &Hub, newcomer: Option<Peer>, now: Instant) -> Option<Arc<Seat>> {
         self.idle.find(hub, newcomer, now, idle, 1).or_else(|| busy(hub, newcomer)).or_else(|| {
             let crowd = hub.with_peers(|peers| CROWD.max(peers.total() / 2 + 1));
             self.new.find(hub, newcomer, now, new, crowd)
@@ -68,7 +72,14 @@ impl Candidates {
     }
 
     /// Returns the first of the kind, if one peer has at least so many of them.
-    fn find(&mut self, hub: &Hub, newcomer: Peer, now: Instant, since: Since, enough: usize) -> Option<Arc<Seat>> {
+    fn find(
+        &mut self,
+        hub: &Hub,
+        newcomer: Option<Peer>,
+        now: Instant,
+        since: Since,
+        enough: usize,
+    ) -> Option<Arc<Seat>> {
         let found = self.next(hub, newcomer, now, since).or_else(|| {
             if self.again(now).is_some() {
                 return None;
@@ -99,29 +110,34 @@ impl Candidates {
     }
 
     /// Returns the next that is still of the kind. It stays until it is not: whoever waited may have left.
-    fn next(&mut self, hub: &Hub, newcomer: Peer, now: Instant, of_kind: Since) -> Option<Arc<Seat>> {
+    fn next(&mut self, hub: &Hub, newcomer: Option<Peer>, now: Instant, of_kind: Since) -> Option<Arc<Seat>> {
         while let Some((since, seat)) = self.all.last() {
             let Some(seat) = seat.upgrade().filter(|seat| of_kind(seat, now) == Some(*since)) else {
                 self.all.pop();
                 continue;
             };
-            let (has, wants) = hub.with_peers(|peers| (peers.count(seat.who), peers.count(newcomer)));
+            let (owns, wants) = hub.with_peers(|peers| (peers.count(seat.who), has(peers, newcomer)));
             // Others may have more by now; that is looked at when it is a matter of more than a few.
-            if has < self.most - self.most / 8 {
+            if owns < self.most - self.most / 8 {
                 self.all.pop();
                 continue;
             }
-            return (seat.who == newcomer || wants <= has).then_some(seat);
+            return (Some(seat.who) == newcomer || wants <= owns).then_some(seat);
         }
         None
     }
 }
 
+/// Returns how many connections a newcomer has: who is not known may have none.
+fn has(peers: &Peers, newcomer: Option<Peer>) -> usize {
+    newcomer.map_or(0, |peer| peers.count(peer))
+}
+
 /// Returns the newest connection of a peer that has more than half of all, for one that has less than half of that.
-fn busy(hub: &Hub, newcomer: Peer) -> Option<Arc<Seat>> {
+fn busy(hub: &Hub, newcomer: Option<Peer>) -> Option<Arc<Seat>> {
     let heaviest = hub.with_peers(|peers| {
         let (heaviest, most) = peers.heaviest()?;
-        (most > peers.total() / 2 && peers.count(newcomer) < most / 2).then_some(heaviest)
+        (most > peers.total() / 2 && has(peers, newcomer) < most / 2).then_some(heaviest)
     })?;
     hub.all_seats().into_iter().filter(|seat| seat.who == heaviest).max_by_key(|seat| seat.id)
 }
