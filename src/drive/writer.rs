@@ -27,7 +27,8 @@ use std::{
 ///
 /// A write returns once the bytes are framed and on their way, which under back-pressure means that earlier ones have left;
 /// [`flush`](Write::flush) waits until the kernel has them all. Dropping it without [`finish`](Self::finish) aborts the message, so that the
-/// peer never takes a part for the whole.
+/// peer never takes a part for the whole: HTTP/1 ends the connection, HTTP/2 resets the stream, a request with CANCEL and a response
+/// with INTERNAL_ERROR.
 ///
 /// # Examples
 ///
@@ -61,18 +62,21 @@ pub struct BodyWriter {
     finished: bool,
     /// The message has no body, whatever is written.
     sink: bool,
+    /// With what a part of a body is taken back (HTTP/2).
+    abandons: u32,
 }
 
 impl BodyWriter {
     pub(crate) fn new(stream: Stream, limits: Limits, stall: Option<Duration>, deadline: Deadline) -> Self {
         let limits = Mutex::new(limits);
-        let (waiting, pace) = (None, None);
-        BodyWriter { stream, limits, stall, waiting, pace, deadline, unseen: 0, finished: false, sink: false }
+        let (waiting, pace, abandons) = (None, None, CANCEL);
+        BodyWriter { stream, limits, stall, waiting, pace, deadline, unseen: 0, finished: false, sink: false, abandons }
     }
 
-    /// The same, for a peer that has to keep a pace.
-    pub(crate) fn with_pace(mut self, pace: Pace) -> Self {
-        self.pace = Some(pace);
+    /// The same for an answer: its peer has to keep a pace. A request may be given up, but whoever asked has a right to its answer, so
+    /// a part of one is an error.
+    pub(crate) fn answering(mut self, pace: Pace) -> Self {
+        (self.pace, self.abandons) = (Some(pace), INTERNAL_ERROR);
         self
     }
 
@@ -80,8 +84,8 @@ impl BodyWriter {
     pub(crate) fn sink(stream: Stream) -> Self {
         let limits = Mutex::new(Limits::default());
         let deadline = Deadline::NEVER;
-        let (stall, waiting, pace) = (None, None, None);
-        BodyWriter { stream, limits, stall, waiting, pace, deadline, unseen: 0, finished: true, sink: true }
+        let (stall, waiting, pace, abandons) = (None, None, None, INTERNAL_ERROR);
+        BodyWriter { stream, limits, stall, waiting, pace, deadline, unseen: 0, finished: true, sink: true, abandons }
     }
 
     fn run<T>(
@@ -284,8 +288,8 @@ impl Write for BodyWriter {
 impl Drop for BodyWriter {
     fn drop(&mut self) {
         if !self.finished && self.stream.is_sending() {
-            // A handler that panics is our fault, one that gives up is a decision.
-            self.stream.reset(if std::thread::panicking() { INTERNAL_ERROR } else { CANCEL });
+            // Whoever panics did not decide to.
+            self.stream.reset(if std::thread::panicking() { INTERNAL_ERROR } else { self.abandons });
         }
     }
 }

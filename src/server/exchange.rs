@@ -302,7 +302,7 @@ impl Exchange {
         let body = std::mem::take(&mut self.body);
         let writer = match plan.has_body {
             true => BodyWriter::new(stream, Limits::default(), Some(self.settings.timeouts.write), Deadline::NEVER)
-                .with_pace(self.settings.pace()),
+                .answering(self.settings.pace()),
             false => BodyWriter::sink(stream),
         };
         Ok((body, writer))

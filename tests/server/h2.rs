@@ -72,6 +72,18 @@ pub fn serve(set: impl FnOnce(Server) -> Server) -> Here {
                 let n = std::io::copy(exchange.body(), &mut std::io::sink())?;
                 exchange.reply(200, n.to_string())
             }
+            "/short" => {
+                let (_, mut writer) =
+                    exchange.respond_streaming(Response::builder().header("content-length", "9").body(())?)?;
+                writer.write_all(b"some")?;
+                writer.finish()
+            }
+            "/short-body" => exchange.reply(200, bowline::Body::from_reader(&b"some"[..]).with_len(9)),
+            "/given-up" => {
+                let (_, mut writer) = exchange.respond_streaming(Response::new(()))?;
+                writer.write_all(b"some")?;
+                Ok(())
+            }
             "/late-panic" => {
                 let (_, mut writer) = exchange.respond_streaming(Response::new(()))?;
                 writer.write_all(b"some")?;
@@ -152,14 +164,16 @@ fn requests_beyond_the_queue_are_refused() {
 }
 
 #[test]
-fn a_handler_that_panics_after_the_head_is_an_internal_error() {
+fn a_part_of_an_answer_is_an_internal_error() {
     let here = serve(|server| server);
     let mut link = connect(&here);
-    link.send(&[get(1, "/late-panic")]);
-    let reset = link.skip_to(RST_STREAM);
-    assert_eq!((reset.stream, reset.code()), (1, INTERNAL_ERROR));
-    link.send(&[get(3, "/")]);
-    assert_eq!(body_of(&mut link, 3), b"ok");
+    for (stream, path) in (1..).step_by(2).zip(["/late-panic", "/short", "/short-body", "/given-up"]) {
+        link.send(&[get(stream, path)]);
+        let reset = link.skip_to(RST_STREAM);
+        assert_eq!((reset.stream, reset.code()), (stream, INTERNAL_ERROR), "{path}");
+    }
+    link.send(&[get(9, "/")]);
+    assert_eq!(body_of(&mut link, 9), b"ok");
 }
 
 #[test]
