@@ -1,5 +1,6 @@
 //! Decoded header fields: one buffer and places in it. The only file that names the crate `bytes`.
 
+pub(crate) mod trailers;
 pub(crate) mod words;
 
 use bytes::Bytes;

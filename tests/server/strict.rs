@@ -26,6 +26,11 @@ fn handle(mut exchange: Exchange) -> Result<()> {
             writer.write_all(b"hello")?;
             writer.finish_with_trailers(HeaderMap::from_iter([(http::header::ETAG, "\"a\"".parse().unwrap())]))
         }
+        "/names" => {
+            std::io::copy(exchange.body(), &mut std::io::sink())?;
+            let names: Vec<_> = exchange.body().trailers().into_iter().flat_map(HeaderMap::keys).cloned().collect();
+            exchange.reply(200, format!("{names:?}"))
+        }
         "/host" => {
             let [named, listed] = [exchange.header("Host"), exchange.headers()["host"].to_str().ok()];
             let text = format!("{} {}", named.unwrap_or_default(), listed.unwrap_or_default());
@@ -54,6 +59,39 @@ fn echo(exchange: Exchange) -> Result<()> {
             n => tunnel.write_all(&piece[..n])?,
         }
         tunnel.flush()?;
+    }
+}
+
+/// Which fields may stand behind a body does not depend on the version (RFC 9110, section 6.5.1).
+#[test]
+fn trailers_that_are_none() {
+    let server = bind().spawn(handle).unwrap();
+    let table = [
+        ("x-sum", Some(r#"["x-sum"]"#)),
+        ("date", Some("[]")),
+        ("authorization", Some("[]")),
+        ("content-type", Some("[]")),
+        ("te", Some("[]")),
+        ("host", None),
+        ("content-length", None),
+    ];
+    for (name, expected) in table {
+        let value = if name == "te" { "trailers" } else { "1" };
+        let mut raw = Raw::connect(server.local_addr());
+        raw.send("POST /names HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n");
+        let answer = raw.send(format!("0\r\n{name}: {value}\r\n\r\n")).answer();
+        match expected {
+            Some(names) => assert_eq!((answer.status(), answer.text()), (200, names), "HTTP/1: {name}"),
+            None => assert_eq!((answer.status(), answer.get("connection")), (400, Some("close")), "HTTP/1: {name}"),
+        }
+        let mut link = Link::new(TcpStream::connect(server.local_addr()).unwrap());
+        link.send_bytes(PREFACE);
+        let trailers = Frame::headers(1, END_STREAM, &[(name, value)]);
+        link.send(&[Frame::settings(&[]), request(1, 0, "POST", "/names"), Frame::data(1, b"a"), trailers]);
+        match expected {
+            Some(names) => assert_eq!(crate::h2::body_of(&mut link, 1), names.as_bytes(), "HTTP/2: {name}"),
+            None => assert_eq!(link.skip_to(RST_STREAM).code(), PROTOCOL_ERROR, "HTTP/2: {name}"),
+        }
     }
 }
 

@@ -5,12 +5,19 @@
 
 use super::{
     config::Limits,
-    framing::{Framing, Trailer, trailer},
+    framing::Framing,
     parse::{self, Allowed, Scan},
     syntax::{find_newline, token_len, trim_start},
     violation::Violation,
 };
-use crate::{buf::RecvBuf, fields::Fields, proto::Role};
+use crate::{
+    buf::RecvBuf,
+    fields::{
+        Fields,
+        trailers::{Trailer, trailer},
+    },
+    proto::Role,
+};
 
 /// A body, or what has not arrived of it.
 ///

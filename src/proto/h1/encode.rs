@@ -1,11 +1,14 @@
 //! Heads, chunks and trailers that go out, formatted straight into the caller's buffer.
 
 use super::{
-    framing::{Asked, Trailer, trailer},
+    framing::Asked,
     syntax::{Name, decimal, elements, is_token, value_len},
     violation::Misuse,
 };
-use crate::fields::Fields;
+use crate::fields::{
+    Fields,
+    trailers::{Trailer, trailer},
+};
 use http::{HeaderMap, Method, Request, Response, StatusCode, Uri, Version, header};
 
 /// How the body that follows a head is delimited.

@@ -6,6 +6,7 @@ use super::{
     frame::{self, HEADER, Header, Kind},
     stream::{Asked, Blocked, RecvHalf, SendHalf, Sent, Stream},
 };
+use crate::fields::trailers::{Trailer, trailer};
 use http::{HeaderMap, Request, Response, StatusCode};
 use std::time::Instant;
 
@@ -169,13 +170,17 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// A [`Misuse`] if it is not their turn, if body is missing, and if they are larger than the peer takes.
+    /// A [`Misuse`] if it is not their turn, if body is missing, if a field must not be a trailer, and if they are larger than the
+    /// peer takes.
     pub fn send_trailers(&mut self, stream: u32, trailers: &HeaderMap, out: &mut Vec<u8>) -> Result<(), Misuse> {
         self.check_usable(None)?;
         let limit = self.peer.max_header_list;
         let live = self.live(stream)?;
         let send = live.send.on(Sent::Trailers, stream)?;
         check_length(live.send_left, 0, End::Last)?;
+        if trailers.keys().any(|name| trailer(name.as_str().as_bytes()) != Trailer::Kept) {
+            return Err(Misuse::TrailerForbidden);
+        }
         Survey::of(trailers)?.check(0, limit)?;
         live.send = send;
         let place = self.place(stream, End::Last);

@@ -1,7 +1,10 @@
 //! Heads as they arrive: pseudo-header fields, and what a field may be (RFC 9113, sections 8.1 to 8.5).
 
 use super::{Fields, Malformed, RequestHead, ResponseHead, hpack::Field};
-use crate::fields::words::{any, control, is_control, not_lower};
+use crate::fields::{
+    trailers::{Trailer, trailer},
+    words::{any, control, is_control, not_lower},
+};
 use http::{Method, StatusCode, Uri, Version, uri};
 
 /// What a field costs in a header list beside its name and value (RFC 9113, section 6.5.2).
@@ -144,7 +147,12 @@ impl<'s> Collector<'s> {
                 return Err(Malformed::ConnectionSpecific);
             }
             b"te" if !field.value.eq_ignore_ascii_case(b"trailers") => return Err(Malformed::Te),
-            b"content-length" if self.form != Form::Trailers => {
+            name if self.form == Form::Trailers => match trailer(name) {
+                Trailer::Kept => {}
+                Trailer::Dropped => return Ok(()),
+                Trailer::Forbidden => return Err(Malformed::Trailer),
+            },
+            b"content-length" => {
                 let length = decimal(field.value).ok_or(Malformed::ContentLength)?;
                 if self.content_length.is_some_and(|other| other != length) {
                     return Err(Malformed::ContentLength);

@@ -67,6 +67,8 @@ pub enum Misuse {
     Status(u16),
     /// So many PINGs are not answered that another one makes no sense.
     TooManyPings,
+    /// A field that cannot be a trailer (RFC 9110, section 6.5.1).
+    TrailerForbidden,
     /// Only the other role does this.
     WrongRole,
 }
@@ -96,6 +98,7 @@ impl fmt::Display for Misuse {
             Self::SendEnded { stream } => write!(f, "stream {stream}: the end was sent already"),
             Self::Status(status) => write!(f, "status {status} is not for this call"),
             Self::TooManyPings => f.write_str("too many PINGs are in flight"),
+            Self::TrailerForbidden => f.write_str("a field that cannot be a trailer"),
             Self::WrongRole => f.write_str("only the other role does this"),
         }
     }

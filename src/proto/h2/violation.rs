@@ -270,6 +270,8 @@ pub enum Malformed {
     Target,
     /// TE with anything but `trailers` (section 8.2.2).
     Te,
+    /// A field in trailers that says how long the body is, or whom the request is for (RFC 9110, section 6.5.1).
+    Trailer,
 }
 
 /// What came too often (section 10.5).
@@ -454,6 +456,7 @@ impl fmt::Display for Malformed {
             Self::SwitchingProtocols => "status 101, which HTTP/2 does not have",
             Self::Target => "the target is not a URI",
             Self::Te => "te with anything but trailers",
+            Self::Trailer => "a trailer field that changes framing or routing",
         })
     }
 }

@@ -145,6 +145,10 @@ fn misuse_changes_nothing() {
     fn trailers(stream: u32) -> Command {
         Box::new(move |b| b.engine.send_trailers(stream, &HeaderMap::new(), &mut b.out))
     }
+    fn trailer(stream: u32, name: &'static str) -> Command {
+        let list: HeaderMap = [(name.parse().unwrap(), HeaderValue::from_static("1"))].into_iter().collect();
+        Box::new(move |b| b.engine.send_trailers(stream, &list, &mut b.out))
+    }
     let mut asterisk = request("GET", "http://a/", &[]);
     *asterisk.uri_mut() = Uri::builder().scheme("http").authority("a").path_and_query("*").build().unwrap();
     let mut extended = request("CONNECT", "http://a/", &[]);
@@ -179,6 +183,10 @@ fn misuse_changes_nothing() {
         ("data after the end", Client, send(1, b"x", More), Misuse::SendEnded { stream: 1 }),
         ("the end after the end", Client, send(1, b"", Last), Misuse::SendEnded { stream: 1 }),
         ("trailers after the end", Client, trailers(1), Misuse::SendEnded { stream: 1 }),
+        ("a length behind the body", Server, trailer(11, "content-length"), Misuse::TrailerForbidden),
+        ("a host behind the body", Server, trailer(11, "host"), Misuse::TrailerForbidden),
+        ("a type behind the body", Server, trailer(11, "content-type"), Misuse::TrailerForbidden),
+        ("what belongs to HTTP/1 behind the body", Server, trailer(11, "connection"), Misuse::TrailerForbidden),
         ("data on a stream that is over", Client, send(7, b"x", More), none(7)),
         ("data on an idle stream", Client, send(13, b"x", More), none(13)),
         ("trailers on a stream that is over", Client, trailers(7), none(7)),
