@@ -96,9 +96,10 @@ impl H2 {
         }
     }
 
-    /// Makes a server close the connection when requests do not come in time.
-    pub(crate) fn with_patience(mut self, patience: Patience, now: Instant) -> Self {
-        (self.patience, self.idle, self.greeting) = (patience, Some(now), now.checked_add(patience.head));
+    /// Makes a server close the connection when requests do not come in time; the first byte of the preface may have come before `now`.
+    pub(crate) fn with_patience(mut self, patience: Patience, first: Option<Instant>, now: Instant) -> Self {
+        let greeting = first.unwrap_or(now).checked_add(patience.head);
+        (self.patience, self.idle, self.greeting) = (patience, Some(now), greeting);
         self
     }
 

@@ -69,7 +69,7 @@ pub(crate) fn serve_h2(
         Ok(engine) => engine,
         Err(violation) => return Some(Err(violation)),
     };
-    let mut driver = H2::new(engine, Role::Server).with_patience(patience, now);
+    let mut driver = H2::new(engine, Role::Server).with_patience(patience, None, now);
     driver.adopt_request(head);
     Some(Ok(Arc::new(Shared::new(setup, driver))))
 }

@@ -15,6 +15,9 @@ use std::{io, sync::Arc, task::Poll, time::Instant};
 /// What a client of HTTP/2 says first (RFC 9113, section 3.4). No request of HTTP/1 begins like that.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
+/// What one of HTTP/1 may still begin with, of another version than those there are.
+const EITHER: &[u8] = b"PRI * HTTP/";
+
 /// The room one receive makes.
 const RECEIVE: usize = 16 * 1024;
 
@@ -118,13 +121,16 @@ impl Greeting {
                 return Poll::Ready(Ok(Some(self.finish(speaks, settings, cx.now))));
             }
             if self.eof {
-                return Poll::Ready(self.ended());
+                return Poll::Ready(self.ended(settings, cx.now));
             }
             match self.read() {
                 Ok(()) => {}
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
                     if deadline.has_passed(cx.now) {
-                        return Poll::Ready(Err(too_slow()));
+                        return Poll::Ready(match self.cut_short(settings) {
+                            Some(speaks) => Ok(Some(self.finish(speaks, settings, cx.now))),
+                            None => Err(too_slow()),
+                        });
                     }
                     cx.wait_wire(&self.wire, Interest::Read);
                     cx.wait_until(deadline);
@@ -205,11 +211,22 @@ impl Greeting {
         }
     }
 
-    fn ended(&self) -> Result<Option<Arc<dyn Carrier>>> {
+    /// Returns what is spoken by a client that has begun to say so, and does not go on: its engine has an answer to that.
+    fn cut_short(&self, settings: &Settings) -> Option<Speaks> {
+        match (self.plain.len(), settings.only) {
+            (0, _) => None,
+            (_, Some(Version::HTTP_2)) => Some(Speaks::Http2),
+            (_, Some(_)) => Some(Speaks::Http1),
+            (n, None) if n <= EITHER.len() => Some(Speaks::Http1),
+            (_, None) => Some(Speaks::Http2),
+        }
+    }
+
+    fn ended(&mut self, settings: &Settings, now: Instant) -> Result<Option<Arc<dyn Carrier>>> {
+        if let Some(speaks) = self.cut_short(settings) {
+            return Ok(Some(self.finish(speaks, settings, now)));
+        }
         match &self.tls {
-            _ if !self.plain.is_empty() => {
-                Err(Error::with(ErrorKind::Closed, "the client left in the middle of a head"))
-            }
             Some(tls) if tls.is_handshaking() && !tls.is_closed() => {
                 Err(Error::with(ErrorKind::Closed, "the client left during the TLS handshake").in_phase(Phase::Tls))
             }
@@ -230,7 +247,7 @@ impl Greeting {
         match speaks {
             Speaks::Http2 => {
                 let engine = h2::Connection::new(Role::Server, h2_config(settings), now, setup.out());
-                Arc::new(Shared::new(setup, H2::new(engine, Role::Server).with_patience(patience, now)))
+                Arc::new(Shared::new(setup, H2::new(engine, Role::Server).with_patience(patience, self.first, now)))
             }
             Speaks::Http1 | Speaks::Unknown => {
                 let config = h1::Config::default().head_bytes(settings.max_header_bytes);

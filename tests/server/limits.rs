@@ -1,7 +1,10 @@
 //! Clients that break rules, dawdle, or want too much.
 
-use crate::raw::Raw;
-use bowline::{Exchange, Result, Server, ServerHandle, ServerTimeouts};
+use crate::{
+    h2::h2peer::{Frame, GOAWAY, SETTINGS},
+    raw::Raw,
+};
+use bowline::{Exchange, Result, Server, ServerHandle, ServerTimeouts, http::Version};
 use std::{
     io::Write,
     net::TcpStream,
@@ -95,6 +98,40 @@ fn dripping_a_head_ends_with_408() {
     kept.send("GET");
     assert_eq!(kept.answer().status(), 408);
     assert!(kept.is_closed());
+}
+
+#[test]
+fn what_may_be_the_beginning_of_either_version() {
+    let limit = Duration::from_millis(200);
+    let server = bind().timeouts(ServerTimeouts::default().header(limit)).spawn(upper).unwrap();
+    let preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+    for n in [1, 3, 4, "PRI * HTTP/".len()] {
+        let mut slow = raw(&server);
+        let began = Instant::now();
+        let answer = slow.send(&preface[..n]).answer();
+        assert!(began.elapsed() >= limit);
+        assert_eq!((answer.status(), answer.get("connection")), (408, Some("close")), "{n} bytes");
+        assert!(answer.get("date").is_some() && slow.is_closed());
+        let answer = raw(&server).send(&preface[..n]).finish().answer();
+        assert_eq!(answer.status(), 400, "{n} bytes, and nothing more");
+    }
+    // From here on it is HTTP/2, whose answer is SETTINGS and GOAWAY.
+    let said = |raw: &mut Raw| -> Vec<u8> {
+        let mut bytes = raw.rest();
+        std::iter::from_fn(|| Frame::parse(&mut bytes)).map(|frame| frame.kind).collect()
+    };
+    for n in ["PRI * HTTP/2".len(), preface.len() - 1] {
+        let began = Instant::now();
+        let kinds = said(raw(&server).send(&preface[..n]));
+        assert!(began.elapsed() >= limit);
+        assert_eq!((kinds.first(), kinds.last()), (Some(&SETTINGS), Some(&GOAWAY)), "{n} bytes");
+    }
+    // A server of one version says it in that.
+    let timeouts = ServerTimeouts::default().header(limit);
+    let new = bind().only(Version::HTTP_2).timeouts(timeouts.clone()).spawn(upper).unwrap();
+    assert_eq!(said(raw(&new).send("P")).last(), Some(&GOAWAY));
+    let old = bind().only(Version::HTTP_11).timeouts(timeouts).spawn(upper).unwrap();
+    assert_eq!(raw(&old).send(&preface[..preface.len() - 1]).rest_of_head()[..9], *b"HTTP/1.1 ");
 }
 
 #[test]
