@@ -1,28 +1,23 @@
 //! One request and the duty to answer it.
 
 mod head;
+mod upgrade;
 
 use super::{
     answer::{Answer, Plan},
     request_body::{RequestBody, Verdict},
     seat::Seat,
     settings::Settings,
-    turns,
 };
 use crate::{
-    drive::{Body, BodyWriter, IntoBody, Limits, Stream, Tunnel},
+    drive::{Body, BodyWriter, IntoBody, Limits, Stream},
     error::{Error, ErrorKind, Phase, Result},
-    proto::{
-        End, RequestHead, Role,
-        h1::Length,
-        ws::{Refusal, accept},
-    },
-    time::{Deadline, date},
-    ws::{Config, WebSocket},
+    proto::{End, RequestHead},
+    time::Deadline,
 };
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version, header};
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Version, header};
 use std::{
-    fmt, io,
+    fmt,
     net::SocketAddr,
     sync::{Arc, OnceLock},
 };
@@ -308,172 +303,6 @@ impl Exchange {
         Ok((body, writer))
     }
 
-    /// Accepts an upgrade with 101, or a CONNECT with 200: raw bytes from here. `Connection: upgrade` is added, and
-    /// `Upgrade` with the first protocol that was asked for, if `headers` has none. What was not read of the body of the request is
-    /// read before, and forgotten.
-    ///
-    /// # Errors
-    ///
-    /// If it is neither a CONNECT nor a request with Upgrade, which `Connection: upgrade` has to say too; if the body fails; and as
-    /// [`respond`](Self::respond), for the head.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use bowline::{Exchange, Server, Result, http::HeaderMap};
-    /// use std::io::Write;
-    ///
-    /// # fn main() -> bowline::Result<()> {
-    /// let server = Server::bind("127.0.0.1:0")?.spawn(|exchange: Exchange| -> Result<()> {
-    ///     let mut tunnel = exchange.upgrade(HeaderMap::new())?;
-    ///     tunnel.write_all(b"raw bytes from here")?;
-    ///     tunnel.finish()
-    /// })?;
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub fn upgrade(mut self, headers: HeaderMap) -> Result<Tunnel> {
-        let mut head = Response::new(());
-        *head.headers_mut() = headers;
-        if self.head.method == Method::CONNECT {
-            *head.status_mut() = StatusCode::OK;
-        } else if self.head.version == Version::HTTP_11 && self.head.fields.get("upgrade").is_some() {
-            *head.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
-            head.headers_mut().entry(header::CONNECTION).or_insert(HeaderValue::from_static("upgrade"));
-            // A 101 says to what it changes (RFC 9110, section 15.2.2).
-            let first = self.head.fields.get("upgrade").and_then(|asked| asked.split(|b| *b == b',').next());
-            if let Some(Ok(first)) = first.map(|name| HeaderValue::from_bytes(name.trim_ascii())) {
-                head.headers_mut().entry(header::UPGRADE).or_insert(first);
-            }
-        } else {
-            return Err(Error::with(ErrorKind::Misuse, "the request asks for neither an upgrade nor a tunnel"));
-        }
-        add_date(&mut head);
-        self.skip_body()?;
-        let length = if self.head.version == Version::HTTP_2 { Length::Unknown } else { Length::Empty };
-        let stream = self.stream()?.clone();
-        stream.respond(&head, length, &[], End::More).map_err(|fault| fault.to_error().in_phase(Phase::Send))?;
-        self.stream = None;
-        self.body = Body::empty();
-        turns::leave();
-        Ok(Tunnel::new(stream, self.headers().clone(), Limits::default()))
-    }
-
-    /// Returns whether the request asks for a WebSocket: over HTTP/1 by Upgrade, over HTTP/2 by an extended CONNECT (RFC 8441).
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use bowline::{Exchange, Server};
-    ///
-    /// # fn main() -> bowline::Result<()> {
-    /// let server = Server::bind("127.0.0.1:0")?.spawn(|exchange: Exchange| match exchange.is_websocket() {
-    ///     true => exchange.websocket(&[])?.send("welcome"),
-    ///     false => exchange.reply(426, "a WebSocket, please"),
-    /// })?;
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub fn is_websocket(&self) -> bool {
-        match self.head.version {
-            Version::HTTP_2 => self.head.protocol.as_deref() == Some("websocket"),
-            _ => {
-                let asks = |value: &HeaderValue| {
-                    value.as_bytes().split(|b| *b == b',').any(|v| v.trim_ascii().eq_ignore_ascii_case(b"websocket"))
-                };
-                self.head.method == Method::GET && self.headers().get_all(header::UPGRADE).iter().any(asks)
-            }
-        }
-    }
-
-    /// Accepts a WebSocket, with the first of `subprotocols` that the client offers. What is wrong with the handshake is answered
-    /// (400, 405, 426).
-    ///
-    /// # Errors
-    ///
-    /// [`ErrorKind::Misuse`] if the request asks for none, which is answered with 426; [`ErrorKind::PeerViolation`] if its handshake is
-    /// not valid; as [`respond`](Self::respond), for the head.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use bowline::{Exchange, Server, Result};
-    ///
-    /// # fn main() -> bowline::Result<()> {
-    /// let server = Server::bind("127.0.0.1:0")?.spawn(|exchange: Exchange| -> Result<()> {
-    ///     let mut socket = exchange.websocket(&["chat"])?;
-    ///     while let Some(message) = socket.recv()? {
-    ///         socket.send(&message)?;
-    ///     }
-    ///     Ok(())
-    /// })?;
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub fn websocket(self, subprotocols: &[&str]) -> Result<WebSocket> {
-        let config = self.settings.websocket.clone();
-        self.websocket_with(subprotocols, config)
-    }
-
-    /// Accepts a WebSocket as [`websocket`](Self::websocket), with settings of its own.
-    ///
-    /// # Errors
-    ///
-    /// As [`websocket`](Self::websocket).
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use bowline::{Exchange, Server, Result, ws::Config};
-    ///
-    /// # fn main() -> bowline::Result<()> {
-    /// let server = Server::bind("127.0.0.1:0")?.spawn(|exchange: Exchange| -> Result<()> {
-    ///     let mut socket = exchange.websocket_with(&[], Config::default().max_message(1024))?;
-    ///     socket.send("be brief")
-    /// })?;
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub fn websocket_with(mut self, subprotocols: &[&str], config: Config) -> Result<WebSocket> {
-        let mut request = Request::new(());
-        (*request.method_mut(), *request.version_mut()) = (self.head.method.clone(), self.head.version);
-        *request.headers_mut() = self.headers().clone();
-        let kind = if self.is_websocket() { ErrorKind::PeerViolation } else { ErrorKind::Misuse };
-        let accepted = match self.is_websocket() || self.head.version != Version::HTTP_2 {
-            true => accept(&request, subprotocols, &config.engine()),
-            false => Err(Refusal::UpgradeMissing),
-        };
-        let (mut head, agreed) = match accepted {
-            Ok(accepted) => accepted,
-            Err(refusal) => {
-                let answer = refusal.response().map(|()| Body::empty());
-                let text = format!("a websocket was refused: {refusal}");
-                self.respond(answer)?;
-                return Err(Error::with(kind, text));
-            }
-        };
-        add_date(&mut head);
-        let length = if self.head.version == Version::HTTP_2 { Length::Unknown } else { Length::Empty };
-        let stream = self.stream()?.clone();
-        stream.respond(&head, length, &[], End::More).map_err(|fault| fault.to_error().in_phase(Phase::Send))?;
-        self.stream = None;
-        self.body = Body::empty();
-        turns::leave();
-        Ok(WebSocket::on(stream, Role::Server, agreed, config, Limits::new(self.settings.cancels.clone(), None)))
-    }
-
-    /// Reads what is left of the body of a request that becomes another protocol: that begins behind it (RFC 9110, section 7.8).
-    fn skip_body(&mut self) -> Result<()> {
-        let stream = self.stream()?.clone();
-        if self.head.version == Version::HTTP_2 || !stream.has_body() {
-            return Ok(());
-        }
-        let verdict = self.verdict.get_or_insert_default().clone();
-        let source = RequestBody::new(stream, self.declared(), false, verdict, &self.settings);
-        io::copy(&mut Body::from_source(Box::new(source)), &mut io::sink())?;
-        Ok(())
-    }
-
     /// A client that waits for 100 before it sends a body that is still to be read has to hear of it before the answer.
     fn invite(&self) {
         if !self.body_taken {
@@ -508,13 +337,6 @@ impl Exchange {
             // If the connection is over there is nobody to be told.
             let _ = stream.respond(&head, plan.length, &[], End::Last);
         }
-    }
-}
-
-/// Adds a Date to an answer behind which another protocol begins, if it is one of those that have to have it.
-fn add_date(head: &mut Response<()>) {
-    if let Some(date) = date::now().filter(|_| head.status().is_success()) {
-        head.headers_mut().entry(header::DATE).or_insert(date);
     }
 }
 
