@@ -72,6 +72,7 @@ fn handle(mut exchange: Exchange) -> Result<()> {
                 }
             }
         }
+        "/any-upgrade" => exchange.upgrade(HeaderMap::new()).map(drop),
         "/bad-head" => {
             let head = Response::builder().header("transfer-encoding", "chunked").body("x")?;
             exchange.respond(head)
@@ -301,6 +302,36 @@ fn upgrades_and_connect() {
     assert_eq!((head.status(), head.get("content-length"), head.get("connection")), (200, None, None));
     assert_eq!(connects.send("through").take(7), b"through");
     drop(connects);
-    let mut plain = raw(&server);
-    assert_eq!(plain.send(get("/upgrade")).answer().status(), 500, "nobody asked for an upgrade");
+}
+
+#[test]
+fn upgrades_that_nobody_asked_for() {
+    let server = server();
+    let ask = |path: &str, fields: &str| format!("GET {path} HTTP/1.1\r\nHost: x\r\n{fields}\r\n");
+    let table = [
+        ("nothing is asked for", ""),
+        ("something else", "Connection: upgrade\r\nUpgrade: other, echo/2\r\n"),
+        ("not of this server", "Upgrade: echo\r\n"),
+    ];
+    let mut raw = raw(&server);
+    for (name, fields) in table {
+        let answer = raw.send(ask("/upgrade", fields)).answer();
+        let said = (answer.get("upgrade"), answer.get("connection"));
+        assert_eq!((answer.status(), said), (426, (Some("echo"), Some("upgrade"))), "{name}");
+    }
+    // To what, is for the client to say.
+    for fields in ["", "Upgrade: echo\r\n", "Connection: upgrade\r\nUpgrade: ,\r\n"] {
+        let answer = raw.send(ask("/any-upgrade", fields)).answer();
+        assert_eq!((answer.status(), answer.get("upgrade")), (400, None), "{fields}");
+    }
+    let answer = raw.send("GET /upgrade HTTP/1.0\r\nConnection: upgrade\r\nUpgrade: echo\r\n\r\n").answer();
+    assert_eq!((answer.status(), answer.get("upgrade")), (426, Some("echo")), "HTTP/1.0 has no upgrades");
+    // The connection was HTTP all along.
+    let mut raw = Raw::connect(server.local_addr());
+    raw.send(
+        ask("/upgrade", "") + &ask("/upgrade", "Connection: x, Upgrade\r\nUpgrade: other\r\nUpgrade: x, Echo\r\n"),
+    );
+    assert_eq!((raw.answer().status(), raw.head().status()), (426, 101));
+    let client = bowline::Client::builder().protocol(bowline::Protocol::Http2).build().unwrap();
+    assert_eq!(client.get(server.url("/upgrade")).send().unwrap().status(), 400);
 }

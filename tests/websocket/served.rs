@@ -161,7 +161,7 @@ fn requests_that_are_no_handshake() {
         .header("Sec-WebSocket-Key", "short");
     assert_eq!(bad.send().unwrap().status(), 400);
     let h2 = client.get(server.url("/")).protocol(Protocol::Http2).send().unwrap();
-    assert!(h2.status().is_client_error());
+    assert_eq!((h2.status().as_u16(), h2.headers()["sec-websocket-version"].as_bytes()), (400, &b"13"[..]));
 }
 
 #[test]

@@ -294,29 +294,26 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    /// Returns the response with which a server refuses, without a body.
-    pub fn response(&self) -> Response<()> {
+    /// Returns the response with which a server refuses a request of this version, without a body.
+    pub fn response(&self, version: Version) -> Response<()> {
         let mut response = Response::new(());
+        let upgrades =
+            matches!(self, Refusal::UpgradeMissing | Refusal::ConnectionMissing | Refusal::VersionUnsupported);
         *response.status_mut() = match self {
             Refusal::MethodInvalid => StatusCode::METHOD_NOT_ALLOWED,
-            Refusal::UpgradeMissing | Refusal::ConnectionMissing | Refusal::VersionUnsupported => {
-                StatusCode::UPGRADE_REQUIRED
-            }
+            // It has to say to what (RFC 9110, section 15.5.22), and HTTP/2 has no field for that (RFC 9113, section 8.6).
+            _ if upgrades && version != Version::HTTP_2 => StatusCode::UPGRADE_REQUIRED,
             _ => StatusCode::BAD_REQUEST,
         };
+        let status = response.status();
         let headers = response.headers_mut();
-        match self {
-            Refusal::MethodInvalid => {
-                headers.insert(header::ALLOW, HeaderValue::from_static("GET"));
-            }
-            Refusal::VersionUnsupported => {
-                headers.insert(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
-            }
-            _ => {}
+        if status == StatusCode::METHOD_NOT_ALLOWED {
+            headers.insert(header::ALLOW, HeaderValue::from_static("GET"));
         }
-        if response.status() == StatusCode::UPGRADE_REQUIRED {
-            // To what (RFC 9110, section 15.5.22).
-            let headers = response.headers_mut();
+        if upgrades {
+            headers.insert(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
+        }
+        if status == StatusCode::UPGRADE_REQUIRED {
             headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
             headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
         }

@@ -22,8 +22,9 @@ impl Exchange {
     ///
     /// # Errors
     ///
-    /// If it is neither a CONNECT nor a request with Upgrade, which `Connection: upgrade` has to say too; if the body fails; and as
-    /// [`respond`](Self::respond), for the head.
+    /// [`ErrorKind::Misuse`] if it is neither a CONNECT nor a request for what `headers` have as Upgrade, which
+    /// `Connection: upgrade` has to say too: the client is answered with 426 and that Upgrade (RFC 9110, section 15.5.22), or, where `headers` name
+    /// nothing and over HTTP/2, which has no upgrades, with 400. If the body fails; and as [`respond`](Self::respond), for the head.
     ///
     /// # Examples
     ///
@@ -45,16 +46,22 @@ impl Exchange {
         *head.headers_mut() = headers;
         if self.head.method == Method::CONNECT {
             *head.status_mut() = StatusCode::OK;
-        } else if self.head.version == Version::HTTP_11 && self.head.fields.get("upgrade").is_some() {
+        } else if let Some(first) = self.asks_for(head.headers().get(header::UPGRADE)) {
             *head.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
             head.headers_mut().entry(header::CONNECTION).or_insert(HeaderValue::from_static("upgrade"));
             // A 101 says to what it changes (RFC 9110, section 15.2.2).
-            let first = self.head.fields.get("upgrade").and_then(|asked| asked.split(|b| *b == b',').next());
-            if let Some(Ok(first)) = first.map(|name| HeaderValue::from_bytes(name.trim_ascii())) {
-                head.headers_mut().entry(header::UPGRADE).or_insert(first);
-            }
+            head.headers_mut().entry(header::UPGRADE).or_insert(first);
         } else {
-            return Err(Error::with(ErrorKind::Misuse, "the request asks for neither an upgrade nor a tunnel"));
+            let mut answer = Response::new(());
+            *answer.status_mut() = StatusCode::BAD_REQUEST;
+            let upgrade = head.headers_mut().remove(header::UPGRADE).filter(|_| self.head.version != Version::HTTP_2);
+            if let Some(upgrade) = upgrade {
+                *answer.status_mut() = StatusCode::UPGRADE_REQUIRED;
+                answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+                answer.headers_mut().insert(header::UPGRADE, upgrade);
+            }
+            self.respond(answer)?;
+            return Err(Error::with(ErrorKind::Misuse, "the request asks for neither that upgrade nor a tunnel"));
         }
         add_date(&mut head);
         self.skip_body()?;
@@ -94,13 +101,14 @@ impl Exchange {
         }
     }
 
-    /// Accepts a WebSocket, with the first of `subprotocols` that the client offers. What is wrong with the handshake is answered
-    /// (400, 405, 426).
+    /// Accepts a WebSocket, with the first of `subprotocols` that the client offers. What is wrong with the handshake is answered: with
+    /// 405 for another method, with 426 for a request that asks for no WebSocket or for one of another version than 13, which the answer
+    /// names (RFC 6455, sections 4.2.2 and 4.4), and with 400 for all else; over HTTP/2, which has no 426, with 400 in its place.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Misuse`] if the request asks for none, which is answered with 426; [`ErrorKind::PeerViolation`] if its handshake is
-    /// not valid; as [`respond`](Self::respond), for the head.
+    /// [`ErrorKind::Misuse`] if the request asks for none, and [`ErrorKind::PeerViolation`] if its handshake is not valid: both were
+    /// answered. As [`respond`](Self::respond), for the head.
     ///
     /// # Examples
     ///
@@ -154,7 +162,7 @@ impl Exchange {
         let (mut head, agreed) = match accepted {
             Ok(accepted) => accepted,
             Err(refusal) => {
-                let answer = refusal.response().map(|()| Body::empty());
+                let answer = refusal.response(self.head.version).map(|()| Body::empty());
                 let text = format!("a websocket was refused: {refusal}");
                 self.respond(answer)?;
                 return Err(Error::with(kind, text));
@@ -168,6 +176,21 @@ impl Exchange {
         self.body = Body::empty();
         turns::leave();
         Ok(WebSocket::on(stream, Role::Server, agreed, config, Limits::new(self.settings.cancels.clone(), None)))
+    }
+
+    /// Returns the first protocol that the request asks for, if it does ask for an upgrade: for `protocol`, where that is given, since a server
+    /// must not change to any other (RFC 9110, section 7.8).
+    fn asks_for(&self, protocol: Option<&HeaderValue>) -> Option<HeaderValue> {
+        let elements = |name: &'static str| {
+            let lines = self.head.fields.get_all(name);
+            lines.flat_map(|line| line.split(|b| *b == b',')).map(<[u8]>::trim_ascii).filter(|name| !name.is_empty())
+        };
+        let meant =
+            self.head.version == Version::HTTP_11 && elements("connection").any(|o| o.eq_ignore_ascii_case(b"upgrade"));
+        let offered = |name: &[u8]| elements("upgrade").any(|o| o.eq_ignore_ascii_case(name.trim_ascii()));
+        let wanted = protocol.is_none_or(|names| names.as_bytes().split(|b| *b == b',').all(offered));
+        let first = elements("upgrade").next().filter(|_| meant && wanted)?;
+        HeaderValue::from_bytes(first).ok()
     }
 
     /// Reads what is left of the body of a request that becomes another protocol: that begins behind it (RFC 9110, section 7.8).

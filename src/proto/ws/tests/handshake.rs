@@ -108,10 +108,15 @@ fn requests_that_are_refused() {
         let mut lines: Vec<_> = GOOD.into_iter().filter(|(good, _)| good != name).collect();
         lines.extend(values.iter().map(|value| (*name, *value)));
         assert_eq!(accept(&request(&lines), &[], &config()).unwrap_err(), *refusal, "{name} {values:?}");
-        let response = refusal.response();
+        let response = refusal.response(Version::HTTP_11);
         assert_eq!(response.status(), *status);
-        // A 426 says to what (RFC 9110, section 15.5.22).
-        assert_eq!(response.headers().contains_key("upgrade"), *status == 426, "{refusal:?}");
+        // A 426 says to what (RFC 9110, section 15.5.22), and in which version (RFC 6455, section 4.4).
+        for said in ["upgrade", "sec-websocket-version"] {
+            assert_eq!(response.headers().contains_key(said), *status == 426, "{refusal:?}");
+        }
+        let response = refusal.response(Version::HTTP_2);
+        assert_eq!((response.status(), response.headers().contains_key("upgrade")), (StatusCode::BAD_REQUEST, false));
+        assert_eq!(response.headers().contains_key("sec-websocket-version"), *status == 426, "{refusal:?}");
     }
     // Another version is told of, though its key looks otherwise.
     assert_eq!(accept(&request(&GOOD[..2]), &[], &config()).unwrap_err(), Refusal::VersionUnsupported);
@@ -123,13 +128,13 @@ fn requests_that_are_refused() {
         let refusal = accept(&request(&lines), &[], &config()).err();
         assert_eq!(refusal, refused.then_some(Refusal::ContentUnexpected), "{name}: {value}");
     }
-    assert_eq!(Refusal::ContentUnexpected.response().status(), 400);
-    assert_eq!(Refusal::VersionUnsupported.response().headers()["sec-websocket-version"], "13");
+    assert_eq!(Refusal::ContentUnexpected.response(Version::HTTP_11).status(), 400);
+    assert_eq!(Refusal::VersionUnsupported.response(Version::HTTP_11).headers()["sec-websocket-version"], "13");
 
     let mut post = request(&GOOD);
     *post.method_mut() = Method::POST;
     assert_eq!(accept(&post, &[], &config()).unwrap_err(), Refusal::MethodInvalid);
-    assert_eq!(Refusal::MethodInvalid.response().status(), 405);
+    assert_eq!(Refusal::MethodInvalid.response(Version::HTTP_11).status(), 405);
     let mut old = request(&GOOD);
     *old.version_mut() = Version::HTTP_10;
     assert_eq!(accept(&old, &[], &config()).unwrap_err(), Refusal::HttpVersion);
