@@ -403,6 +403,8 @@ pub(crate) trait Carrier: Send + Sync {
     fn progress(&self, id: u32) -> Progress;
     /// Ends the exchange before its time, with this code (HTTP/2).
     fn reset(&self, id: u32, code: u32);
+    /// What it came to so far; `None` once its owner is done with it.
+    fn tally(&self, id: u32) -> Option<Tally>;
     /// The owner is done with it.
     fn drop_stream(&self, id: u32) -> Tally;
     /// Whether the client waits for a 100.

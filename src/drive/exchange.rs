@@ -299,12 +299,18 @@ impl<P: Exchanges> Carrier for Shared<P> {
         }
     }
 
+    fn tally(&self, id: u32) -> Option<Tally> {
+        let mut core = self.lock();
+        core.proto.slot(id)?;
+        Some(Self::tally_of(&mut core, id))
+    }
+
     fn drop_stream(&self, id: u32) -> Tally {
         let stamp = Stamp::now();
         let now = stamp.at();
         self.drain(id, now);
         let (tally, cause) = self.with(now, |core, wakes| {
-            let tally = Self::tally(core, id);
+            let tally = Self::tally_of(core, id);
             if core.proto.is_tunnel(id) {
                 core.duplex.finish();
             }

@@ -94,7 +94,7 @@ impl<P: Exchanges> Shared<P> {
     }
 
     /// Returns what an exchange came to that is about to be dropped.
-    pub(super) fn tally(core: &mut Core<P>, id: u32) -> Tally {
+    pub(super) fn tally_of(core: &mut Core<P>, id: u32) -> Tally {
         // A wire that is broken is the end, also while something may still be read from it.
         let over = core.over.as_ref().or(core.broken.as_ref()).map(|cause| cause.reason);
         let sent = core.duplex.sent();

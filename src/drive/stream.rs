@@ -89,6 +89,11 @@ impl Stream {
         self.inner.conn.clone()
     }
 
+    /// Its number on its connection.
+    pub(crate) fn id(&self) -> u32 {
+        self.inner.id
+    }
+
     /// The connection it is on.
     pub(crate) fn carrier(&self) -> &Arc<dyn Carrier> {
         &self.inner.conn

@@ -132,6 +132,7 @@ impl Hub {
         self.workers.close();
         self.all_seats().iter().for_each(Seat::cut);
         self.waiting.clear();
+        self.journal.cut();
         self.journal.flush();
         left
     }

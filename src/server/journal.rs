@@ -1,17 +1,18 @@
 //! The record of exchanges that are over: counters, and a hook of the program, which is called on a thread of its own.
 
 use crate::{
-    drive::{Ended, Tally},
+    drive::{Carrier, Ended, Stream, Tally, next_id},
     proto::RequestHead,
 };
 use http::{Method, StatusCode, Uri, Version};
 use std::{
+    collections::HashMap,
     fmt, io,
     net::SocketAddr,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering::Relaxed},
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
         mpsc::{self, Receiver, SyncSender},
     },
     thread,
@@ -131,12 +132,22 @@ pub(super) struct Entry {
     target: Uri,
     version: Version,
     began: (SystemTime, Instant),
+    /// It was written down.
+    noted: AtomicBool,
 }
 
 impl Entry {
     pub(super) fn new(connection: u64, peer: Option<SocketAddr>, head: &RequestHead, now: Instant) -> Box<Self> {
         let (method, target, version) = (head.method.clone(), head.uri.clone(), head.version);
-        Box::new(Entry { connection, peer, method, target, version, began: (SystemTime::now(), now) })
+        Box::new(Entry {
+            connection,
+            peer,
+            method,
+            target,
+            version,
+            began: (SystemTime::now(), now),
+            noted: AtomicBool::new(false),
+        })
     }
 
     pub(super) fn finish(&self, tally: &Tally) -> ExchangeInfo {
@@ -177,6 +188,21 @@ pub(super) struct Journal {
     bytes_out: AtomicU64,
     missed: AtomicU64,
     records: Option<SyncSender<Record>>,
+    /// Exchanges that are not over, of which a record is wanted, by a number of their own.
+    open: Mutex<HashMap<u64, Open>>,
+}
+
+/// An exchange that is not over.
+struct Open {
+    entry: Arc<Entry>,
+    carrier: Arc<dyn Carrier>,
+    stream: u32,
+}
+
+impl fmt::Debug for Open {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Open").field("stream", &self.stream).finish_non_exhaustive()
+    }
 }
 
 enum Record {
@@ -203,8 +229,41 @@ impl Journal {
         self.records.is_some()
     }
 
-    /// Writes down an exchange that is over. Never waits: what there is no room for is left out.
-    pub(super) fn note(&self, entry: Option<&Entry>, tally: &Tally) {
+    fn open(&self) -> MutexGuard<'_, HashMap<u64, Open>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes notice of an exchange that begins; returns what is to be given back when it is over.
+    pub(super) fn begin(&self, entry: Box<Entry>, stream: &Stream) -> (u64, Arc<Entry>) {
+        let (id, entry) = (next_id(), Arc::<Entry>::from(entry));
+        let (carrier, stream) = (stream.carrier().clone(), stream.id());
+        self.open().insert(id, Open { entry: entry.clone(), carrier, stream });
+        (id, entry)
+    }
+
+    /// Writes down an exchange that has begun, and is over.
+    pub(super) fn end(&self, begun: Option<&(u64, Arc<Entry>)>, tally: &Tally) {
+        let Some((id, entry)) = begun else { return self.note(None, tally) };
+        drop(self.open().remove(id));
+        self.note(Some(entry), tally);
+    }
+
+    /// Writes down those that were cut: their handlers may go on for as long as they like.
+    pub(super) fn cut(&self) {
+        let cut: Vec<_> = self.open().drain().map(|(_, open)| open).collect();
+        for Open { entry, carrier, stream } in cut {
+            // One that ends just now is written down by whoever ends it.
+            if let Some(tally) = carrier.tally(stream) {
+                self.note(Some(&entry), &tally);
+            }
+        }
+    }
+
+    /// Writes down an exchange that is over, once. Never waits: what there is no room for is left out.
+    fn note(&self, entry: Option<&Entry>, tally: &Tally) {
+        if entry.is_some_and(|entry| entry.noted.swap(true, Relaxed)) {
+            return;
+        }
         let counter = match tally.end {
             Ended::Complete => &self.complete,
             Ended::GivenUp => &self.given_up,

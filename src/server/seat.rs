@@ -354,7 +354,9 @@ impl Seat {
         };
         self.running.fetch_add(1, Ordering::SeqCst);
         self.hub.active.fetch_add(1, Ordering::SeqCst);
-        let entry = self.hub.journal.is_read().then(|| Entry::new(carrier.id(), self.peer, &head, now));
+        let journal = &self.hub.journal;
+        let entry = journal.is_read().then(|| Entry::new(carrier.id(), self.peer, &head, now));
+        let entry = entry.map(|entry| journal.begin(entry, &stream));
         stream.keep(Box::new(Running { seat: self.clone(), entry }));
         self.hub.workers.submit(self.owner(), Box::new(Work::new(stream, head, self.clone())));
         Begun::Handling
@@ -548,12 +550,12 @@ impl Job for Step {
 /// A request that is with a handler, or whoever that gave it to.
 struct Running {
     seat: Arc<Seat>,
-    entry: Option<Box<Entry>>,
+    entry: Option<(u64, Arc<Entry>)>,
 }
 
 impl Lease for Running {
     fn over(&self, tally: &Tally) {
-        self.seat.hub.journal.note(self.entry.as_deref(), tally);
+        self.seat.hub.journal.end(self.entry.as_ref(), tally);
     }
 }
 

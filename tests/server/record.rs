@@ -1,7 +1,7 @@
 //! What a server says about itself: a record for every exchange that is over, and counters.
 
 use crate::{
-    h2::{connect, get, h2peer::*, serve},
+    h2::{Here, connect, get, h2peer::*, serve},
     raw::{LONG, Raw},
 };
 use bowline::{Exchange, ExchangeEnd, ExchangeInfo, Result, Server, http, net::pair};
@@ -9,7 +9,7 @@ use http::{Response, Version};
 use std::{
     io::Write,
     sync::mpsc::{self, Receiver},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 fn recorded() -> (impl FnOnce(Server) -> Server, Receiver<ExchangeInfo>) {
@@ -108,6 +108,29 @@ fn clients_that_leave_an_answer() {
         let info = next(&records);
         assert_eq!((info.status.unwrap().as_u16(), info.end), (200, ExchangeEnd::Left));
     }
+}
+
+#[test]
+fn an_exchange_that_a_shutdown_cuts_is_recorded_before_that_is_over() {
+    let (record, records) = recorded();
+    let here = serve(record);
+    let mut raw = Raw::connect(here.server.local_addr());
+    raw.send("GET /wait HTTP/1.1\r\nHost: x\r\n\r\n");
+    here.gate.await_arrivals(1);
+    let mut link = connect(&here);
+    link.send(&[get(1, "/wait")]);
+    here.gate.await_arrivals(2);
+    let Here { server, gate, .. } = here;
+    assert_eq!(server.shutdown(Duration::from_millis(50)), 2);
+    let mut cut = [(); 2].map(|()| records.try_recv().expect("a record"));
+    cut.sort_by_key(|info| info.version == Version::HTTP_2);
+    for (info, version) in cut.iter().zip([Version::HTTP_11, Version::HTTP_2]) {
+        assert_eq!((info.target.path(), info.version), ("/wait", version));
+        assert_eq!((info.status, info.end), (None, ExchangeEnd::GivenUp));
+    }
+    // Their handlers come to an end when they like.
+    gate.open();
+    assert!(records.recv().is_err(), "each is recorded once");
 }
 
 #[test]
