@@ -10,6 +10,8 @@ use std::io;
 use std::net::{SocketAddr, TcpListener};
 #[cfg(unix)]
 use std::os::unix::net::UnixListener;
+#[cfg(unix)]
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,7 +32,59 @@ pub(crate) enum Listener {
     Tcp(TcpListener),
     /// Over a Unix socket.
     #[cfg(unix)]
-    Unix(UnixListener),
+    Unix(Bound),
+}
+
+/// A listening Unix socket, and its file, if that goes with it.
+#[cfg(unix)]
+#[derive(Debug)]
+pub(crate) struct Bound {
+    socket: UnixListener,
+    file: Option<SocketFile>,
+}
+
+#[cfg(unix)]
+impl Drop for Bound {
+    fn drop(&mut self) {
+        // The socket is still open: its inode is in use, and no other file has its number.
+        if let Some(file) = &self.file {
+            file.remove();
+        }
+    }
+}
+
+/// The file of a Unix socket.
+#[cfg(unix)]
+#[derive(Debug)]
+struct SocketFile {
+    path: PathBuf,
+    device: u64,
+    inode: u64,
+}
+
+#[cfg(unix)]
+impl SocketFile {
+    /// Takes notice of the file that was made just now.
+    fn new(path: &Path) -> io::Result<Self> {
+        // The working directory may be another one by then.
+        let path = std::path::absolute(path)?;
+        let (device, inode) = Self::identity(&path)?;
+        Ok(SocketFile { path, device, inode })
+    }
+
+    fn identity(path: &Path) -> io::Result<(u64, u64)> {
+        use std::os::unix::fs::MetadataExt;
+        let found = std::fs::symlink_metadata(path)?;
+        Ok((found.dev(), found.ino()))
+    }
+
+    /// Removes it, unless another one has taken its place.
+    fn remove(&self) {
+        if Self::identity(&self.path).is_ok_and(|found| found == (self.device, self.inode)) {
+            // One that cannot be removed stays, as after a crash.
+            let _ = std::fs::remove_file(&self.path);
+        }
+    }
 }
 
 /// A connection that a peer opened.
@@ -67,12 +121,18 @@ impl Listener {
         Ok(Listener::Tcp(socket))
     }
 
-    /// Takes a listening Unix socket and makes it non-blocking.
+    /// Listens on a Unix socket, whose file is removed with the listener.
+    ///
+    /// # Errors
+    ///
+    /// If the file cannot be made.
     #[cfg(unix)]
-    pub(crate) fn unix(socket: UnixListener) -> io::Result<Self> {
+    pub(crate) fn unix(path: &Path) -> io::Result<Self> {
+        let socket = UnixListener::bind(path)?;
+        let file = SocketFile::new(path)?;
         socket.set_nonblocking(true)?;
         deepen(&socket, QUEUE);
-        Ok(Listener::Unix(socket))
+        Ok(Listener::Unix(Bound { socket, file: Some(file) }))
     }
 
     /// Returns where it listens; `None` for a Unix socket.
@@ -80,7 +140,7 @@ impl Listener {
         match self {
             Listener::Tcp(socket) => socket.local_addr().ok(),
             #[cfg(unix)]
-            Listener::Unix(_) => None,
+            Listener::Unix(..) => None,
         }
     }
 
@@ -93,7 +153,9 @@ impl Listener {
         match self {
             Listener::Tcp(socket) => socket.try_clone().map(Listener::Tcp),
             #[cfg(unix)]
-            Listener::Unix(socket) => socket.try_clone().map(Listener::Unix),
+            Listener::Unix(bound) => {
+                bound.socket.try_clone().map(|socket| Listener::Unix(Bound { socket, file: None }))
+            }
         }
     }
 
@@ -110,7 +172,7 @@ impl Listener {
             let result = match self {
                 Listener::Tcp(socket) => socket.accept().map(|(socket, _)| Tcp::new(socket).map(Accepted::Tcp)),
                 #[cfg(unix)]
-                Listener::Unix(socket) => socket.accept().map(|(socket, _)| Unix::new(socket).map(Accepted::Unix)),
+                Listener::Unix(bound) => bound.socket.accept().map(|(socket, _)| Unix::new(socket).map(Accepted::Unix)),
             };
             match result {
                 Ok(Ok(accepted)) => return Ok(Some(accepted)),
@@ -152,7 +214,7 @@ impl Wire for Listener {
         use std::os::fd::AsFd;
         match self {
             Listener::Tcp(socket) => Some(socket.as_fd()),
-            Listener::Unix(socket) => Some(socket.as_fd()),
+            Listener::Unix(bound) => Some(bound.socket.as_fd()),
         }
     }
 

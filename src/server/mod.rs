@@ -145,7 +145,8 @@ impl Server {
         Ok(Server { listener: Some(listener), ..Self::unbound() })
     }
 
-    /// Listens on a Unix socket, whose file must not exist.
+    /// Listens on a Unix socket, whose file must not exist. The file is removed when the server stops to listen, unless another one has taken its
+    /// place meanwhile; one that a crash has left behind is for the program to remove.
     ///
     /// # Errors
     ///
@@ -163,7 +164,7 @@ impl Server {
     /// ```
     #[cfg(unix)]
     pub fn bind_unix(path: impl AsRef<std::path::Path>) -> Result<Self> {
-        let listener = Listener::unix(std::os::unix::net::UnixListener::bind(path)?)?;
+        let listener = Listener::unix(path.as_ref())?;
         Ok(Server { listener: Some(listener), ..Self::unbound() })
     }
 

@@ -143,7 +143,36 @@ fn on_a_unix_socket() {
     let _server = Server::bind_unix(&path).unwrap().spawn(handle).unwrap();
     let client = Client::builder().unix_socket(&path).build().unwrap();
     assert_eq!(client.get("http://x/hello").send().unwrap().text().unwrap(), "hello");
-    std::fs::remove_file(path).unwrap();
+}
+
+/// A socket that nobody listens on any more is in everybody's way; one of somebody else is not ours to remove.
+#[cfg(unix)]
+#[test]
+fn the_file_of_a_unix_socket_goes_with_its_server() {
+    let dir = std::env::temp_dir().join(format!("bowline-sockets-{}", std::process::id()));
+    std::fs::create_dir_all(&dir).unwrap();
+    let path = dir.join("socket");
+    for _ in 0..2 {
+        let server = Server::bind_unix(&path).unwrap().spawn(handle).unwrap();
+        assert!(path.exists() && Server::bind_unix(&path).is_err());
+        assert!(path.exists(), "a server that could not be has removed nothing");
+        server.shutdown(Duration::from_secs(1));
+        assert!(!path.exists());
+    }
+    drop(Server::bind_unix(&path).unwrap());
+    assert!(!path.exists(), "one that never served");
+    let server = Server::bind_unix(&path).unwrap().spawn(handle).unwrap();
+    std::fs::remove_file(&path).unwrap();
+    let next = Server::bind_unix(&path).unwrap().spawn(handle).unwrap();
+    drop(server);
+    let client = Client::builder().unix_socket(&path).build().unwrap();
+    assert_eq!(client.get("http://x/hello").send().unwrap().text().unwrap(), "hello");
+    // A link in its place is nobody's socket.
+    std::fs::rename(&path, dir.join("renamed")).unwrap();
+    std::os::unix::fs::symlink(dir.join("renamed"), &path).unwrap();
+    drop(next);
+    assert!(std::fs::symlink_metadata(&path).is_ok() && dir.join("renamed").exists());
+    std::fs::remove_dir_all(dir).unwrap();
 }
 
 /// Sends so much to `/echo` while it reads it back, and compares.
