@@ -2,6 +2,7 @@
 
 use super::{
     message::{Message, MessageRef, WsStats},
+    out::Lost,
     outbox::Outbox,
     stage::{
         Arrived, Begun, Ending, Finish, Lending, Linger, Outgoing, Role, Sender, Stage, Waiting, Want, Writer, closed,
@@ -73,6 +74,10 @@ pub(super) struct Core {
     /// How many bytes were given to a stream so far, or lost with one, and how many are with whoever writes.
     pub(super) given: u64,
     pub(super) away: usize,
+    /// The position behind the last message framed.
+    pub(super) spoken: u64,
+    /// What was lost with this stream, if anything was.
+    pub(super) lost: Option<Lost>,
     pub(super) finish: Finish,
     /// Until when the end is held back for the Close that answers it to go out.
     pub(super) linger: Linger,
@@ -119,6 +124,8 @@ impl Core {
             at: 0,
             given: 0,
             away: 0,
+            spoken: 0,
+            lost: None,
             finish: Finish::Open,
             linger: Linger::Nothing,
             seen: (0, 0),
@@ -146,7 +153,8 @@ impl Core {
         self.input.clear();
         self.assembly.clear();
         (self.complete, self.skips, self.within, self.in_parts) = (None, false, None, false);
-        self.lose_out();
+        self.lose_out(None);
+        self.lost = None;
         self.outbox.iter_mut().for_each(Outbox::lose);
         self.stats.reconnects += 1;
     }
@@ -214,6 +222,7 @@ impl Core {
         let framed = self.engine.send_short(kind, data, &mut self.out);
         self.stats.messages_out += u64::from(framed);
         self.stats.bytes_out += if framed { data.len() as u64 } else { 0 };
+        self.spoken = if framed { self.framed() } else { self.spoken };
         framed
     }
 
@@ -238,6 +247,7 @@ impl Core {
         };
         self.stats.messages_out += u64::from(end == End::Last);
         self.stats.bytes_out += data.len() as u64;
+        self.spoken = self.framed();
         if let (Outgoing::Whole(message), Sender::Anybody, Some(outbox)) = (what, sender, &mut self.outbox) {
             outbox.keep(message);
             self.ask(Instant::now());
@@ -498,7 +508,7 @@ impl Core {
         }
         self.end(Ending::broken(&closed("a thread panicked while it used the connection")));
         // What was being sent is gone.
-        self.lose_out();
+        self.lose_out(None);
         (self.finish, self.linger) = (Finish::Done, Linger::Nothing);
     }
 

@@ -3,11 +3,11 @@
 use super::{
     core::{Core, ROOM},
     socket::Socket,
-    stage::Finish,
+    stage::{Finish, closed},
 };
 use crate::{
-    drive::Stream,
-    error::{Phase, Result},
+    drive::{Fault, Stream},
+    error::{Error, Phase, Result},
     net::Cx,
 };
 use std::task::Poll;
@@ -22,6 +22,15 @@ pub(super) enum Flush {
     Accepted(u64),
     /// It was given to the stream of this generation: up to there in what that has framed.
     Given(u64, u64),
+}
+
+/// What a stream takes no more of.
+#[derive(Debug)]
+pub(super) struct Lost {
+    /// From where on, in all that was ever framed.
+    from: u64,
+    /// Why, if that is known.
+    fault: Option<Fault>,
 }
 
 /// Ready once the wire has taken what is before this position.
@@ -62,11 +71,23 @@ impl Core {
     }
 
     /// What is to go out never will.
-    pub(super) fn lose_out(&mut self) {
+    pub(super) fn lose_out(&mut self, fault: Option<Fault>) {
+        self.lost.get_or_insert(Lost { from: self.given, fault });
         self.given = self.framed();
         self.away = 0;
         self.out.clear();
         self.at = 0;
+    }
+
+    /// Why what is before this position has not all gone and never will, if some of it was lost that is no mere reply.
+    fn loss(&self, upto: u64) -> Option<Error> {
+        if self.reopens && self.outbox.is_some() {
+            // It is sent again.
+            return None;
+        }
+        let lost = self.lost.as_ref().filter(|lost| lost.from < upto.min(self.spoken))?;
+        let text = "the peer takes no more";
+        Some(lost.fault.as_ref().map_or_else(|| closed(text), |fault| fault.to_error().in_phase(Phase::Send)))
     }
 
     #[inline]
@@ -106,10 +127,11 @@ impl Socket {
             }
             Flush::Accepted(upto) => upto,
         };
-        if let Poll::Ready(Err(fault)) = &pumped {
-            return Poll::Ready(Err(fault.to_error().in_phase(Phase::Send)));
-        }
         let mut core = self.lock();
+        // Whoever found that out.
+        if let Some(e) = core.loss(upto) {
+            return Poll::Ready(Err(e));
+        }
         if pumped.is_pending() && core.given < upto && core.has_work() {
             return Poll::Pending;
         }
@@ -119,7 +141,8 @@ impl Socket {
         }
         let (stream, generation) = (core.stream.clone(), core.generation);
         // What was given behind it is framed behind it.
-        let position = stream.end_at().saturating_sub(core.given.saturating_sub(upto));
+        let given = core.lost.as_ref().map_or(core.given, |lost| lost.from);
+        let position = stream.end_at().saturating_sub(given.saturating_sub(upto));
         drop(core);
         *flush = Flush::Given(generation, position);
         poll_taken(&stream, position, cx)
@@ -133,5 +156,47 @@ impl Socket {
     /// Everything accepted so far.
     pub(super) fn accepted(&self) -> Flush {
         Flush::Accepted(self.lock().framed())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        super::{
+            Config, MessageRef, Sent,
+            socket::Look,
+            stage::{Outgoing, Sender, Want},
+        },
+        *,
+    };
+    use crate::{
+        drive::{Cause, raw},
+        net::{Waker, Wants, pair},
+        proto::{Role as Side, ws::Agreed},
+    };
+    use std::{sync::Arc, time::Instant};
+
+    #[test]
+    fn what_others_find_to_be_lost_is_not_said_to_have_gone() {
+        let (near, _far) = pair(1000);
+        let stream = raw(Arc::new(near), Instant::now());
+        let socket = Socket::new(Side::Client, &Config::default(), &Agreed::default(), stream.clone());
+        let message = |bytes| Outgoing::Whole(MessageRef::Binary(bytes));
+        assert_eq!(socket.try_send(message(b"gone"), Sender::Anybody).unwrap(), Sent::Accepted);
+        let mut gone = socket.accepted();
+        // The connection knows that it has ended, and the socket does not yet.
+        stream.carrier().finish(Cause::closed_by_peer());
+        socket.lock().frame(message(b"lost"), Sender::Anybody).unwrap();
+        let mut lost = socket.accepted();
+
+        let waker = Waker::hooked(|| ());
+        let mut wants = Wants::default();
+        let mut cx = Cx::new(Instant::now(), &waker, &mut wants);
+        let ended = socket.poll_arrived(Want::Message, &mut Look::Now, &mut cx);
+        assert!(matches!(ended, Poll::Ready(Err(_))), "{ended:?}");
+        let flushed = socket.poll_flushed(&mut lost, &mut cx);
+        assert!(matches!(flushed, Poll::Ready(Err(_))), "{flushed:?}");
+        let flushed = socket.poll_flushed(&mut gone, &mut cx);
+        assert!(matches!(flushed, Poll::Ready(Ok(()))), "{flushed:?}");
     }
 }

@@ -13,7 +13,7 @@ use super::{
     stage::{Ending, Finish, Lending, Outgoing, Role, Sender, Stage, Want, Writer, refused},
 };
 use crate::{
-    drive::{Fault, Limits, SentPart, Stream, Written, block_on},
+    drive::{Limits, SentPart, Stream, Written, block_on},
     error::{Error, ErrorKind, Phase, Processed, Result},
     net::Cx,
     proto::{End, Role as Side, ws::Agreed},
@@ -106,9 +106,12 @@ impl Socket {
     }
 
     /// Gives what is framed to the stream, as far as it takes it. Ready once nothing is left.
-    pub(super) fn poll_pump(&self, cx: &mut Cx<'_>) -> Poll<Result<(), Fault>> {
+    ///
+    /// What others frame meanwhile comes in the next round: between two of them there are time limits and tokens to be looked at.
+    pub(super) fn poll_pump(&self, cx: &mut Cx<'_>) -> Poll<()> {
         // Once the wire has taken a part it is full: the buffers below see to the rest.
         let mut full = false;
+        let mut upto = None;
         loop {
             let mut core = self.lock();
             if core.writing {
@@ -116,7 +119,12 @@ impl Socket {
                 return Poll::Pending;
             }
             if !core.has_work() {
-                return Poll::Ready(Ok(()));
+                return Poll::Ready(());
+            }
+            let upto = *upto.get_or_insert_with(|| core.framed());
+            if core.given >= upto && core.unsent() > 0 {
+                cx.wait_until(Deadline::at(cx.now));
+                return Poll::Pending;
             }
             let (out, at) = core.begin_write();
             let (stream, generation) = (core.stream.clone(), core.generation);
@@ -157,13 +165,11 @@ impl Socket {
                     core.end_write(out, at + n, n);
                     None
                 }
-                Poll::Ready(failed) => {
-                    // Nothing goes out any more; what came in before shows when it is read. If only the end was left, all that was
-                    // accepted has gone before.
-                    let lost = at < out.len();
-                    core.lose_out();
+                Poll::Ready(failed @ (Ok(SentPart::Stopped) | Err(_))) => {
+                    // Nothing goes out any more; what came in before shows when it is read.
+                    core.lose_out(failed.err());
                     core.finish = Finish::Done;
-                    Some(Poll::Ready(if lost { failed.map(|_| ()) } else { Ok(()) }))
+                    Some(Poll::Ready(()))
                 }
             };
             let unsent = core.unsent();

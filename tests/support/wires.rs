@@ -28,8 +28,8 @@ pub enum Fate {
     PanicsWriting,
 }
 
-/// What is done when a read has given so many bytes.
-type OnRead = Box<dyn FnMut(usize) + Send>;
+/// What is done when a read has given, or a write has taken, so many bytes.
+type Then = Box<dyn FnMut(usize) + Send>;
 
 #[derive(Default)]
 struct Shared {
@@ -66,7 +66,7 @@ impl Wires {
             Fate::Whole => self.shared.clone(),
             Fate::Breaks | Fate::Panics | Fate::PanicsReading | Fate::PanicsWriting => Arc::default(),
         };
-        Held { wire, shared, on_read: Mutex::new(Box::new(|_| ())) }
+        Held { wire, shared, on_read: Mutex::new(Box::new(|_| ())), on_write: Mutex::new(Box::new(|_| ())) }
     }
 }
 
@@ -84,13 +84,19 @@ impl Connect for Wires {
 pub struct Held<W> {
     wire: W,
     shared: Arc<Shared>,
-    on_read: Mutex<OnRead>,
+    on_read: Mutex<Then>,
+    on_write: Mutex<Then>,
 }
 
 impl<W> Held<W> {
     /// Tells after each read how many bytes it gave, before anybody else knows of them.
     pub fn on_read(self, on_read: impl FnMut(usize) + Send + 'static) -> Self {
         Held { on_read: Mutex::new(Box::new(on_read)), ..self }
+    }
+
+    /// Tells after each write how many bytes it took, before anybody else knows of it.
+    pub fn on_write(self, on_write: impl FnMut(usize) + Send + 'static) -> Self {
+        Held { on_write: Mutex::new(Box::new(on_write)), ..self }
     }
 
     fn fate(&self) -> Fate {
@@ -115,6 +121,7 @@ impl<W: Wire> Wire for Held<W> {
         }
         let n = self.wire.try_write(bytes)?;
         self.shared.writes.lock().unwrap().push(bytes[..n].to_vec());
+        (self.on_write.lock().unwrap())(n);
         Ok(n)
     }
 

@@ -2,19 +2,19 @@
 
 use crate::{
     raw::{self, close, frame, text},
-    support::{client, ms, peer, prompt, timed},
+    support::{GUARD, client, ms, peer, prompt, timed},
     wires::{Fate, Wires},
 };
 use bowline::{
     Backoff, Cancel, ErrorKind, Recv,
     net::{PairEnd, Wire, pair},
-    ws::{CloseCode, Config, Message, Role, Sent, WebSocket, WsSender},
+    ws::{CloseCode, Config, Message, Role, Sent, WebSocket, WsReceiver, WsSender},
 };
 use std::{
     io,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicBool, Ordering},
         mpsc,
     },
@@ -430,4 +430,35 @@ fn what_others_send_behind_a_message_keeps_nobody_who_waits_for_it_to_go() {
         prompt(|| sending.join().unwrap()).unwrap();
         assert!(sender.wants_write());
     }
+}
+
+/// A socket whose wire takes everything; with each write of its own another thread has accepted a message more, until `end`.
+fn outnumbered(end: Instant) -> (WsSender, WsReceiver) {
+    let (near, far) = pair(1 << 16);
+    let others = Arc::new(OnceLock::<WsSender>::new());
+    let (sends, mut buf) = (others.clone(), vec![0; 1 << 16]);
+    let wire = Wires::default().over(near).on_write(move |_| {
+        let _ = far.try_read(&mut buf);
+        if let (Some(other), true) = (sends.get(), Instant::now() < end) {
+            let _ = other.send_buffered(&[2; 100]);
+        }
+    });
+    let (sender, receiver) = WebSocket::over(wire, Role::Client, Config::default()).unwrap().split();
+    others.set(sender.clone()).unwrap();
+    (sender, receiver)
+}
+
+#[test]
+fn whoever_waits_does_not_go_on_sending_for_others_without_end() {
+    let end = Instant::now() + 2 * GUARD;
+    let (sender, mut receiver) = outnumbered(end);
+    sender.send_buffered("first").unwrap();
+    assert_eq!(timed(ms(100), || receiver.recv_timeout(ms(100))).unwrap(), Recv::TimedOut);
+    assert_eq!(prompt(|| receiver.try_recv()).unwrap(), Recv::TimedOut);
+    prompt(|| sender.flush()).unwrap();
+    prompt(|| sender.send("another")).unwrap();
+    assert_eq!(prompt(|| sender.try_send("at once")).unwrap(), Sent::Accepted);
+    prompt(|| sender.ping()).unwrap();
+    let e = timed(Duration::from_secs(3), || sender.close(CloseCode::NORMAL, "")).unwrap_err();
+    assert_eq!(e.kind(), ErrorKind::TimedOut);
 }
