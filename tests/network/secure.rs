@@ -8,7 +8,7 @@ use crate::{
 use bowline::{Deadline, ErrorKind, Phase, Processed, Protocol, Proxy, Tls, http::Version, net::Resolve};
 use std::{
     io::{self, Write},
-    net::{Shutdown, SocketAddr, TcpStream},
+    net::{Shutdown, SocketAddr, TcpListener, TcpStream},
     sync::{Arc, Mutex},
     thread,
 };
@@ -86,6 +86,49 @@ fn whom_nobody_trusts() {
     assert_eq!(client.get("https://a.test/").send().unwrap().status(), 200);
     let error = client.get("https://b.test/").send().unwrap_err();
     assert_eq!((error.kind(), error.phase()), (ErrorKind::Tls, Phase::Tls), "another name: {error}");
+}
+
+/// The addresses of a name, whatever the name.
+struct Addresses([SocketAddr; 2]);
+
+impl Resolve for Addresses {
+    fn resolve(&self, _: &str, _: u16, _: Deadline) -> io::Result<Vec<SocketAddr>> {
+        Ok(self.0.to_vec())
+    }
+}
+
+#[test]
+fn an_address_with_which_no_tls_comes_about_is_passed_over() {
+    let (untrusted, _) = secure(&[], |_, conn| assert!(conn.request().is_none()));
+    let silent = peer(|_, mut conn| drop(conn.exactly(5)));
+    let plain = peer(|_, mut conn| {
+        conn.exactly(5);
+        conn.say("HTTP/1.1 400 Bad Request\r\n\r\n");
+    });
+    let (good, trust) = secure(&[], |_, conn| conn.serve());
+    for first in [&untrusted, &silent, &plain] {
+        let client = builder().tls(trust.clone()).resolver(Addresses([first.addr(), good.addr()])).build().unwrap();
+        let response = client.post("https://a.test/").body("once").send().unwrap();
+        assert_eq!((response.connection().peer, response.attempts()), (Some(good.addr()), 1));
+        assert_eq!((first.connections(), client.stats().retries), (1, 0));
+    }
+}
+
+/// That a server was reached, and what was wrong with it, says more than that another one was not.
+#[test]
+fn what_is_wrong_with_a_server_is_said_if_no_other_address_is_better() {
+    let (server, trust) = secure(&[b"http/1.1"], |_, conn| assert!(conn.request().is_none()));
+    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let untrusting = Tls::new().only_added_roots().add_root_pem(tls::certs::Authority::new("x").pem().as_bytes());
+    for (tls, protocol, kind) in
+        [(untrusting, Protocol::Auto, ErrorKind::Tls), (trust, Protocol::Http2, ErrorKind::AlpnMismatch)]
+    {
+        let addresses = Addresses([server.addr(), closed]);
+        let client = builder().tls(tls).protocol(protocol).resolver(addresses).build().unwrap();
+        let error = client.post("https://a.test/").body("never").send().unwrap_err();
+        assert_eq!((error.kind(), error.phase(), error.processed()), (kind, Phase::Tls, Processed::No), "{error}");
+        assert_eq!((error.attempts(), error.bytes_written(), error.reused()), (1, 0, None), "{error}");
+    }
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! The conversations on the way: bytes to and from the proxy, and the TLS handshakes.
 
-use super::Failure;
+use super::{Failure, Whose};
 use crate::{
     buf::RecvBuf,
     error::{Error, ErrorKind},
@@ -114,8 +114,8 @@ impl Shake {
                 if let Err(e) = fed {
                     // The alert: a courtesy to the peer, who may not be listening any more.
                     line.flush();
-                    let spare = !e.is_verdict();
-                    return Err(Failure { error: e.describe(&format!("TLS with {host} failed")), spare });
+                    let whose = if e.is_verdict() { Whose::Peer } else { Whose::Address };
+                    return Err(Failure { error: e.describe(&format!("TLS with {host} failed")), whose });
                 }
             }
             session.pending(&mut line.out);
@@ -138,10 +138,10 @@ impl Shake {
 /// Returns the failure of a connection that the system says is over.
 fn lost(source: io::Error, what: &str) -> Failure {
     let text = format!("{what}: {source}");
-    Failure { error: Error::with(ErrorKind::Io, text).with_source(source), spare: true }
+    Failure { error: Error::with(ErrorKind::Io, text).with_source(source), whose: Whose::Address }
 }
 
 /// Returns the failure of a connection that the peer ended.
 fn ended(what: &str) -> Failure {
-    Failure { error: Error::with(ErrorKind::Closed, what), spare: true }
+    Failure { error: Error::with(ErrorKind::Closed, what), whose: Whose::Address }
 }

@@ -57,6 +57,8 @@ pub(crate) struct Dial {
     /// The address that was reached, and those left to try should it turn out to be useless.
     reached: Option<SocketAddr>,
     spare: VecDeque<SocketAddr>,
+    /// What the first of them that was understood and found wanting is told: it stands if none of the others does better.
+    verdict: Option<Blamed>,
     /// What became of the others.
     failed: Vec<(SocketAddr, Box<dyn StdError + Send + Sync>)>,
 }
@@ -110,13 +112,26 @@ enum Turn {
 /// Why a stage failed.
 struct Failure {
     error: Error,
-    /// The name of this address may have a better one.
-    spare: bool,
+    whose: Whose,
 }
+
+/// Whose fault it is that a stage failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Whose {
+    /// Of the whole dial: no other address is asked.
+    All,
+    /// Of this address; the next one may do better.
+    Address,
+    /// Likewise, but of all that can become of the others only success says more: the peer's certificate, or what it does not speak.
+    Peer,
+}
+
+/// An error, and what was going on.
+type Blamed = (Error, Phase);
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
-        Failure { error, spare: false }
+        Failure { error, whose: Whose::All }
     }
 }
 
@@ -132,6 +147,7 @@ impl Dial {
             addresses: Vec::new(),
             reached: None,
             spare: VecDeque::new(),
+            verdict: None,
             failed: Vec::new(),
         }
     }
@@ -167,16 +183,17 @@ impl Dial {
                 Ok(Turn::Wait(stage)) => {
                     let deadline = self.deadline(&stage);
                     if deadline.has_passed(cx.now) {
-                        let error = self.timed_out(&stage);
+                        let late = (self.timed_out(&stage), phase);
+                        let (error, phase) = self.verdict.take().unwrap_or(late);
                         return Poll::Ready(Err(self.blame(error, phase, cx.now)));
                     }
                     cx.wait_until(deadline);
                     self.stage = stage;
                     return Poll::Pending;
                 }
-                Err(failure) => match self.recover(failure, cx.now) {
+                Err(failure) => match self.recover(failure, phase, cx.now) {
                     Ok(stage) => self.stage = stage,
-                    Err(error) => return Poll::Ready(Err(self.blame(error, phase, cx.now))),
+                    Err((error, phase)) => return Poll::Ready(Err(self.blame(error, phase, cx.now))),
                 },
             }
         }
@@ -372,13 +389,19 @@ impl Dial {
     }
 
     /// Goes on with another address after a failure that is of this one only, or returns the error.
-    fn recover(&mut self, failure: Failure, now: Instant) -> Result<Stage> {
+    fn recover(&mut self, failure: Failure, phase: Phase, now: Instant) -> Result<Stage, Blamed> {
+        let Failure { error, whose } = failure;
         match self.reached.take() {
-            Some(address) if failure.spare && !self.spare.is_empty() => {
-                self.failed.push((address, failure.error.into()));
+            Some(address) if whose != Whose::All && !self.spare.is_empty() => {
+                if whose == Whose::Peer && self.verdict.is_none() {
+                    self.failed.push((address, error.to_string().into()));
+                    self.verdict = Some((error, phase));
+                } else {
+                    self.failed.push((address, error.into()));
+                }
                 Ok(Stage::Race(Race::new(std::mem::take(&mut self.spare), now)))
             }
-            _ => Err(failure.error),
+            _ => Err(self.verdict.take().unwrap_or((error, phase))),
         }
     }
 

@@ -298,7 +298,7 @@ impl TlsError {
         matches!(self.source, E::AlertReceived(AlertDescription::NoApplicationProtocol) | E::NoApplicationProtocol)
     }
 
-    /// Returns whether the peer was understood and found wanting: another address of the same name would say the same.
+    /// Returns whether the peer was understood and found wanting: what other addresses of its name fail with says less.
     pub(crate) fn is_verdict(&self) -> bool {
         self.is_no_alpn() || matches!(self.source, rustls::Error::InvalidCertificate(_))
     }
