@@ -40,7 +40,7 @@ impl<P: Exchanges> Shared<P> {
             match opened {
                 Opened::Stream(id) => {
                     let end_at = core.duplex.framed();
-                    Self::on_slot(core, id, |slot| slot.end_at = end_at)?;
+                    Self::on_slot(core, id, |slot| slot.piece(at, end_at))?;
                     if !first.is_empty() {
                         taken = Self::frame(core, id, first, end)?;
                     }

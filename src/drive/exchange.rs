@@ -13,7 +13,7 @@ use super::{
     info::{CloseReason, ConnectionInfo, UpkeepAction},
     keep::{Closing, Rule},
     shared::Shared,
-    slot::{Receiving, Sending},
+    slot::{Receiving, Sending, Slot},
     stream::Stream,
     through::{Passed, Room, Watch, Written},
 };
@@ -276,8 +276,10 @@ impl<P: Exchanges> Carrier for Shared<P> {
         let mut core = self.lock();
         let (touched, framed) = (core.duplex.touchable(), core.duplex.framed());
         let open = core.over.is_none() && core.broken.is_none();
+        // What HTTP/1 has sent is its own, also what was sent past the buffers.
+        let most = |slot: &Slot| if P::VERSION == Version::HTTP_2 { slot.ours } else { u64::MAX };
         core.proto.slot(id).map_or_else(Progress::default, |slot| Progress {
-            written: touched.min(slot.end_at).saturating_sub(slot.head_at),
+            written: slot.before + touched.min(slot.end_at).saturating_sub(slot.head_at).min(most(slot)),
             owed: open && slot.head_at < framed && slot.end_at > touched.max(slot.head_at),
             answered: slot.answered,
         })

@@ -264,6 +264,12 @@ impl Protocol for H2 {
                 self.stop_sending(stream, out);
             }
         }
+        if self.role == Role::Client && (!input.is_empty() || self.engine.is_in_block()) {
+            // A part of an answer is one.
+            if let Some(stream) = self.engine.arriving(input.peek()) {
+                self.on(stream, |slot| slot.answered = true);
+            }
+        }
         if self.role == Role::Server {
             self.block = match self.block {
                 // Of DATA only the header of the frame can be there in part.
@@ -316,7 +322,7 @@ impl Protocol for H2 {
                 Ok(h2::Opened::Closed) => Ok(Opened::Closed),
                 Ok(h2::Opened::Stream(id)) => {
                     let mut slot = Box::new(Slot::new(begins));
-                    slot.end_at = at + (out.len() - before) as Position;
+                    slot.piece(begins, at + (out.len() - before) as Position);
                     if *end == End::Last {
                         slot.sending = Sending::Ended;
                     }

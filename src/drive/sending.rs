@@ -131,10 +131,11 @@ impl<P: Exchanges> Shared<P> {
     /// Frames the trailers, which end our message.
     pub(super) fn finish_with(&self, id: u32, trailers: &HeaderMap) -> Result<(), Fault> {
         self.with(Instant::now(), |core, wakes| {
+            let at = core.duplex.framed();
             core.proto.send_trailers(id, trailers, &mut core.duplex.pending)?;
             let end_at = core.duplex.framed();
             Self::on_slot(core, id, |slot| {
-                slot.end_at = end_at;
+                slot.piece(at, end_at);
                 slot.notify_reader(wakes);
             })
         })

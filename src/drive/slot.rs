@@ -48,6 +48,10 @@ pub(crate) struct Slot {
     pub(super) head_at: Position,
     /// Behind the last byte of our message framed so far.
     pub(super) end_at: Position,
+    /// How many bytes of it are framed between the two: those of other streams stand there, too.
+    pub(super) ours: u64,
+    /// How many bytes of it another connection had sent before it was upgraded to this one.
+    pub(super) before: u64,
     /// Server: the status of the answer, once there is one.
     pub(super) status: Option<StatusCode>,
     /// Bytes of the body of the peer's message that arrived, and of ours that were framed.
@@ -96,6 +100,8 @@ impl Slot {
             begun: false,
             head_at,
             end_at: head_at,
+            ours: 0,
+            before: 0,
             reader: None,
             writer: None,
         }
@@ -104,6 +110,12 @@ impl Slot {
     /// An exchange that the peer began.
     pub(super) fn to_serve(request: RequestHead) -> Self {
         Slot { request: Some(request), serves: true, ..Self::new(Position::MAX) }
+    }
+
+    /// A piece of our message was framed from `at` to `end`.
+    pub(super) fn piece(&mut self, at: Position, end: Position) {
+        self.ours += end - at;
+        self.end_at = end;
     }
 
     /// Leaves the waker of the thread that waits for something to arrive.

@@ -42,10 +42,11 @@ impl<P: Exchanges> Shared<P> {
         // A huge buffer is framed in pieces, so that what is unsent stays bounded.
         let piece = &data[..data.len().min(ROOM)];
         let last = if piece.len() == data.len() { end } else { End::More };
+        let at = core.duplex.framed();
         let n = core.proto.send_data(id, piece, last, &mut core.duplex.pending)?;
         let end_at = core.duplex.framed();
         if let Some(slot) = core.proto.slot(id) {
-            slot.end_at = end_at;
+            slot.piece(at, end_at);
             slot.framed += n as u64;
         }
         if last == End::Last && n == data.len() && core.proto.is_tunnel(id) {

@@ -25,12 +25,13 @@ use std::{sync::Arc, time::Instant};
 ///
 /// `None` while another thread is reading or writing; poll again.
 pub(crate) fn to_h2(
-    old: &Arc<dyn Carrier>,
+    old: &Stream,
     config: h2::Config,
     prepare: impl FnOnce(&mut Setup),
     now: Instant,
 ) -> Option<Result<Stream, h2::Violation>> {
-    let detached = old.detach()?;
+    let written = old.progress().written;
+    let detached = old.carrier().detach()?;
     let mut setup = Setup::new(detached.wire, None, detached.out, detached.input, detached.origin, next_id(), now);
     prepare(&mut setup);
     let engine = match Connection::upgraded(Role::Client, config, &[], now, setup.out()) {
@@ -39,7 +40,7 @@ pub(crate) fn to_h2(
     };
     let mut slot = Box::new(Slot::new(0));
     // The 101 was the first byte of the answer.
-    (slot.sending, slot.answered) = (Sending::Ended, true);
+    (slot.sending, slot.answered, slot.before) = (Sending::Ended, true, written);
     let mut driver = H2::new(engine, Role::Client);
     driver.adopt(slot);
     let conn: Arc<dyn Carrier> = Arc::new(Shared::new(setup, driver));

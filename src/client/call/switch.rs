@@ -77,11 +77,10 @@ impl Call {
         exchange: Box<Exchange>,
         cx: &mut Cx<'_>,
     ) -> Poll<Result<Option<Response>, Failed>> {
-        let old = exchange.stream.carrier().clone();
         let config = connect::h2_config(&self.inner.settings);
         let settings = &self.inner.settings;
         let prepare = |setup: &mut Setup| connect::prepare(setup, settings, &self.inner.pool.record, Version::HTTP_2);
-        let stream = match to_h2(&old, config, prepare, cx.now) {
+        let stream = match to_h2(&exchange.stream, config, prepare, cx.now) {
             None => {
                 // Another thread looks at the wire; that takes no time to speak of.
                 cx.wait_until(Deadline::at(cx.now + Duration::from_millis(1)));

@@ -1,6 +1,11 @@
 //! What can be asked about a connection; nothing of it changes anything.
 
-use super::{Connection, Role, frame, receive::Reading, stream::Asked};
+use super::{
+    Connection, Kind, Role,
+    frame::{self, Header},
+    receive::Reading,
+    stream::Asked,
+};
 use std::time::{Duration, Instant};
 
 impl Connection {
@@ -12,6 +17,15 @@ impl Connection {
     /// Returns whether a header block has begun and not ended: nothing else can come before its end.
     pub fn is_in_block(&self) -> bool {
         matches!(self.reading, Reading::Block { .. })
+    }
+
+    /// Returns the stream of which a head has begun to arrive, and `input` does not hold the rest.
+    pub(crate) fn arriving(&self, input: &[u8]) -> Option<u32> {
+        match self.reading {
+            Reading::Block { stream, .. } => Some(stream),
+            Reading::Header => Header::parse(input).filter(|h| h.kind == Kind::Headers).map(|h| h.stream),
+            Reading::Preface | Reading::Data(_) | Reading::Skip(_) | Reading::Ended { .. } => None,
+        }
     }
 
     /// Returns whether a stream began with CONNECT: if the answer is a 2xx, it is a tunnel (RFC 9113, section 8.5).

@@ -405,3 +405,24 @@ fn what_a_head_is_made_into() {
     let extended = head(13, &[&[(":method", "CONNECT"), (":protocol", "websocket")], &GET[1..]].concat());
     assert_eq!((extended.uri.to_string().as_str(), extended.protocol.as_deref()), ("http://a/", Some("websocket")));
 }
+
+#[test]
+fn whose_head_has_begun_to_arrive() {
+    let mut bench = Bench::greeted(Client, Config::new(Client), &[]);
+    let stream = bench.open("GET", End::Last);
+    let block = literals(&OK);
+    let (first, rest) = block.split_at(1);
+    let cut = [
+        frame(Kind::Ping, 0, 0, b"12345678"),
+        frame(Kind::Headers, END_STREAM, stream, first),
+        frame(Kind::Continuation, END_HEADERS, stream, rest),
+    ];
+    let begins = cut[0].len() + 9;
+    let bytes = cut.concat();
+    for (n, byte) in bytes.iter().enumerate() {
+        let events = bench.feed(&[*byte]).unwrap();
+        let arriving = (n + 1 >= begins && n + 1 < bytes.len()).then_some(stream);
+        assert_eq!(bench.engine.arriving(bench.input.peek()), arriving, "after {} bytes", n + 1);
+        assert_eq!(events.is_empty(), n + 1 < bytes.len());
+    }
+}
