@@ -320,6 +320,14 @@ fn a_408_that_closes_a_reused_connection() {
     });
     assert_eq!(client().get(peer.url("/")).send().unwrap().status(), 408, "on a fresh connection it is meant");
     assert_eq!(peer.connections(), 1);
+
+    // A connection of the program's own has none beside it: there it is the answer.
+    let (peer, asked) = fails(|conn| conn.say(CLOSING));
+    let connection = client().connect(peer.url("/")).unwrap();
+    assert_eq!(connection.get("/").send().unwrap().text().unwrap(), "first");
+    let response = connection.get("/").send().unwrap();
+    assert_eq!((response.status().as_u16(), response.attempts(), response.reused()), (408, 1, true));
+    assert_eq!((peer.connections(), asked.load(Ordering::SeqCst)), (1, 1));
 }
 
 #[test]

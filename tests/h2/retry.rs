@@ -5,7 +5,7 @@
 mod leaving;
 
 use crate::{
-    h2client::ms,
+    h2client::{idle_with, ms},
     h2peer::*,
     wires::{Fate, Wires},
 };
@@ -83,6 +83,14 @@ fn what_is_repeated_on_a_new_connection() {
         Row { name: "the end", act: |link, _| link.finish(),
             post: false, get: true, kind: ErrorKind::Closed, processed: Maybe },
         Row { name: "a cut frame", act: |link, _| { link.send_bytes(&[0, 0, 9, 0]); link.finish(); },
+            post: false, get: true, kind: ErrorKind::Closed, processed: Maybe },
+        Row { name: "a frame of a head that goes on in another, and the end", act: |link, id| { link.send(&[Frame::new(HEADERS, END_STREAM, id, [0x88])]); link.finish(); },
+            post: false, get: false, kind: ErrorKind::Closed, processed: Processed::Yes },
+        Row { name: "the header of the frame of a head, and the end", act: |link, id| { link.send_bytes(&Frame::headers(id, 0, &[(":status", "200")]).bytes()[..9]); link.finish(); },
+            post: false, get: false, kind: ErrorKind::Closed, processed: Processed::Yes },
+        Row { name: "a cut frame of a head, and the end", act: |link, id| { link.send_bytes(&Frame::headers(id, 0, &[(":status", "200")]).bytes()[..11]); link.finish(); },
+            post: false, get: false, kind: ErrorKind::Closed, processed: Processed::Yes },
+        Row { name: "the head of another stream, and the end", act: |link, id| { link.send_bytes(&Frame::headers(id + 2, 0, &[(":status", "200")]).bytes()[..9]); link.finish(); },
             post: false, get: true, kind: ErrorKind::Closed, processed: Maybe },
         Row { name: "a 1xx and the end", act: |link, id| { link.send(&[Frame::headers(id, 0, &[(":status", "103")])]); link.finish(); },
             post: false, get: false, kind: ErrorKind::Closed, processed: Processed::Yes },
@@ -332,6 +340,39 @@ fn where_http1_is_required_it_is_spoken_and_remembered() {
     peer.assert_no_more();
 }
 
+/// A request that is not repeated learns it for those that follow.
+#[test]
+fn that_http1_is_required_is_remembered_also_where_nothing_is_repeated() {
+    let never: fn(&mut Link) = |_| ();
+    let refused: fn(&mut Link) = |link| {
+        let (stream, _) = link.request_with_body();
+        link.send(&[Frame::reset(stream, REFUSED_STREAM)]);
+    };
+    for (retry, body, before, attempts) in [
+        (Retry::Never, Body::from_fn(|| Ok(&b"body"[..])), never, 1),
+        (Retry::Safe, Body::from_reader(&b"body"[..]), never, 1),
+        (Retry::Safe, Body::from_fn(|| Ok(&b"body"[..])), refused, 2),
+    ] {
+        let (peer, client) = (Peer::new(), builder().retry(retry).build().unwrap());
+        let request = client.put(peer.url("/")).body(body);
+        let asked = task(|| request.send());
+        let mut link = peer.h2();
+        before(&mut link);
+        let (stream, _) = link.request_with_body();
+        link.send(&[Frame::reset(stream, HTTP_1_1_REQUIRED)]);
+        let e = asked.join().unwrap_err();
+        assert_eq!((e.kind(), e.processed(), e.attempts()), (ErrorKind::Reset, Processed::No, attempts));
+        assert!(e.is_retryable());
+
+        let asked = send(&client, &peer, Method::POST);
+        let mut plain = peer.accept();
+        let head = plain.bytes_until(b"\r\n\r\n");
+        assert!(head.starts_with(b"POST / HTTP/1.1\r\n"), "{}", head.escape_ascii());
+        plain.send_bytes(b"HTTP/1.1 204 No Content\r\n\r\n");
+        assert_eq!(asked.join().unwrap().version(), Version::HTTP_11);
+    }
+}
+
 #[test]
 fn a_connection_of_the_callers_is_never_replaced() {
     let (peer, client) = (Peer::new(), client());
@@ -453,4 +494,33 @@ fn what_is_framed_may_be_acted_on() {
     }
     drop(link);
     drop(upload.join());
+}
+
+/// On one connection the frames of several requests stand between each other.
+#[test]
+fn the_bytes_that_were_written_are_those_of_the_request() {
+    const PIECE: u32 = 100;
+    let (peer, client) = (Peer::new(), client());
+    let mut link = idle_with(&client, &peer, &[(INITIAL_WINDOW_SIZE, 0)]);
+    let upload = || {
+        let request = client.put(peer.url("/")).body(vec![b'x'; 10 * PIECE as usize]);
+        task(|| request.send())
+    };
+    let asked = [upload(), upload()];
+    let size = |frame: Frame| (frame.stream, 9 + frame.payload.len() as u64);
+    let mut bytes: BTreeMap<u32, u64> = (0..2).map(|_| size(link.request())).collect();
+    for _ in 0..10 {
+        for (stream, sum) in &mut bytes {
+            link.send(&[Frame::window_update(*stream, PIECE)]);
+            *sum += size(link.skip_to(DATA)).1;
+        }
+    }
+    for stream in bytes.keys() {
+        link.send(&[Frame::reset(*stream, INTERNAL_ERROR)]);
+    }
+    let mut written: Vec<_> = asked.into_iter().map(|a| a.join().unwrap_err().bytes_written()).collect();
+    let mut bytes: Vec<_> = bytes.into_values().collect();
+    written.sort_unstable();
+    bytes.sort_unstable();
+    assert_eq!(written, bytes);
 }

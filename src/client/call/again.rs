@@ -94,10 +94,7 @@ impl Call {
     pub(super) fn repeat(&mut self, again: Again, pause: Duration, now: Instant) {
         self.repeated = true;
         self.fresh = again == Again::Fresh;
-        if again == Again::Http1 {
-            self.inner.pool.remember_http1(&self.key());
-            self.http1 = true;
-        }
+        self.http1 |= again == Again::Http1;
         self.sleep(now, pause);
     }
 
@@ -129,6 +126,10 @@ impl Call {
         let again = failed.attempted().and_then(|(fault, progress, reused, version)| {
             retry::decide(Attempted { fault, progress, reused, version, idempotent })
         });
+        if again == Some(Again::Http1) {
+            // Whether this request is repeated or not: the next one is to be spared the same answer.
+            self.inner.pool.remember_http1(&self.key());
+        }
         let phase = self.phase();
         self.inner.announce();
         let e = failed.into_error(phase, self.began.elapsed(), self.attempts, idempotent, self.processed);

@@ -215,7 +215,8 @@ impl Call {
             Verdict::Pass | Verdict::RetryAfter(_) => {}
         }
         let late = status == StatusCode::REQUEST_TIMEOUT && closes(&response);
-        if late && reused && self.may_repeat() && self.is_idempotent() {
+        // A connection of the caller's is never left for another one: there it is the answer.
+        if late && reused && self.pinned.is_none() && self.may_repeat() && self.is_idempotent() {
             // The peer says that it waited in vain, not that it did nothing.
             self.processed = Processed::Maybe;
             self.flight.go_on();
