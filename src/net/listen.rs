@@ -3,6 +3,8 @@
 use super::sys::AcceptFailure;
 #[cfg(unix)]
 use super::sys::deepen;
+#[cfg(any(target_os = "linux", target_os = "android"))]
+use super::sys::{accept, hurry};
 #[cfg(unix)]
 use super::unix::Unix;
 use super::{Interest, Tcp, Waker, Wire};
@@ -113,9 +115,11 @@ impl Listener {
     /// would be a busy loop, and closing any connection helps.
     pub(crate) const PAUSE: Duration = Duration::from_millis(50);
 
-    /// Takes a listening socket and makes it non-blocking.
+    /// Takes a listening socket and makes it non-blocking; on Linux the sockets that are accepted take over that they send at once.
     pub(crate) fn tcp(socket: TcpListener) -> io::Result<Self> {
         socket.set_nonblocking(true)?;
+        #[cfg(any(target_os = "linux", target_os = "android"))]
+        hurry(&socket)?;
         #[cfg(unix)]
         deepen(&socket, QUEUE);
         Ok(Listener::Tcp(socket))
@@ -170,6 +174,11 @@ impl Listener {
     pub(crate) fn accept(&self) -> io::Result<Option<Accepted>> {
         for _ in 0..SKIPPED {
             let result = match self {
+                #[cfg(any(target_os = "linux", target_os = "android"))]
+                Listener::Tcp(socket) => {
+                    accept(socket).map(|(socket, peer)| Ok(Accepted::Tcp(Tcp::ready(socket, peer))))
+                }
+                #[cfg(not(any(target_os = "linux", target_os = "android")))]
                 Listener::Tcp(socket) => socket.accept().map(|(socket, _)| Tcp::new(socket).map(Accepted::Tcp)),
                 #[cfg(unix)]
                 Listener::Unix(bound) => bound.socket.accept().map(|(socket, _)| Unix::new(socket).map(Accepted::Unix)),

@@ -324,6 +324,20 @@ pub(crate) fn deepen(socket: &impl std::os::fd::AsFd, queue: i32) {
     let _ = rustix::net::listen(socket, queue);
 }
 
+/// Lets the sockets that will be accepted send at once what is written: they take over the options of the one that listens.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+pub(super) fn hurry(socket: &std::net::TcpListener) -> io::Result<()> {
+    Ok(sockopt::set_tcp_nodelay(socket, true)?)
+}
+
+/// Takes the next connection, non-blocking and not inherited by child processes, and says who made it: one call instead of three.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+pub(super) fn accept(socket: &std::net::TcpListener) -> io::Result<(TcpStream, Option<SocketAddr>)> {
+    let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+    let (socket, peer) = rustix::io::retry_on_intr(|| rustix::net::acceptfrom_with(socket, flags))?;
+    Ok((TcpStream::from(socket), peer.and_then(|peer| SocketAddr::try_from(peer).ok())))
+}
+
 /// Connects to a Unix socket without waiting; there is no state between.
 ///
 /// # Errors

@@ -38,6 +38,12 @@ impl Tcp {
         Ok(Tcp { socket, peer })
     }
 
+    /// Takes a socket that is connected, to this peer, and on which nothing has to be set any more.
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    pub(super) fn ready(socket: TcpStream, peer: Option<SocketAddr>) -> Self {
+        Tcp { socket, peer: peer.map(OnceLock::from).unwrap_or_default() }
+    }
+
     /// Returns whether a socket that was about to connect is connected; false is not yet.
     ///
     /// # Errors

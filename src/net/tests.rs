@@ -52,6 +52,32 @@ fn connect(addr: SocketAddr, local: Option<IpAddr>) -> io::Result<Tcp> {
     Tcp::new(socket)
 }
 
+/// What is accepted never blocks, never holds back small writes, stays in this process, and says who is at the other end.
+#[cfg(unix)]
+#[test]
+fn what_is_accepted_needs_no_setting() {
+    for ip in [IpAddr::from(Ipv4Addr::LOCALHOST), IpAddr::from(Ipv6Addr::LOCALHOST)] {
+        // A system may have no IPv6.
+        let Ok(listener) = TcpListener::bind((ip, 0)) else { continue };
+        let listener = Listener::tcp(listener).unwrap();
+        let client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let wire = accept(&listener);
+        assert_eq!(wire.peer_addr(), Some(client.local_addr().unwrap()));
+        assert_eq!(wire.try_read(&mut [0]).unwrap_err().kind(), WouldBlock, "{ip}");
+        let fd = wire.fd().unwrap();
+        #[cfg(target_os = "linux")]
+        {
+            use std::os::fd::AsRawFd;
+            let info = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", fd.as_raw_fd())).unwrap();
+            let flags = info.lines().find_map(|line| line.strip_prefix("flags:")).unwrap().trim();
+            let closes = u32::from_str_radix(flags, 8).unwrap() & 0o2_000_000 != 0;
+            assert!(closes, "children do not have it: {flags}");
+        }
+        let socket = std::net::TcpStream::from(fd.try_clone_to_owned().unwrap());
+        assert!(socket.nodelay().unwrap(), "{ip}");
+    }
+}
+
 /// Both kinds of socket wires, connected.
 fn wires() -> Vec<(&'static str, Arc<dyn Wire>, Arc<dyn Wire>)> {
     let (listener, addr) = listen();

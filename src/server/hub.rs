@@ -29,8 +29,8 @@ use std::{
 /// The token of the listener; connections have others.
 const LISTENER: u64 = 0;
 
-/// How many connections are accepted before those that are there get their turn.
-const ACCEPTS: usize = 64;
+/// How many connections are accepted before those that are there get their turn: each costs as much as some requests.
+const ACCEPTS: usize = 8;
 
 /// How many descriptors are kept for looking who comes.
 const SPARE: usize = 8;
@@ -314,8 +314,11 @@ impl Front<'_> {
     fn receive(&mut self, wire: Arc<dyn Wire>, now: Instant) {
         self.hub.journal.accepted.fetch_add(1, Ordering::Relaxed);
         if !self.hub.is_welcome(lobby::peer_of(&wire)) {
-            self.hub.journal.turned_away.fetch_add(1, Ordering::Relaxed);
-            return wire.shutdown();
+            return self.refuse(&wire);
+        }
+        if self.lobby.is_empty() && self.has_place() {
+            self.lobby.moves();
+            return self.seat(wire, now);
         }
         self.lobby.enter(wire, now);
         self.admit(now);
@@ -325,8 +328,7 @@ impl Front<'_> {
     fn turn_away(&mut self, now: Instant) -> bool {
         let hopeless = self.hub.with_peers(|peers| self.lobby.give_up(peers, now));
         if let Some(wire) = &hopeless {
-            self.hub.journal.turned_away.fetch_add(1, Ordering::Relaxed);
-            wire.shutdown();
+            self.refuse(wire);
         }
         hopeless.is_some()
     }
@@ -345,8 +347,12 @@ impl Front<'_> {
                     Room::Taken => {}
                 }
             }
-            if let Some(wire) = self.lobby.take(peer) {
+            let Some(wire) = self.lobby.take(peer) else { continue };
+            // Another one of the same peer may have got a place since it came.
+            if self.hub.is_welcome(peer) {
                 self.seat(wire, now);
+            } else {
+                self.refuse(&wire);
             }
         }
         self.hub.is_crowded.store(false, Ordering::SeqCst);
@@ -377,17 +383,17 @@ impl Front<'_> {
     }
 
     fn seat(&mut self, wire: Arc<dyn Wire>, now: Instant) {
-        // One of the same peer may have been seated since it came.
-        if !self.hub.is_welcome(lobby::peer_of(&wire)) {
-            self.hub.journal.turned_away.fetch_add(1, Ordering::Relaxed);
-            return wire.shutdown();
-        }
         // Settings that cannot be used were found out before the server began.
         let Ok(greeting) = Greeting::new(wire.clone(), &self.hub.settings, now) else { return wire.shutdown() };
         let seat = Seat::new(self.next_id, wire, greeting, self.hub.clone());
         self.next_id += 1;
         self.hub.add(seat.clone());
         seat.greet();
+    }
+
+    fn refuse(&self, wire: &Arc<dyn Wire>) {
+        self.hub.journal.turned_away.fetch_add(1, Ordering::Relaxed);
+        wire.shutdown();
     }
 }
 
