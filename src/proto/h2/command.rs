@@ -66,7 +66,9 @@ impl Connection {
         self.liveness.last_out = now;
         let silent = now.saturating_duration_since(self.liveness.heard);
         if self.config.probe_after_idle.is_some_and(|rest| silent > rest) {
-            self.ping_unasked(now, true, out);
+            if let Some(payload) = self.liveness.probe(now) {
+                frame::ping(0, payload, out);
+            }
         }
         Ok(Opened::Stream(stream))
     }
@@ -266,7 +268,7 @@ impl Connection {
         self.liveness.last_out = now;
         if unheard && self.role == Role::Client {
             self.suspect = true;
-            self.ping_unasked(now, false, out);
+            self.ping_unasked(now, out);
             if self.liveness.outstanding().is_some() {
                 self.held += 1;
             }

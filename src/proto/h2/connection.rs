@@ -348,14 +348,14 @@ impl Connection {
             Some(Due::Dead(after)) => Err(self.break_off(Violation::PingUnanswered { after }, out)),
             Some(Due::Settings(after)) => Err(self.break_off(Violation::SettingsUnanswered { after }, out)),
             Some(Due::Ping) => {
-                self.ping_unasked(now, false, out);
+                self.ping_unasked(now, out);
                 Ok(())
             }
         }
     }
 
-    pub(super) fn ping_unasked(&mut self, now: Instant, probe: bool, out: &mut Vec<u8>) {
-        if let Some(payload) = self.liveness.unasked(now, probe) {
+    pub(super) fn ping_unasked(&mut self, now: Instant, out: &mut Vec<u8>) {
+        if let Some(payload) = self.liveness.unasked(now) {
             frame::ping(0, payload, out);
         }
     }

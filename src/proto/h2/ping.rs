@@ -11,8 +11,8 @@ const MAX_IN_FLIGHT: usize = 64;
 struct Flight {
     payload: [u8; 8],
     at: Instant,
-    /// Whether nothing has come in since it was sent along with a request.
-    probe: bool,
+    /// When a request went out with it, or behind it, after a rest, if nothing has come in since.
+    probe: Option<Instant>,
 }
 
 /// When something came in, and what was asked to make sure.
@@ -73,7 +73,7 @@ impl Liveness {
     /// Bytes came in.
     pub(super) fn received(&mut self, now: Instant) {
         (self.last_in, self.heard, self.quiet_since) = (now, now, now);
-        self.flights.iter_mut().for_each(|flight| flight.probe = false);
+        self.flights.iter_mut().for_each(|flight| flight.probe = None);
     }
 
     /// The first stream after a rest was opened: nothing was expected until now.
@@ -122,11 +122,11 @@ impl Liveness {
         if self.flights.len() >= MAX_IN_FLIGHT {
             return Err(Misuse::TooManyPings);
         }
-        self.launch(payload, now, false);
+        self.launch(payload, now, None);
         Ok(())
     }
 
-    fn launch(&mut self, payload: [u8; 8], now: Instant, probe: bool) {
+    fn launch(&mut self, payload: [u8; 8], now: Instant, probe: Option<Instant>) {
         self.flights.push(Flight { payload, at: now, probe });
         self.sent += 1;
         (self.last_sent, self.last_out) = (Some(now), now);
@@ -136,12 +136,26 @@ impl Liveness {
     pub(super) fn left(&mut self, now: Instant) {
         if let Some(flight) = self.flights.last_mut() {
             flight.at = flight.at.max(now);
+            flight.probe = flight.probe.map(|at| at.max(now));
             (self.last_sent, self.last_out) = (Some(flight.at), self.last_out.max(flight.at));
         }
     }
 
     /// Returns the payload of a PING of our own accord, unless one is in flight or enough were sent.
-    pub(super) fn unasked(&mut self, now: Instant, probe: bool) -> Option<[u8; 8]> {
+    pub(super) fn unasked(&mut self, now: Instant) -> Option<[u8; 8]> {
+        self.launch_unasked(now, None)
+    }
+
+    /// Returns the payload of the PING that goes with a request after a rest. If one is in flight, it is that one whose answer the
+    /// request waits for, and no longer.
+    pub(super) fn probe(&mut self, now: Instant) -> Option<[u8; 8]> {
+        for flight in &mut self.flights {
+            flight.probe.get_or_insert(now);
+        }
+        self.launch_unasked(now, Some(now))
+    }
+
+    fn launch_unasked(&mut self, now: Instant, probe: Option<Instant>) -> Option<[u8; 8]> {
         if !self.flights.is_empty() || self.unasked >= self.max_unasked {
             return None;
         }
@@ -160,13 +174,13 @@ impl Liveness {
         Some(rtt)
     }
 
-    fn patience(flight: &Flight, config: &Config) -> Duration {
-        if flight.probe { config.probe_timeout } else { config.ping_ack_timeout }
-    }
-
-    /// Returns when the peer is dead if nothing comes in.
-    fn death(&self, config: &Config) -> Option<Instant> {
-        let death = |flight: &Flight| flight.at.max(self.last_in).checked_add(Self::patience(flight, config));
+    /// Returns when the peer is dead if nothing comes in, and since when it is silent then.
+    fn death(&self, config: &Config) -> Option<(Instant, Instant)> {
+        let after = |at: Instant, limit| at.max(self.last_in).checked_add(limit).map(|end| (end, at.max(self.last_in)));
+        let death = |flight: &Flight| {
+            let probe = flight.probe.and_then(|at| after(at, config.probe_timeout));
+            after(flight.at, config.ping_ack_timeout).into_iter().chain(probe).min()
+        };
         self.flights.iter().filter_map(death).min()
     }
 
@@ -181,15 +195,16 @@ impl Liveness {
 
     /// Returns when `due` has something to say; `busy` is whether streams are open.
     pub(super) fn deadline(&self, config: &Config, busy: bool) -> Option<Instant> {
-        let deadlines = [self.death(config), self.settings_deadline(config), self.idle_deadline(config, busy)];
+        let death = self.death(config).map(|(at, _)| at);
+        let deadlines = [death, self.settings_deadline(config), self.idle_deadline(config, busy)];
         deadlines.into_iter().flatten().min()
     }
 
     /// Returns what a deadline that has passed calls for.
     pub(super) fn due(&self, config: &Config, busy: bool, now: Instant) -> Option<Due> {
         let passed = |deadline: Option<Instant>| deadline.is_some_and(|at| at <= now);
-        if passed(self.death(config)) {
-            return Some(Due::Dead(now.saturating_duration_since(self.outstanding()?.max(self.last_in))));
+        if let Some((_, since)) = self.death(config).filter(|(at, _)| *at <= now) {
+            return Some(Due::Dead(now.saturating_duration_since(since)));
         }
         if passed(self.settings_deadline(config)) {
             return Some(Due::Settings(now.saturating_duration_since(self.settings_sent?)));

@@ -220,6 +220,48 @@ fn a_request_after_a_rest_finds_out_that_the_peer_is_gone() {
     assert!(!answer.reused());
 }
 
+/// One PING at a time: a request after a rest that finds one on its way waits for the answer of that one, and for no longer than it
+/// would for its own.
+#[test]
+fn a_request_behind_a_ping_waits_for_its_answer() {
+    let (rest, probe, limit) = (ms(100), ms(250), ms(2000));
+    let client = builder()
+        .upkeep_interval(Duration::ZERO)
+        .probe_after_idle(rest)
+        .probe_timeout(probe)
+        .ping_ack_timeout(limit)
+        .build()
+        .unwrap();
+    let peer = Peer::new();
+    let mut link = idle(&client, &peer);
+    link.assert_quiet(rest + ms(20));
+    assert_eq!(upkeep_one(&client).action, UpkeepAction::Pinged);
+    link.expect(PING);
+    let request = client.post(peer.url("/"));
+    let began = Instant::now();
+    let asked = task(|| request.send());
+    link.request();
+    link.assert_quiet(ms(50));
+    let (error, at) = asked.join_at();
+    assert_on_time(began, probe, at);
+    let row = error.unwrap_err().connection().cloned().expect("the connection");
+    assert_eq!(row.state, ConnectionState::Closed(CloseReason::PingUnanswered));
+
+    // A byte, and the patience is that of any other PING.
+    let mut link = idle(&client, &peer);
+    link.assert_quiet(rest + ms(20));
+    assert_eq!(upkeep_one(&client).action, UpkeepAction::Pinged);
+    let ping = link.expect(PING);
+    let asked = get(&client, &peer);
+    let head = link.request();
+    link.send(&[Frame::window_update(0, 1)]);
+    link.assert_quiet(2 * probe);
+    asked.assert_waiting();
+    link.ack(&ping);
+    link.answer(head.stream, 200, b"");
+    assert!(asked.join().unwrap().reused());
+}
+
 #[test]
 fn no_more_than_two_pings_of_our_own_accord() {
     let limit = ms(60);
