@@ -177,7 +177,10 @@ impl<P: Protocol> Core<P> {
     fn try_ingest(&mut self, now: Instant, wakes: &mut Wakes) -> Result<(), Cause> {
         self.proto.hold(!self.is_roomy(), now);
         loop {
-            let fed = match self.duplex.open(&mut self.raw, &mut self.input) {
+            let had = self.input.len();
+            let opened = self.duplex.open(&mut self.raw, &mut self.input);
+            self.bytes_in += (self.input.len() - had) as u64;
+            let fed = match opened {
                 Ok(fed) => fed,
                 Err(e) => {
                     // What was opened before the bad record counts.

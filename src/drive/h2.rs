@@ -392,6 +392,10 @@ impl Protocol for H2 {
         self.engine.ping_left(now);
     }
 
+    fn received(&mut self, now: Instant) {
+        self.engine.received(now);
+    }
+
     fn heard(&self) -> Option<Instant> {
         Some(self.engine.heard())
     }

@@ -77,8 +77,10 @@ impl<P: Protocol> Shared<P> {
                 }
                 Ok(n) => {
                     arrived = true;
-                    core.bytes_in += n as u64;
                     core.last_in = now;
+                    if !sealed {
+                        core.bytes_in += n as u64;
+                    }
                 }
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
@@ -102,6 +104,10 @@ impl<P: Protocol> Shared<P> {
             let acked = core.proto.pings().1;
             // What nobody waited for may have lain there since the last look.
             let heard = if core.turn.reader().is_none() { core.proto.heard() } else { None };
+            if sealed && matches!(result, Ok(1..)) {
+                // It may be a part of a record, of which the protocol sees nothing yet.
+                core.proto.received(now);
+            }
             core.ingest(now, wakes);
             if let Some(before) = heard {
                 let at = before.max(core.emptied);

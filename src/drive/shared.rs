@@ -85,6 +85,8 @@ pub(crate) trait Protocol: Send + 'static {
     fn take_kept(&mut self) -> bool {
         false
     }
+    /// Something came in, of which `ingest` may see nothing yet.
+    fn received(&mut self, _now: Instant) {}
     /// When the peer was alive for certain, where that matters.
     fn heard(&self) -> Option<Instant> {
         None

@@ -241,10 +241,7 @@ impl<P: Exchanges> Shared<P> {
                         core.eof = Eof::Seen { clean: false };
                         end = Some(None);
                     }
-                    Ok(n) => {
-                        core.bytes_in += n as u64;
-                        core.last_in = now;
-                    }
+                    Ok(_) => core.last_in = now,
                     Err(e) if matches!(e.kind(), io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock) => {
                         if !core.owed && core.over.is_none() {
                             recycle(&mut core.raw);
@@ -259,7 +256,8 @@ impl<P: Exchanges> Shared<P> {
                 self.settle(core, now, cause);
                 return Passed::Barred;
             }
-            let Core { duplex, raw, input, .. } = &mut *core;
+            let Core { duplex, raw, input, bytes_in, .. } = &mut *core;
+            let had = input.len();
             let opened = match &mut room {
                 Room::Slice(slice) => duplex.open_into(raw, slice, input),
                 Room::Buffer(buf) | Room::Little(buf) => {
@@ -272,6 +270,7 @@ impl<P: Exchanges> Shared<P> {
             };
             let ended = !matches!(opened, Ok((_, Fed::Drained | Fed::More)));
             let n = opened.map_or(0, |(n, _)| n);
+            *bytes_in += (n + input.len() - had) as u64;
             if ended || core.owed || core.over.is_some() || core.duplex.has_work() {
                 // What has ended, and how, is found out anew.
                 self.settle(core, now, None);

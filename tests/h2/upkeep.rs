@@ -3,6 +3,8 @@
 mod keeping;
 mod pings;
 mod report;
+#[cfg(feature = "tls")]
+mod sealed;
 mod traced;
 
 use crate::{
