@@ -201,6 +201,10 @@ pub(crate) trait Exchanges: Protocol {
     fn drop_slot(&mut self, id: u32, now: Instant, out: &mut Vec<u8>, wakes: &mut Wakes) -> Option<Cause>;
     /// Forgets what arrived of a body nobody wants; returns whether reading on could complete it and save the connection.
     fn discard_body(&mut self, id: u32) -> bool;
+    /// How much of the body, or of a piece of it, is known to be still to come.
+    fn left_of_body(&self, _id: u32) -> Option<u64> {
+        None
+    }
     /// Whether the client waits for a 100 before it sends its body (server).
     fn wants_continue(&self, id: u32) -> bool;
     /// Whether the exchange has become a tunnel that owns the connection (HTTP/1).

@@ -19,6 +19,7 @@ use super::{
 };
 use crate::{
     buf::RecvBuf,
+    error::ErrorKind,
     fields::Fields,
     net::{Cx, Interest, Lead, Ready, Waker},
     proto::{End, RequestHead, h1::Length},
@@ -310,13 +311,17 @@ impl<P: Exchanges> Carrier for Shared<P> {
     fn drop_stream(&self, id: u32) -> Tally {
         let stamp = Stamp::now();
         let now = stamp.at();
-        self.drain(id, now);
+        let too_much = self.drain(id, now);
         let (tally, cause) = self.with(now, |core, wakes| {
             let tally = Self::tally_of(core, id);
             if core.proto.is_tunnel(id) {
                 core.duplex.finish();
             }
-            let cause = core.proto.drop_slot(id, now, &mut core.duplex.pending, wakes);
+            let mut cause = core.proto.drop_slot(id, now, &mut core.duplex.pending, wakes);
+            if too_much && cause.is_none() {
+                // All of it has come in one piece with what was not too much.
+                cause = Some(Cause::new(ErrorKind::Closed, CloseReason::Shutdown, "the rest of a body was too much"));
+            }
             if core.proto.is_idle() {
                 core.unused_since = stamp;
             }

@@ -344,15 +344,11 @@ impl Protocol for H1 {
         wakes.extend(self.line.drain(..));
     }
 
-    fn unsent(&mut self, _bytes: usize, _out: &mut Vec<u8>) -> Result<(), Cause> {
-        Ok(())
-    }
-
     fn goodbye(&mut self, _out: &mut Vec<u8>) {}
 
     fn state(&self, now: Instant) -> ConnectionState {
         match () {
-            () if self.is_over_for_new() => ConnectionState::Draining,
+            () if self.draining || self.is_over_for_new() => ConnectionState::Draining,
             () if self.is_suspect(now) => ConnectionState::Suspect,
             () if self.is_idle() => ConnectionState::Idle,
             () => ConnectionState::Active,
@@ -392,7 +388,7 @@ impl Exchanges for H1 {
     }
 
     fn open(&mut self, opening: &Opening<'_>, at: Position, _now: Instant, out: &mut Vec<u8>) -> Result<Opened, Fault> {
-        if self.slot.is_some() {
+        if self.slot.is_some() && !self.draining {
             return Ok(Opened::Blocked);
         }
         if !self.is_free() {
@@ -545,17 +541,17 @@ impl Exchanges for H1 {
         // Also when it is over: who waits in line has to be told.
         wakes.extend(self.line.drain(..));
         if self.mode != Mode::Messages || !slot.is_complete() || !self.engine.is_received() {
-            let answered = self.role == Role::Server && slot.sending == Sending::Ended;
             // What was answered has still to arrive, even if nobody wants the rest of what was asked.
-            let reason = if answered { CloseReason::Finished } else { CloseReason::Shutdown };
+            let reason = if self.role == Role::Server && slot.sending == Sending::Ended {
+                CloseReason::Finished
+            } else {
+                CloseReason::Shutdown
+            };
             return Some(Cause::new(ErrorKind::Closed, reason, "an exchange was given up before its end"));
         }
         if !self.engine.persists() {
-            return Some(Cause::new(
-                ErrorKind::Closed,
-                CloseReason::Finished,
-                "the connection served its last exchange",
-            ));
+            let text = "the connection served its last exchange";
+            return Some(Cause::new(ErrorKind::Closed, CloseReason::Finished, text));
         }
         match self.role {
             Role::Server if self.engine.next_cycle().is_err() => Some(Cause::violation("the connection cannot go on")),
@@ -575,6 +571,10 @@ impl Exchanges for H1 {
         let Some(slot) = self.slot.as_mut().filter(|_| id == self.cycle) else { return false };
         slot.body.clear();
         self.mode == Mode::Messages && slot.sending == Sending::Ended && !self.engine.is_received()
+    }
+
+    fn left_of_body(&self, id: u32) -> Option<u64> {
+        if id == self.cycle { self.engine.expects() } else { None }
     }
 
     fn wants_continue(&self, id: u32) -> bool {

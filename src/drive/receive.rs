@@ -34,13 +34,26 @@ impl<P: Protocol> Shared<P> {
     /// Reads what is there and dispatches it; returns whether anything arrived. Any thread may: not only the reader.
     pub(super) fn receive<'a>(
         &'a self,
-        mut core: MutexGuard<'a, Core<P>>,
+        core: MutexGuard<'a, Core<P>>,
         now: Instant,
         wakes: &mut Wakes,
     ) -> (MutexGuard<'a, Core<P>>, bool) {
-        let mut arrived = false;
         let kept = core.keeper.is_some() && core.turn.is_empty();
-        for _ in 0..if kept { KEEPER_RECEIVES } else { RECEIVES } {
+        let (times, most) = if kept { (KEEPER_RECEIVES, LITTLE) } else { (RECEIVES, usize::MAX) };
+        self.receive_some(core, now, wakes, times, most)
+    }
+
+    /// The same, so many times at most, and so much each time.
+    pub(super) fn receive_some<'a>(
+        &'a self,
+        mut core: MutexGuard<'a, Core<P>>,
+        now: Instant,
+        wakes: &mut Wakes,
+        times: u32,
+        most: usize,
+    ) -> (MutexGuard<'a, Core<P>>, bool) {
+        let mut arrived = false;
+        for _ in 0..times {
             let wanted = core.proto.wants_read() || core.peeking || core.broken.is_some();
             if core.receiving || core.over.is_some() || core.eof != Eof::Open || !wanted {
                 // Neither direction is left.
@@ -53,8 +66,7 @@ impl<P: Protocol> Shared<P> {
             }
             let (sealed, was_broken) = (core.duplex.tls.is_some(), core.broken.is_some());
             let mut buf = std::mem::take(if sealed { &mut core.raw } else { &mut core.input });
-            let room = if core.bulk && !kept { BULK } else { LITTLE };
-            let most = if kept { LITTLE } else { usize::MAX };
+            let room = if core.bulk { BULK.min(most) } else { LITTLE.min(most) };
             core.receiving = true;
             // A server has many connections, most of which say little at a time.
             let sparing = core.keeper.is_some() && !core.bulk && buf.is_empty() && buf.capacity() < LITTLE;

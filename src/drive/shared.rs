@@ -64,7 +64,9 @@ pub(crate) trait Protocol: Send + 'static {
     /// The connection is over: every exchange that is open fails.
     fn fail(&mut self, cause: &Cause, wakes: &mut Wakes);
     /// So many bytes wait to be sent.
-    fn unsent(&mut self, bytes: usize, out: &mut Vec<u8>) -> Result<(), Cause>;
+    fn unsent(&mut self, _bytes: usize, _out: &mut Vec<u8>) -> Result<(), Cause> {
+        Ok(())
+    }
     /// The connection is given up in peace: what the peer should be told.
     fn goodbye(&mut self, out: &mut Vec<u8>);
     /// The wire took something just now, up to the last PING at most.

@@ -5,6 +5,7 @@ use super::{
     core::Core,
     fault::Fault,
     info::CloseReason,
+    receive::LITTLE,
     shared::Shared,
     slot::{Receiving, Sending, Slot, Wakes},
 };
@@ -114,25 +115,37 @@ impl<P: Exchanges> Shared<P> {
         Tally { status: slot.status, received: slot.received, sent: slot.framed, end }
     }
 
-    /// Reads what is left of a body nobody wants, as far as it is there, and not for long.
-    pub(super) fn drain(&self, id: u32, now: Instant) {
+    /// Reads what is left of a body nobody wants, as far as it is there, and not for long; returns whether it was too much. What is
+    /// buffered already does not count, nor what frames a body.
+    pub(super) fn drain(&self, id: u32, now: Instant) -> bool {
         let mut wakes = Wakes::new();
         let mut core = self.lock();
-        let mut left = core.drain;
-        while core.over.is_none() && core.proto.discard_body(id) && left > 0 {
+        let limit = core.drain as u64;
+        let (mut before, mut buffered, mut read) = (0, None, 0);
+        while core.over.is_none() && core.proto.discard_body(id) {
             core.ingest(now, &mut wakes);
+            let received = core.proto.slot(id).map_or(0, |slot| slot.received);
+            read = buffered.map_or(0, |buffered| received.saturating_sub(buffered));
             if !core.proto.discard_body(id) || now.elapsed() > DRAINING {
                 break;
             }
-            let before = core.bytes_in;
+            if buffered.is_none() && std::mem::replace(&mut before, received) < received {
+                // There may be more of it.
+                continue;
+            }
+            buffered.get_or_insert(received);
+            let known = core.proto.left_of_body(id).is_some_and(|left| left > limit.saturating_sub(read));
+            if limit == 0 || read > limit || known {
+                break;
+            }
             let arrived;
-            (core, arrived) = self.receive(core, now, &mut wakes);
+            (core, arrived) = self.receive_some(core, now, &mut wakes, 1, LITTLE);
             if !arrived {
                 break;
             }
-            left = left.saturating_sub((core.bytes_in - before) as usize);
         }
         drop(core);
         wakes.fire();
+        read > limit
     }
 }

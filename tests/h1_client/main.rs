@@ -2,6 +2,7 @@
 
 mod answers;
 mod cap;
+mod dropped;
 mod expect;
 mod reuse;
 #[path = "../support/mod.rs"]
