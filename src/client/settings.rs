@@ -191,3 +191,32 @@ impl fmt::Debug for Settings {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What nobody has said otherwise; these numbers are in the documentation of the builder.
+    #[test]
+    fn the_defaults() {
+        let limits = PoolLimits::default();
+        assert_eq!((limits.max_idle, limits.max_idle_per_origin, limits.drain), (100, 10, 64 * 1024));
+        assert_eq!((limits.max_per_origin, limits.more_when_full), (None, false));
+        let h2 = H2Settings::default();
+        assert_eq!((h2.max_unasked_pings, h2.streams_before_settings), (2, 100));
+        for (name, default, seconds) in [
+            ("idle_timeout", limits.idle_timeout, 60),
+            ("max_lifetime", limits.max_lifetime, 24 * 3600),
+            ("upkeep_interval", h2.upkeep_interval, 60),
+            ("read_idle_ping", h2.read_idle_ping, 30),
+            ("ping_ack_timeout", h2.ping_ack_timeout, 15),
+            ("probe_after_idle", h2.probe_after_idle, 10),
+            ("probe_timeout", h2.probe_timeout, 5),
+            ("keep_idle", h2.keep_idle, 3600),
+            ("write_stall", h2.write_stall, 15),
+            ("http1_write_stall", h2.http1_write_stall, 60),
+        ] {
+            assert_eq!(default, Duration::from_secs(seconds), "{name}");
+        }
+    }
+}

@@ -1,6 +1,9 @@
 //! Which connection is used again.
 
 use super::*;
+use bowline::{CloseReason, ConnectionState, UpkeepAction};
+use std::time::Instant;
+use support::GUARD;
 
 #[test]
 fn the_last_connection_returned_is_the_first_used() {
@@ -75,6 +78,43 @@ fn what_the_peer_says_about_reuse() {
     }
 }
 
+/// The smaller of the idle limit and a second less than the peer says; what it says otherwise means nothing.
+#[test]
+fn how_long_a_connection_is_kept() {
+    for (fields, seconds) in [
+        ("", 60),
+        ("Keep-Alive: timeout=2\r\n", 1),
+        ("Keep-Alive: timeout=60\r\n", 59),
+        ("Keep-Alive: timeout=61\r\n", 60),
+        ("Keep-Alive: timeout=62\r\n", 60),
+        ("Keep-Alive: timeout=5, max=100\r\n", 4),
+        ("Keep-Alive: max=100, timeout=5\r\n", 4),
+        ("Keep-Alive: max=1\r\nKEEP-ALIVE: TimeOut = 5\r\n", 4),
+        ("Keep-Alive: max=0\r\n", 60),
+        ("Keep-Alive: timeout\r\n", 60),
+        ("Keep-Alive: timeout=\r\n", 60),
+        ("Keep-Alive: timeout=soon\r\n", 60),
+        ("Keep-Alive: timeout=-1\r\n", 60),
+        ("Keep-Alive: timeout=1.5\r\n", 60),
+        ("Keep-Alive: xtimeout=5\r\n", 60),
+        ("Keep-Alive: \u{fc}, timeout=5\r\n", 4),
+        ("Keep-Alive: timeout=18446744073709551615\r\n", 60),
+        ("Keep-Alive: timeout=18446744073709551616\r\n", 60),
+    ] {
+        let peer = peer(move |_, mut conn| {
+            conn.request();
+            conn.say(format!("HTTP/1.1 200 OK\r\n{fields}Content-Length: 0\r\n\r\n"));
+            conn.rest();
+        });
+        let client = client();
+        drop(client.get(peer.url("/")).send().unwrap());
+        let now = Instant::now();
+        let kept = client.next_upkeep().expect("a connection is kept").saturating_duration_since(now);
+        let limit = Duration::from_secs(seconds);
+        assert!(kept <= limit && kept + GUARD.min(limit / 2) > limit, "{fields:?}: {kept:?}");
+    }
+}
+
 #[test]
 fn what_the_client_says_about_reuse() {
     for (builder, reused) in [
@@ -116,6 +156,29 @@ fn a_body_read_to_its_end_or_dropped_frees_the_connection() {
     prompt(|| drop(large));
     assert!(!client.get(peer.url("/1")).send().unwrap().reused(), "so much is not read in vain");
     assert_eq!(peer.connections(), 2);
+}
+
+/// Upkeep looks at the age of connections that cannot be pinged.
+#[test]
+fn upkeep_closes_what_is_past_its_time() {
+    let limit = ms(100);
+    for (builder, reason) in
+        [(builder().idle_timeout(limit), CloseReason::Idle), (builder().max_lifetime(limit), CloseReason::TooOld)]
+    {
+        let peer = peer(|_, mut conn| conn.serve());
+        let client = builder.build().unwrap();
+        client.get(peer.url("/")).send().unwrap().text().unwrap();
+        let due = client.next_upkeep().expect("a connection is kept");
+        let early = client.upkeep();
+        if Instant::now() < due {
+            assert_eq!(early[0].action, UpkeepAction::Http1Checked, "{reason:?}");
+        }
+        pass(due.saturating_duration_since(Instant::now()) + ms(5));
+        let row = client.upkeep().pop().expect("it is the last time");
+        assert_eq!((row.action, row.state), (UpkeepAction::ClosedIdle, ConnectionState::Closed(reason)));
+        assert!(client.connections().is_empty(), "{reason:?}");
+        assert_eq!(client.next_upkeep(), None);
+    }
 }
 
 /// A peer whose first connection ends as told after its first answer; tells when it has done so.

@@ -2,6 +2,7 @@
 
 mod begun;
 mod bodies;
+mod bounds;
 mod choice;
 mod ending;
 mod places;

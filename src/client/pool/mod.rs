@@ -178,7 +178,7 @@ impl Pool {
 
     /// Finds a connection, or says what to do instead.
     pub(crate) fn checkout(self: &Arc<Self>, key: &Key, wish: Wish<'_>, cx: &Cx<'_>) -> Checkout {
-        self.tidy(key, cx.now);
+        self.tidy(key, wish.limits, cx.now);
         loop {
             let (answer, past) = self.choose(key, wish, cx);
             // Those count until they are closed, and that is what it may have to wait for.
@@ -199,14 +199,14 @@ impl Pool {
 
     /// Does what else is due, and looks at the connections that would be passed over: something may have arrived, or it may be time
     /// to give them up.
-    fn tidy(&self, key: &Key, now: Instant) {
+    fn tidy(&self, key: &Key, limits: &PoolLimits, now: Instant) {
         let mut state = self.lock();
         let (sweeps, asks) = (state.sweep_is_due(now), !state.asked.is_empty());
         let shared = state.shelves.get(key).map(|shelf| &shelf.shared[..]).unwrap_or_default();
         let suspects: Vec<_> = shared.iter().filter(|k| k.conn.is_suspect(now)).map(|k| k.conn.clone()).collect();
         drop(state);
         if sweeps {
-            self.sweep(now);
+            self.sweep(limits, now);
         }
         if asks {
             self.step_asked(now);
@@ -282,6 +282,7 @@ impl Pool {
         for key in crowded {
             past.append(&mut state.crowd(&key, limits, 0));
         }
+        past.append(&mut state.crowd_of_all(limits, 0));
         drop(state);
         self.retire(past);
     }
@@ -330,9 +331,10 @@ impl Pool {
     }
 
     /// Now and then: looks at everything that is kept, so that nothing lingers that its peer has ended.
-    fn sweep(&self, now: Instant) {
+    fn sweep(&self, limits: &PoolLimits, now: Instant) {
         let mut state = self.lock();
-        let past = state.purge_all();
+        let mut past = state.purge_all();
+        past.append(&mut state.crowd_of_all(limits, 0));
         let kept = state.kept();
         drop(state);
         self.retire(past);

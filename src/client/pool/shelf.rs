@@ -173,23 +173,24 @@ impl State {
 
     /// Takes out what is idle above the limits, the longest unused first; `spare` is about to be used.
     pub(super) fn crowd(&mut self, key: &Key, limits: &PoolLimits, spare: u64) -> Vec<Past> {
-        let shared: usize = self.shelves.values().map(|shelf| shelf.shared.len()).sum();
         let here = self.shelves.get(key).map_or(0, |shelf| shelf.shared.len());
-        if self.idle + shared <= limits.max_idle && here <= limits.max_idle_per_origin || limits.keeps_none() {
+        let mut gone = Vec::new();
+        if here > limits.max_idle_per_origin && !limits.keeps_none() {
+            let here = self.shelves.get(key).into_iter().flat_map(|shelf| &shelf.shared);
+            gone = self.forget(&longest_unused(here, spare, limits.max_idle_per_origin)).0;
+        }
+        gone.append(&mut self.crowd_of_all(limits, spare));
+        gone
+    }
+
+    /// The same for what is idle on all shelves together.
+    pub(super) fn crowd_of_all(&mut self, limits: &PoolLimits, spare: u64) -> Vec<Past> {
+        let shared: usize = self.shelves.values().map(|shelf| shelf.shared.len()).sum();
+        if self.idle + shared <= limits.max_idle || limits.keeps_none() {
             return Vec::new();
         }
-        let is_idle = |kept: &&Kept| kept.conn.id() != spare && kept.conn.is_idle();
-        let by_age = |mut idle: Vec<(Instant, u64)>, limit: usize| -> Vec<u64> {
-            idle.sort_unstable();
-            idle.iter().take(idle.len().saturating_sub(limit)).map(|(_, id)| *id).collect()
-        };
-        let age = |kept: &Kept| (kept.conn.last_used(), kept.conn.id());
-        let here = self.shelves.get(key).into_iter().flat_map(|s| &s.shared).filter(is_idle).map(age).collect();
-        let (mut gone, _) = self.forget(&by_age(here, limits.max_idle_per_origin));
-        let all = self.shelves.values().flat_map(|s| s.idle.iter().chain(&s.shared));
-        let all = all.filter(is_idle).map(age).collect();
-        gone.append(&mut self.forget(&by_age(all, limits.max_idle)).0);
-        gone
+        let all = self.shelves.values().flat_map(|shelf| shelf.idle.iter().chain(&shelf.shared));
+        self.forget(&longest_unused(all, spare, limits.max_idle)).0
     }
 
     /// Takes these out; returns them, and who waits for room on their shelves.
@@ -205,6 +206,14 @@ impl State {
         }
         (gone, wakers)
     }
+}
+
+/// Of those that are idle, which are above a limit; `spare` is about to be used.
+fn longest_unused<'a>(kept: impl Iterator<Item = &'a Kept>, spare: u64, limit: usize) -> Vec<u64> {
+    let idle = kept.filter(|kept| kept.conn.id() != spare && kept.conn.is_idle());
+    let mut idle: Vec<_> = idle.map(|kept| (kept.conn.last_used(), kept.conn.id())).collect();
+    idle.sort_unstable();
+    idle.iter().take(idle.len().saturating_sub(limit)).map(|(_, id)| *id).collect()
 }
 
 impl Shelf {
