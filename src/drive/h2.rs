@@ -34,6 +34,17 @@ const DEBUG_KEPT: usize = 256;
 const LEFT_OUT: &str = "the peer is closing, and gave up a request that it had begun to answer";
 const REFUSED_LATE: &str = "the peer reset the stream with REFUSED_STREAM, and had begun to answer it";
 
+/// Whether the peer asked for fewer PINGs: once on a connection, however many GOAWAYs it says that with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Calm {
+    /// It did not.
+    NotAsked,
+    /// It did, and nobody was told yet.
+    Asked,
+    /// Somebody was.
+    Told,
+}
+
 /// Whether a limit of ours was passed, or a rule broken.
 fn kind_of(violation: &Violation) -> ErrorKind {
     match violation {
@@ -60,8 +71,7 @@ pub(crate) struct H2 {
     /// A PING of upkeep is on its way: its answer counts as use.
     kept: bool,
     goaway: Option<GoAway>,
-    /// The peer asked for fewer PINGs, and nobody was told yet.
-    wants_calm: bool,
+    calm: Calm,
     patience: Patience,
     /// Server: since when no exchange is open.
     idle: Option<Instant>,
@@ -87,7 +97,7 @@ impl H2 {
             requests: 0,
             kept: false,
             goaway: None,
-            wants_calm: false,
+            calm: Calm::NotAsked,
             patience: Patience::default(),
             idle: None,
             greeting: None,
@@ -209,7 +219,9 @@ impl H2 {
             // More streams may be allowed now, or none any more.
             Event::Settings => wakes.extend(self.line.drain(..)),
             Event::GoAway { last_id, code, debug } => {
-                self.wants_calm |= code.0 == ENHANCE_YOUR_CALM || debug == b"too_many_pings";
+                if self.calm == Calm::NotAsked && (code.0 == ENHANCE_YOUR_CALM || debug == b"too_many_pings") {
+                    self.calm = Calm::Asked;
+                }
                 let debug = debug[..debug.len().min(DEBUG_KEPT)].to_vec();
                 self.goaway = Some(GoAway { code: code.0, last_id, debug });
                 wakes.extend(self.line.drain(..));

@@ -10,7 +10,7 @@ use super::{
         slot::{Receiving, Sending, Slot, Wakes},
         slots::InLine,
     },
-    H2, misuse,
+    Calm, H2, misuse,
 };
 use crate::{
     buf::RecvBuf,
@@ -110,7 +110,11 @@ impl Exchanges for H2 {
     }
 
     fn take_calm(&mut self) -> bool {
-        std::mem::take(&mut self.wants_calm)
+        let asked = self.calm == Calm::Asked;
+        if asked {
+            self.calm = Calm::Told;
+        }
+        asked
     }
 
     fn is_clogged(&self) -> bool {

@@ -222,3 +222,39 @@ fn calm_is_heeded_while_a_request_is_under_way() {
     let due = client.next_upkeep().expect("a connection") - Instant::now();
     assert!(due > 2 * interval - PATIENCE && due <= 2 * interval, "{due:?}");
 }
+
+/// A peer that leaves in two steps says it twice, and means it once.
+#[test]
+fn calm_is_asked_for_once_on_a_connection() {
+    let (peer, client) = (Peer::new(), builder().build().unwrap());
+    let asked = get(&client, &peer);
+    let mut link = peer.h2();
+    let head = link.request();
+    for last_id in [i32::MAX as u32, head.stream] {
+        link.send(&[Frame::goaway(last_id, ENHANCE_YOUR_CALM, b"too_many_pings"), Frame::ping(*b"12345678")]);
+        assert!(link.expect(PING).is_ack());
+        client.upkeep();
+        assert_eq!(client.stats().calmed, 1);
+    }
+    link.answer(head.stream, 200, b"");
+    asked.join().unwrap();
+}
+
+/// Each connection doubles the interval once more, up to a thousand times what was set.
+#[test]
+fn calm_has_a_bound() {
+    let interval = Duration::from_secs(10);
+    let (peer, client) = (Peer::new(), builder().upkeep_interval(interval).build().unwrap());
+    for doublings in 1..=12 {
+        let mut link = idle(&client, &peer);
+        link.send(&[Frame::goaway(1, ENHANCE_YOUR_CALM, b"")]);
+        client.upkeep();
+        assert_eq!(client.stats().calmed, doublings);
+        let _next = idle(&client, &peer);
+        let due = client.next_upkeep().expect("a connection").saturating_duration_since(Instant::now());
+        // The idle limit comes sooner where the interval is longer.
+        let expected = (interval * 2_u32.pow(doublings.min(10) as u32)).min(HOUR);
+        assert!(due <= expected && due > expected - PATIENCE.min(interval), "{doublings}: {due:?}");
+        client.close_idle();
+    }
+}

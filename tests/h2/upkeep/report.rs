@@ -288,6 +288,50 @@ fn a_peer_that_takes_no_byte_is_given_up() {
     drop(link);
 }
 
+/// A thread leads, another one cannot write: upkeep waits for neither, and its PING goes out behind what was framed before.
+#[test]
+fn upkeep_does_not_wait_for_a_writer_that_is_blocked() {
+    let client = builder().upkeep_interval(Duration::ZERO).write_stall(HOUR).build().unwrap();
+    let (near, far) = pair(16 * 1024);
+    let connection = std::sync::Arc::new(Connection::over(near, "http://example.org", &client).unwrap());
+    let open = [Frame::settings(&[(INITIAL_WINDOW_SIZE, i32::MAX as u32)]), Frame::window_update(0, 0x7000_0000)];
+    assert!(far.try_write(&concat(&open)).is_ok());
+    let (leader, writer) = (connection.get("/"), connection.post("/").body(Body::from_reader(std::io::repeat(7))));
+    let (leading, upload) = (task(|| leader.send()), task(|| writer.send()));
+    // Until the wire takes nothing, and somebody waits for that.
+    let mut sent = 0;
+    while std::mem::replace(&mut sent, only(&client).bytes_out) != sent || sent < 16 * 1024 {
+        pass(ms(20));
+    }
+    let began = Instant::now();
+    let row = upkeep_one(&client);
+    assert!(began.elapsed() < LATE, "it waited for {:?}", began.elapsed());
+    assert_eq!((row.action, row.state), (UpkeepAction::Blocked, ConnectionState::Active));
+    let mut bytes = Vec::new();
+    let mut piece = vec![0; 64 * 1024];
+    let began = Instant::now();
+    while only(&client).pings_acked == 0 {
+        assert!(began.elapsed() < PATIENCE, "whoever leads sends the PING and reads its answer");
+        let n = far.try_read(&mut piece).unwrap_or(0);
+        bytes.extend_from_slice(&piece[..n]);
+        if bytes.starts_with(PREFACE) {
+            bytes.drain(..PREFACE.len());
+        }
+        while let Some(frame) = Frame::parse(&mut bytes) {
+            if frame.kind == PING {
+                far.try_write(&Frame::ping_ack(&frame.payload).bytes()).unwrap();
+            }
+        }
+    }
+    assert_eq!(only(&client).pings_sent, 1);
+    leading.assert_waiting();
+    upload.assert_waiting();
+    client.shutdown();
+    for asked in [leading, upload] {
+        assert_eq!(asked.join().unwrap_err().kind(), ErrorKind::Cancelled);
+    }
+}
+
 #[test]
 fn a_byte_during_an_outstanding_ping_keeps_the_connection() {
     let limit = ms(400);
