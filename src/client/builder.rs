@@ -142,7 +142,7 @@ impl ClientBuilder {
         if self.network_changed || settings.network.id == 0 {
             settings.network.id = next_id();
         }
-        let pool = self.pool.unwrap_or_else(|| Arc::new(Pool::new()));
+        let pool = self.pool.unwrap_or_else(Pool::new);
         if !settings.hooks.is_empty() {
             pool.record.want_events();
         }

@@ -222,6 +222,10 @@ pub(super) fn prepare(setup: &mut Setup, settings: &Settings, record: &Arc<Recor
         if version == Version::HTTP_2 { settings.h2.write_stall } else { settings.h2.http1_write_stall };
     (setup.keep_idle, setup.drain) = (settings.h2.keep_idle, settings.limits.drain);
     setup.record = Some(record.clone());
+    if version == Version::HTTP_2 {
+        // One of HTTP/1 that is in use is not kept meanwhile.
+        setup.owner = record.owner();
+    }
 }
 
 /// What the HTTP/1 engine is made with.

@@ -94,7 +94,7 @@ pub(crate) use h2::H2;
 pub(crate) use inflate::Inflate;
 pub(crate) use keep::{Closing, Patience, Rule};
 pub(crate) use pace::Pace;
-pub(crate) use record::{Happened, Record};
+pub(crate) use record::{Happened, Owner, Record};
 pub(crate) use shared::{Setup, Shared};
 pub(crate) use stream::{Stream, given_up};
 pub(crate) use through::{Passed, Room, Watch, Written, recycle, spare};

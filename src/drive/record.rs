@@ -4,7 +4,7 @@ use super::info::{CloseReason, ConnectionState};
 use std::{
     collections::VecDeque,
     sync::{
-        Mutex, PoisonError,
+        Mutex, OnceLock, PoisonError, Weak,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
@@ -24,12 +24,19 @@ pub(crate) enum Happened {
     Pinged { connection: u64, rtt: Option<Duration> },
 }
 
+/// Keeps connections that requests share.
+pub(crate) trait Owner: Send + Sync {
+    /// One of them is over: it is to be kept no longer. Called without a lock of the connection.
+    fn ended(&self, connection: u64);
+}
+
 /// The record of the connections of one pool: totals of those that are gone, and events for the hooks.
 #[derive(Debug, Default)]
 pub(crate) struct Record {
     /// Whether anybody wants the events.
     wanted: AtomicBool,
     events: Mutex<VecDeque<Happened>>,
+    owner: OnceLock<Weak<dyn Owner>>,
     pub(crate) closed: AtomicU64,
     pub(crate) bytes_in: AtomicU64,
     pub(crate) bytes_out: AtomicU64,
@@ -38,6 +45,16 @@ pub(crate) struct Record {
 }
 
 impl Record {
+    /// Names who keeps the connections, once.
+    pub(crate) fn belong_to(&self, owner: Weak<dyn Owner>) {
+        let _ = self.owner.set(owner);
+    }
+
+    /// Who keeps them.
+    pub(crate) fn owner(&self) -> Option<Weak<dyn Owner>> {
+        self.owner.get().cloned()
+    }
+
     /// From now on events are kept.
     pub(crate) fn want_events(&self) {
         self.wanted.store(true, Ordering::Relaxed);

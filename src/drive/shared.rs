@@ -11,7 +11,7 @@ use super::{
     info::{CloseReason, ConnectionInfo, ConnectionState},
     pace::Pace,
     receive::RECEIVES,
-    record::{Happened, Record},
+    record::{Happened, Owner, Record},
     slot::Wakes,
     turn::{Post, Turn},
 };
@@ -22,7 +22,7 @@ use crate::{
 };
 use std::{
     io,
-    sync::{Arc, Mutex, MutexGuard, atomic::Ordering},
+    sync::{Arc, Mutex, MutexGuard, Weak, atomic::Ordering},
     time::{Duration, Instant},
 };
 
@@ -129,6 +129,8 @@ pub(crate) struct Setup {
     pub(crate) now: Instant,
     /// Where to note what happens to it.
     pub(crate) record: Option<Arc<Record>>,
+    /// Who is to know at once that it is over.
+    pub(crate) owner: Option<Weak<dyn Owner>>,
 }
 
 impl Setup {
@@ -156,6 +158,7 @@ impl Setup {
             id,
             now,
             record: None,
+            owner: None,
         }
     }
 
@@ -171,6 +174,7 @@ pub(crate) struct Shared<P: Protocol> {
     core: Mutex<Core<P>>,
     write_stall: Duration,
     record: Option<Arc<Record>>,
+    owner: Option<Weak<dyn Owner>>,
     pub(super) id: u64,
     pub(super) origin: String,
     pub(super) created: Stamp,
@@ -185,8 +189,8 @@ impl<P: Protocol> std::fmt::Debug for Shared<P> {
 impl<P: Protocol> Shared<P> {
     /// Joins a wire and a protocol whose first bytes are already in `setup.duplex`.
     pub(crate) fn new(setup: Setup, proto: P) -> Self {
-        let Setup { wire, mut duplex, leftover, write_stall, min_rate, keep_idle, drain, origin, id, now, record } =
-            setup;
+        let Setup { wire, mut duplex, leftover, write_stall, min_rate, keep_idle, drain, origin, id, now, .. } = setup;
+        let (record, owner) = (setup.record, setup.owner);
         if min_rate > 0 {
             duplex.keep_pace(Pace::new(min_rate, write_stall));
         }
@@ -226,7 +230,7 @@ impl<P: Protocol> Shared<P> {
             last_out: now,
             emptied: now,
         };
-        Shared { wire, core: Mutex::new(core), write_stall, record, id, origin, created: Stamp::now() }
+        Shared { wire, core: Mutex::new(core), write_stall, record, owner, id, origin, created: Stamp::now() }
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, Core<P>> {
@@ -281,7 +285,7 @@ impl<P: Protocol> Shared<P> {
     /// Says to the peer that nothing more comes, or, where something is stuck, nothing at all.
     fn close_wire(&self) {
         let mut core = self.lock();
-        self.note_end(&mut core);
+        let first = self.note_end(&mut core);
         if core.detached || core.keeper.is_some() {
             // A keeper sees to it that the peer gets what is unsent, and has time to read it.
             return;
@@ -294,11 +298,16 @@ impl<P: Protocol> Shared<P> {
             // The peer may have closed already; there is nothing left to be told.
             let _ = self.wire.finish();
         }
+        if let (true, Some(owner)) = (first, self.owner.as_ref().and_then(Weak::upgrade)) {
+            owner.ended(self.id);
+        }
     }
 
-    /// Notes that the connection has ended, once.
-    fn note_end(&self, core: &mut Core<P>) {
-        let Some(record) = self.record.as_ref().filter(|_| !std::mem::replace(&mut core.noted, true)) else { return };
+    /// Notes that the connection has ended, once; returns whether this was that time.
+    fn note_end(&self, core: &mut Core<P>) -> bool {
+        let Some(record) = self.record.as_ref().filter(|_| !std::mem::replace(&mut core.noted, true)) else {
+            return false;
+        };
         let reason = match core.state(Instant::now()) {
             ConnectionState::Closed(reason) => reason,
             // The peer had said that it takes no more (GOAWAY), and nothing was left on it.
@@ -307,6 +316,7 @@ impl<P: Protocol> Shared<P> {
         };
         record.closed.fetch_add(1, Ordering::Relaxed);
         record.note(Happened::Closed { connection: self.id, reason });
+        true
     }
 
     /// Notes that PINGs were sent, and that it does something else than before, if anybody wants to know.

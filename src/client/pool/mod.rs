@@ -25,7 +25,7 @@ pub(crate) use line::{Aside, Driven, InLine};
 
 use super::{settings::PoolLimits, url::Origin};
 use crate::{
-    drive::{Cancel, Carrier, Cause, CloseReason, ConnectionInfo, Record},
+    drive::{Cancel, Carrier, Cause, CloseReason, ConnectionInfo, Owner, Record},
     error::ErrorKind,
     net::{Cx, Waker},
     time::{Deadline, Stamp},
@@ -139,8 +139,8 @@ impl fmt::Debug for Pool {
 }
 
 impl Pool {
-    pub(crate) fn new() -> Self {
-        Pool {
+    pub(crate) fn new() -> Arc<Self> {
+        let pool = Arc::new(Pool {
             state: Mutex::default(),
             counters: Counters::default(),
             record: Arc::default(),
@@ -149,7 +149,10 @@ impl Pool {
             launching: Mutex::default(),
             aside: AtomicUsize::new(0),
             short: AtomicBool::new(false),
-        }
+        });
+        let owner: Weak<Pool> = Arc::downgrade(&pool);
+        pool.record.belong_to(owner);
+        pool
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -477,6 +480,13 @@ impl Pool {
         if moves {
             self.advance(key);
         }
+    }
+}
+
+/// Nothing keeps the wire of a connection open that is over, and of which somebody has noticed that.
+impl Owner for Pool {
+    fn ended(&self, connection: u64) {
+        self.take_out(vec![connection]);
     }
 }
 
