@@ -51,8 +51,8 @@ pub struct ClientBuilder {
     settings: Settings,
     #[cfg(feature = "tls")]
     tls: Option<Tls>,
-    /// The pool of the client this was derived from.
-    pool: Option<Arc<Pool>>,
+    /// The client this was derived from.
+    base: Option<Arc<Inner>>,
     /// Something about how connections are made was said.
     network_changed: bool,
     /// A thread calls `upkeep`.
@@ -94,15 +94,15 @@ impl ClientBuilder {
             },
             #[cfg(feature = "tls")]
             tls: None,
-            pool: None,
+            base: None,
             network_changed: false,
             keeper: false,
             mistake: None,
         }
     }
 
-    pub(super) fn derived(settings: Settings, pool: Arc<Pool>) -> Self {
-        ClientBuilder { settings, pool: Some(pool), ..Self::new() }
+    pub(super) fn derived(base: &Arc<Inner>) -> Self {
+        ClientBuilder { settings: (*base.settings).clone(), base: Some(base.clone()), ..Self::new() }
     }
 
     /// Makes the client.
@@ -142,13 +142,18 @@ impl ClientBuilder {
         if self.network_changed || settings.network.id == 0 {
             settings.network.id = next_id();
         }
-        let pool = self.pool.unwrap_or_else(Pool::new);
+        let (pool, mut keepers) = match self.base {
+            Some(base) => (base.pool.clone(), base.keepers.clone()),
+            None => (Pool::new(), Vec::new()),
+        };
         if !settings.hooks.is_empty() {
             pool.record.want_events();
         }
         let settings = Arc::new(settings);
-        let keeper = if self.keeper { Some(Keeper::start(settings.clone(), &pool)?) } else { None };
-        Ok(Client { inner: Arc::new(Inner { _keeper: keeper, ..Inner::new(settings, pool) }) })
+        if self.keeper {
+            keepers.push(Arc::new(Keeper::start(settings.clone(), &pool)?));
+        }
+        Ok(Client { inner: Arc::new(Inner { keepers, ..Inner::new(settings, pool) }) })
     }
 
     fn set(mut self, f: impl FnOnce(&mut Settings)) -> Self {

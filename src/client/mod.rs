@@ -125,10 +125,8 @@ pub(super) struct Inner {
     plain: Request<()>,
     options: Arc<Options>,
     recent: Recent,
-    /// The thread of `keep_alive_thread`, which ends with the last handle.
-    _keeper: Option<upkeep::Keeper>,
-    /// What it was made of, whose keeper it keeps.
-    _base: Option<Arc<Inner>>,
+    /// The threads of `keep_alive_thread`, of its own or of what it was derived from, which end with the last handle.
+    keepers: Vec<Arc<upkeep::Keeper>>,
 }
 
 impl Inner {
@@ -136,7 +134,7 @@ impl Inner {
         let mut plain = Request::new(());
         *plain.headers_mut() = settings.complete(HeaderMap::new(), None, None);
         let options = Arc::new(Options::of(&settings));
-        Inner { settings, pool, plain, options, recent: Recent::default(), _keeper: None, _base: None }
+        Inner { settings, pool, plain, options, recent: Recent::default(), keepers: Vec::new() }
     }
 
     /// Tells the hooks; the step is made only if there are any.
@@ -237,7 +235,7 @@ impl Client {
     /// # }
     /// ```
     pub fn derive(&self) -> ClientBuilder {
-        ClientBuilder::derived((*self.inner.settings).clone(), self.inner.pool.clone())
+        ClientBuilder::derived(&self.inner)
     }
 
     /// Returns a GET.
@@ -408,7 +406,7 @@ impl Client {
         let mut settings = (*self.inner.settings).clone();
         (settings.network.proxy, settings.network.id) = (None, next_id());
         let inner = Inner::new(Arc::new(settings), self.inner.pool.clone());
-        Client { inner: Arc::new(Inner { _base: Some(self.inner.clone()), ..inner }) }
+        Client { inner: Arc::new(Inner { keepers: self.inner.keepers.clone(), ..inner }) }
     }
 
     /// Makes one explicit connection that the caller owns. It is in [`connections`](Self::connections), and never serves other callers.

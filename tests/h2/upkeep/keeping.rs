@@ -123,7 +123,12 @@ fn a_thread_keeps_connections_if_asked_and_ends_with_the_client() {
     let other = client.clone();
     drop(client);
     assert_keepers(1, "another handle is left");
+    let derived = other.derive().timeout(PATIENCE).build().unwrap();
     drop(other);
+    assert_keepers(1, "one that was derived is left");
+    pass(ms(1300));
+    assert_eq!(only(&derived).id, id);
+    drop(derived);
     serving.join();
     assert_keepers(0, "the client is gone");
 }
