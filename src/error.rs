@@ -82,6 +82,21 @@ impl Error {
         self
     }
 
+    /// Says that the request may be sent again, if such an error can pass and the peer cannot have acted on it, or doing it twice does no
+    /// harm.
+    pub(crate) fn retryable_if(self, idempotent: bool) -> Self {
+        use ErrorKind as K;
+        let kind = self.kind();
+        let can_pass =
+            matches!(kind, K::TimedOut | K::PoolTimeout | K::Closed | K::Connect | K::Io | K::Refused | K::Reset);
+        let harmless = match self.processed() {
+            Processed::No => true,
+            Processed::Maybe => idempotent,
+            Processed::Yes => false,
+        };
+        self.with_retryable(can_pass && harmless)
+    }
+
     pub(crate) fn with_attempts(mut self, attempts: u32) -> Self {
         self.inner.attempts = attempts;
         self

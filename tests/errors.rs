@@ -8,10 +8,14 @@ mod h2client;
 mod h2peer;
 mod support;
 
-use bowline::{Error, ErrorKind, Phase, Processed};
+use bowline::{Error, ErrorKind, Phase, Processed, http::Method};
 use h2peer::{Frame, Peer, task};
-use std::{io::Read, time::Duration};
-use support::{ms, peer};
+use std::{
+    io::{Read, Write},
+    sync::{Mutex, mpsc},
+    time::Duration,
+};
+use support::{ms, pass, peer};
 
 /// Reads a body until it fails, and then once more.
 fn fails_twice(mut body: bowline::Body) -> [Error; 2] {
@@ -49,7 +53,8 @@ fn an_error_of_a_body_tells_of_the_whole_request() {
             _ => {
                 conn.request().unwrap();
                 conn.answer("whole");
-                let silent = conn.request().unwrap().target == "/silent";
+                let Some(request) = conn.request() else { return };
+                let silent = request.target == "/silent";
                 conn.say("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\ncut");
                 if silent {
                     conn.rest();
@@ -152,4 +157,84 @@ fn so_does_that_of_a_body_that_cannot_be_decoded() {
     });
     let response = support::client().get(peer.url("/")).send().unwrap();
     assert_told(fails_twice(response.into_body()), ErrorKind::Content, 1, false);
+}
+
+/// The errors of who writes a body are errors of the request, as are those of who waits for its answer.
+#[test]
+fn an_error_of_a_body_that_is_written_tells_of_the_whole_request() {
+    let (tell, told) = mpsc::channel();
+    let tell = Mutex::new(tell);
+    let peer = peer(move |_, mut conn| {
+        while let Some(head) = conn.head() {
+            if head.method == "GET" {
+                conn.answer("first");
+                continue;
+            }
+            conn.chunk().unwrap();
+            if head.target == "/silent" {
+                conn.rest();
+            }
+            drop(conn);
+            return tell.lock().unwrap().send(()).unwrap();
+        }
+    });
+    for (method, retryable) in [(Method::POST, false), (Method::PUT, true)] {
+        let client = support::client();
+        client.get(peer.url("/")).send().unwrap().text().unwrap();
+        let (mut writer, pending) = client.request(method.clone(), peer.url("/")).duplex().unwrap();
+        writer.write_all(b"written").unwrap();
+        told.recv().unwrap();
+        // The end of the connection shows sooner or later.
+        let e = loop {
+            if let Err(e) = writer.write_all(b"x").and_then(|()| writer.flush()) {
+                break Error::from(e);
+            }
+        };
+        assert_eq!((e.kind(), e.phase(), e.processed()), (ErrorKind::Closed, Phase::Send, Processed::Maybe), "{e:?}");
+        assert_eq!((e.attempts(), e.reused(), e.is_retryable()), (1, Some(true), retryable), "{e:?}");
+        assert!(e.elapsed() > Duration::ZERO && e.bytes_written() > 7 && e.connection().is_some(), "{e:?}");
+        let e = pending.wait().unwrap_err();
+        assert_eq!((e.kind(), e.processed(), e.attempts()), (ErrorKind::Closed, Processed::Maybe, 1), "{e:?}");
+        assert_eq!((e.reused(), e.is_retryable()), (Some(true), retryable), "{e:?}");
+
+        let limit = ms(200);
+        let client = support::client();
+        let request = client.request(method, peer.url("/silent")).timeout(limit);
+        let (mut writer, _pending) = request.duplex().unwrap();
+        writer.write_all(b"written").unwrap();
+        pass(limit);
+        let e = Error::from(writer.write_all(b"x").unwrap_err());
+        assert_eq!((e.kind(), e.phase(), e.processed()), (ErrorKind::TimedOut, Phase::Send, Processed::Maybe), "{e:?}");
+        assert_eq!((e.attempts(), e.reused(), e.is_retryable()), (1, Some(false), retryable), "{e:?}");
+        assert!(e.elapsed() >= limit && e.to_string().contains("200ms"), "{e:?}");
+        drop(writer);
+        told.recv().unwrap();
+    }
+}
+
+/// What the peer says that it did not process was not, whoever hears of it.
+#[test]
+fn a_body_that_is_written_to_a_peer_that_refuses_it_was_not_processed() {
+    for frame in [|id| Frame::goaway(id - 1, 0, b""), |id| Frame::reset(id, h2peer::REFUSED_STREAM)] {
+        let peer = Peer::new();
+        let client = h2client::builder().build().unwrap();
+        let request = client.put(peer.url("/"));
+        let writing = task(|| {
+            let (mut writer, pending) = request.duplex().unwrap();
+            writer.write_all(b"written").unwrap();
+            // A body that is written is sent once.
+            let refused = pending.wait().unwrap_err();
+            [Error::from(writer.write_all(b"x").unwrap_err()), refused]
+        });
+        let mut link = peer.h2();
+        let stream = link.request().stream;
+        link.skip_to(h2peer::DATA);
+        link.send(&[frame(stream)]);
+        for e in writing.join() {
+            assert_eq!((e.kind(), e.processed(), e.attempts()), (ErrorKind::Refused, Processed::No, 1), "{e:?}");
+            assert_eq!((e.reused(), e.is_retryable()), (Some(false), true), "{e:?}");
+            assert!(e.bytes_written() > 7 && e.elapsed() > Duration::ZERO, "{e:?}");
+        }
+        peer.assert_no_more();
+    }
 }

@@ -31,7 +31,7 @@ use super::{
 };
 use crate::{
     buf::RecvBuf,
-    drive::{Body, CANCEL, Carrier, Fault, Limits, Queued, Stream, Upload},
+    drive::{Asked, Body, CANCEL, Carrier, Fault, Limits, Queued, Stream, Upload},
     error::{Error, ErrorKind, Phase, Processed, Result},
     fields::Fields,
     net::Cx,
@@ -302,6 +302,12 @@ impl Call {
         }
     }
 
+    /// What the errors of a body that the caller writes tell of the request.
+    pub(super) fn asked(&self) -> Asked {
+        let reused = matches!(&self.state, State::Exchanging(exchange) if exchange.reused);
+        Asked { began: self.began, attempts: self.attempts, reused, idempotent: self.is_idempotent() }
+    }
+
     /// The stream of an upgrade that was accepted, once.
     pub(super) fn take_upgraded(&mut self) -> Option<Stream> {
         self.upgraded.take()
@@ -481,10 +487,8 @@ impl Call {
 pub(super) fn processed(fault: &Fault, written: u64, answered: bool) -> Processed {
     match fault {
         Fault::Over(cause) if cause.needs_http2 => Processed::No,
+        fault if fault.is_unprocessed() => Processed::No,
         _ if answered => Processed::Yes,
-        Fault::Refused(_) | Fault::Reset(crate::drive::REFUSED_STREAM | crate::drive::HTTP_1_1_REQUIRED) => {
-            Processed::No
-        }
         Fault::Over(cause) if cause.kind == ErrorKind::PeerSpokeHttp1 => Processed::No,
         _ if written == 0 => Processed::No,
         _ => Processed::Maybe,

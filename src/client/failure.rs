@@ -2,7 +2,7 @@
 
 use super::call::{Exchange, processed};
 use crate::{
-    drive::{Carrier, Cause, CloseReason, Fault, Progress},
+    drive::{Carrier, Cause, CloseReason, Fault, Progress, Reused},
     error::{Error, ErrorKind, Phase, Processed},
 };
 use http::Version;
@@ -119,28 +119,13 @@ impl Failed {
         if let Some(phase) = phase {
             e = e.in_phase(phase);
         }
-        let can_pass = matches!(
-            e.kind(),
-            ErrorKind::TimedOut
-                | ErrorKind::PoolTimeout
-                | ErrorKind::Closed
-                | ErrorKind::Connect
-                | ErrorKind::Io
-                | ErrorKind::Refused
-                | ErrorKind::Reset
-        );
-        let e =
-            e.with_retryable(can_pass && (processed == Processed::No || idempotent && processed == Processed::Maybe));
+        let e = e.retryable_if(idempotent);
         match self.conn {
             Some(conn) => e.attach(conn.info()).attach(Reused(self.reused)),
             None => e,
         }
     }
 }
-
-/// Whether the connection of an error had served before.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Reused(pub(super) bool);
 
 /// The cause of a connection of the caller's that takes no requests any more.
 pub(super) fn not_usable() -> Cause {

@@ -5,14 +5,14 @@ use super::decoded::Decoded;
 use super::{
     Inner,
     call::{Call, Exchange},
-    failure::{Failed, Reused},
+    failure::Failed,
     flight::Flight,
     hook::Trace,
     response::{Parts, Response},
 };
 use crate::{
     buf::RecvBuf,
-    drive::{Body, CANCEL, ConnectionInfo, Limits, Source, Stopped, Stream, Upload},
+    drive::{Body, CANCEL, ConnectionInfo, Limits, Reused, Source, Stopped, Stream, Upload},
     error::{Error, ErrorKind, Phase, Processed, Result},
     fields::Fields,
     net::Cx,
@@ -167,8 +167,8 @@ impl Incoming {
     }
 }
 
-fn overran() -> Error {
-    Error::with(ErrorKind::TimedOut, "the time for the whole request was up while the body was read")
+fn overran(limit: Duration) -> Error {
+    Error::with(ErrorKind::TimedOut, format!("the request took longer than {limit:?}: its answer was still being read"))
 }
 
 #[cfg(feature = "gzip")]
@@ -218,7 +218,8 @@ impl Source for Incoming {
         }
         // Looked at before what is there: a body that never pauses would outrun it.
         if self.deadline.has_passed(cx.now) {
-            return Poll::Ready(Err(self.fail(overran())));
+            let limit = self.deadline.instant().map_or(Duration::ZERO, |at| at.saturating_duration_since(self.began));
+            return Poll::Ready(Err(self.fail(overran(limit))));
         }
         // What is left of the request goes out meanwhile; if it cannot, the answer tells more than the upload could.
         match upload.as_mut().filter(|_| stream.is_sending()).map(|upload| upload.poll(stream, cx)) {

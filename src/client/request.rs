@@ -373,7 +373,10 @@ impl RequestBuilder {
         let (stall, deadline) = (call.options.timeouts.write_limit(), call.deadline());
         let limits = Limits::new(call.options.cancels.clone(), call.inner.settings.interrupt.clone());
         match (result.flatten(), call.stream()) {
-            (None, Some(stream)) => Ok((BodyWriter::new(stream.clone(), limits, stall, deadline), Pending::new(call))),
+            (None, Some(stream)) => {
+                let writer = BodyWriter::new(stream.clone(), limits, stall, deadline).asking(call.asked());
+                Ok((writer, Pending::new(call)))
+            }
             (Some(Err(e)), _) => Err(e),
             (Some(Ok(response)), _) => {
                 let text = format!("the peer answered {} before anything of the body was sent", response.status());

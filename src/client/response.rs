@@ -544,7 +544,7 @@ impl Error {
     /// # }
     /// ```
     pub fn reused(&self) -> Option<bool> {
-        let attached = self.attached::<super::failure::Reused>().map(|reused| reused.0);
+        let attached = self.attached::<crate::drive::Reused>().map(|reused| reused.0);
         attached.or_else(|| self.response().map(Response::reused))
     }
 }

@@ -90,6 +90,10 @@ impl fmt::Display for Cause {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Http1Status(pub(crate) http::StatusCode);
 
+/// What an error holds besides: whether the connection had served before.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Reused(pub(crate) bool);
+
 /// Why one exchange is over before its end.
 #[derive(Clone, Debug)]
 pub(crate) enum Fault {
@@ -106,6 +110,11 @@ pub(crate) enum Fault {
 }
 
 impl Fault {
+    /// Returns whether the peer has said that it did not act on the request (RFC 9113, section 8.7).
+    pub(crate) fn is_unprocessed(&self) -> bool {
+        matches!(self, Fault::Refused(_) | Fault::Reset(REFUSED_STREAM | HTTP_1_1_REQUIRED))
+    }
+
     /// Returns the error that its user sees.
     pub(crate) fn to_error(&self) -> Error {
         match self {

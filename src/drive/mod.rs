@@ -87,7 +87,7 @@ pub(crate) use cancel::{Interrupt, Limits};
 pub(crate) use carrier::{
     Answer, Begun, Carrier, Ended, Lease, Missing, Opening, Progress, Queued, Sent as SentPart, Tally,
 };
-pub(crate) use fault::{CANCEL, Cause, Fault, HTTP_1_1_REQUIRED, Http1Status, INTERNAL_ERROR, REFUSED_STREAM};
+pub(crate) use fault::{CANCEL, Cause, Fault, HTTP_1_1_REQUIRED, Http1Status, INTERNAL_ERROR, REFUSED_STREAM, Reused};
 pub(crate) use h1::H1;
 pub(crate) use h2::H2;
 #[cfg(feature = "gzip")]
@@ -101,7 +101,7 @@ pub(crate) use through::{Passed, Room, Watch, Written, recycle, spare};
 pub(crate) use upgrade::{are_h2_settings, raw, serve_h2, to_h2};
 pub(crate) use upload::{Stopped, Upload};
 pub(crate) use wait::{Waits, block_on, step_once, tell_waits, wait_readable};
-pub(crate) use writer::keeps_up;
+pub(crate) use writer::{Asked, keeps_up};
 
 use std::{
     collections::hash_map::RandomState,

@@ -3,7 +3,7 @@
 use super::{
     cancel::Limits,
     carrier::{Missing, Sent},
-    fault::{CANCEL, Fault, INTERNAL_ERROR},
+    fault::{CANCEL, Fault, INTERNAL_ERROR, Reused},
     pace::Pace,
     stream::Stream,
     upload::TURN,
@@ -64,13 +64,41 @@ pub struct BodyWriter {
     sink: bool,
     /// With what a part of a body is taken back (HTTP/2).
     abandons: u32,
+    /// The request whose body it is.
+    asked: Option<Asked>,
+}
+
+/// What the errors of a request's body tell of the request.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Asked {
+    pub(crate) began: Instant,
+    pub(crate) attempts: u32,
+    /// The connection had served before.
+    pub(crate) reused: bool,
+    pub(crate) idempotent: bool,
 }
 
 impl BodyWriter {
     pub(crate) fn new(stream: Stream, limits: Limits, stall: Option<Duration>, deadline: Deadline) -> Self {
-        let limits = Mutex::new(limits);
-        let (waiting, pace, abandons) = (None, None, CANCEL);
-        BodyWriter { stream, limits, stall, waiting, pace, deadline, unseen: 0, finished: false, sink: false, abandons }
+        BodyWriter {
+            stream,
+            limits: Mutex::new(limits),
+            stall,
+            waiting: None,
+            pace: None,
+            deadline,
+            unseen: 0,
+            finished: false,
+            sink: false,
+            abandons: CANCEL,
+            asked: None,
+        }
+    }
+
+    /// The same for a request, of which its errors tell.
+    pub(crate) fn asking(mut self, asked: Asked) -> Self {
+        self.asked = Some(asked);
+        self
     }
 
     /// The same for an answer: its peer has to keep a pace. A request may be given up, but whoever asked has a right to its answer, so
@@ -82,10 +110,9 @@ impl BodyWriter {
 
     /// Returns a writer whose bytes go nowhere: of an answer that ended with its head, as to HEAD.
     pub(crate) fn sink(stream: Stream) -> Self {
-        let limits = Mutex::new(Limits::default());
-        let deadline = Deadline::NEVER;
-        let (stall, waiting, pace, abandons) = (None, None, None, INTERNAL_ERROR);
-        BodyWriter { stream, limits, stall, waiting, pace, deadline, unseen: 0, finished: true, sink: true, abandons }
+        let mut writer = Self::new(stream, Limits::default(), None, Deadline::NEVER);
+        (writer.finished, writer.sink, writer.abandons) = (true, true, INTERNAL_ERROR);
+        writer
     }
 
     fn run<T>(
@@ -93,7 +120,8 @@ impl BodyWriter {
         until: Deadline,
         mut step: impl FnMut(&Stream, &mut Cx<'_>) -> Poll<Result<T, Fault>>,
     ) -> Result<Option<T>> {
-        let BodyWriter { stream, limits, stall, waiting, pace, deadline, .. } = self;
+        let BodyWriter { stream, limits, stall, waiting, pace, deadline, asked, .. } = self;
+        let mut unprocessed = false;
         let limits = limits.get_mut().unwrap_or_else(std::sync::PoisonError::into_inner);
         let result = block_on(until, |cx| {
             if let Err(e) = limits.check(cx) {
@@ -101,12 +129,16 @@ impl BodyWriter {
             }
             // Looked at before there is room: a peer that always has some would outrun it.
             if deadline.has_passed(cx.now) {
-                return Poll::Ready(Err(stalled(None)));
+                let limit = deadline.instant().zip(*asked).map(|(at, asked)| at.saturating_duration_since(asked.began));
+                return Poll::Ready(Err(overran(limit.unwrap_or_default())));
             }
             if let Poll::Ready(result) = step(stream, cx) {
                 *waiting = None;
                 pace.iter_mut().for_each(|pace| pace.pause(cx.now));
-                return Poll::Ready(result.map_err(|fault| fault.to_error()));
+                return Poll::Ready(result.map_err(|fault| {
+                    unprocessed = fault.is_unprocessed();
+                    fault.to_error()
+                }));
             }
             // A wire that takes a little at a time does not stand still, however long it takes to make room.
             let since = match stream.missing() {
@@ -115,20 +147,23 @@ impl BodyWriter {
             };
             let standstill = Deadline::from(stall.and_then(|d| since.checked_add(d)));
             if standstill.has_passed(cx.now) {
-                return Poll::Ready(Err(stalled(*stall)));
+                return Poll::Ready(Err(stalled(stall.unwrap_or_default())));
             }
             let Some(look) = keeps_up(pace.as_mut(), stream, cx) else { return Poll::Ready(Err(too_slow())) };
             cx.wait_until(deadline.earlier(standstill).earlier(look));
             Poll::Pending
         });
-        result.transpose().map_err(|e| self.explain(e))
+        result.transpose().map_err(|e| self.explain(e, unprocessed))
     }
 
-    /// Adds to an error what is known of the exchange.
-    fn explain(&self, e: Error) -> Error {
+    /// Adds to an error what is known of the exchange; `unprocessed`: the peer says that it did not act on it.
+    fn explain(&self, e: Error, unprocessed: bool) -> Error {
         let progress = self.stream.progress();
-        let (processed, written) = (progress.processed(), progress.written);
-        e.in_phase(Phase::Send).with_processed(processed).with_bytes_written(written).with_attempts(1)
+        let processed = if unprocessed { Processed::No } else { progress.processed() };
+        let e = e.in_phase(Phase::Send).with_processed(processed).with_bytes_written(progress.written);
+        let Some(Asked { began, attempts, reused, idempotent }) = self.asked else { return e.with_attempts(1) };
+        let e = e.with_attempts(attempts).with_elapsed(began.elapsed()).retryable_if(idempotent);
+        e.attach(self.stream.carrier().info()).attach(Reused(reused))
     }
 
     /// Takes what fits until then; zero if nothing did.
@@ -148,7 +183,7 @@ impl BodyWriter {
                 self.unseen += n;
                 Ok(n)
             }
-            Some(Sent::Stopped) => Err(stopped()),
+            Some(Sent::Stopped) => Err(self.explain(stopped(), false)),
         }
     }
 
@@ -234,7 +269,8 @@ impl BodyWriter {
         if self.sink {
             return Ok(());
         }
-        self.stream.send_trailers(&trailers).map_err(|fault| self.explain(fault.to_error()))?;
+        let sent = self.stream.send_trailers(&trailers);
+        sent.map_err(|fault| self.explain(fault.to_error(), fault.is_unprocessed()))?;
         self.finished = true;
         Ok(())
     }
@@ -259,15 +295,15 @@ fn too_slow() -> Error {
 
 fn stopped() -> Error {
     let text = "the peer has answered and wants no more of the body";
-    Error::with(ErrorKind::Closed, text).in_phase(Phase::Send).with_processed(Processed::Yes).with_attempts(1)
+    Error::with(ErrorKind::Closed, text)
 }
 
-fn stalled(stall: Option<Duration>) -> Error {
-    let text = match stall {
-        Some(d) => format!("the peer took nothing of the body for {d:?}"),
-        None => "the time for the whole exchange was up while the body was sent".to_owned(),
-    };
-    Error::with(ErrorKind::TimedOut, text)
+fn stalled(limit: Duration) -> Error {
+    Error::with(ErrorKind::TimedOut, format!("the peer took nothing of the body for {limit:?}"))
+}
+
+fn overran(limit: Duration) -> Error {
+    Error::with(ErrorKind::TimedOut, format!("the request took longer than {limit:?}: its body was still being sent"))
 }
 
 impl Write for BodyWriter {

@@ -415,18 +415,22 @@ impl Dial {
     fn timed_out(&mut self, stage: &Stage) -> Error {
         let Target { host, port, .. } = self.plan.first_hop();
         let hop = proxy::authority(&host, port);
+        let since = self.started.zip(self.deadline(stage).instant());
+        let limit = since.map_or(Duration::ZERO, |(since, at)| at.saturating_duration_since(since));
         Error::with(
             ErrorKind::TimedOut,
             match stage {
-                Stage::Lookup(_) | Stage::Found(_) => format!("look up {host}: no answer in time"),
+                Stage::Lookup(_) | Stage::Found(_) => format!("look up {host}: no answer within {limit:?}"),
                 Stage::Race(race) => {
                     self.failed.extend(race.silent().map(|address| (address, "no answer".into())));
-                    format!("connect to {hop}: no connection in time: {}", self.fates(&hop))
+                    format!("connect to {hop}: no connection within {limit:?}: {}", self.fates(&hop))
                 }
-                Stage::ProxyShake(_) => format!("the TLS handshake with the proxy {hop} was not over in time"),
-                Stage::Ask(..) => format!("the proxy {hop} did not answer in time"),
-                Stage::Shake(_) => format!("the TLS handshake with {} was not over in time", self.plan.target.host),
-                Stage::Start | Stage::Over => format!("connect to {hop}: no connection in time"),
+                Stage::ProxyShake(_) => format!("the TLS handshake with the proxy {hop} was not over within {limit:?}"),
+                Stage::Ask(..) => format!("the proxy {hop} did not answer within {limit:?}"),
+                Stage::Shake(_) => {
+                    format!("the TLS handshake with {} was not over within {limit:?}", self.plan.target.host)
+                }
+                Stage::Start | Stage::Over => format!("connect to {hop}: no connection within {limit:?}"),
             },
         )
     }

@@ -350,6 +350,7 @@ fn silent_addresses_are_named_when_time_is_up() {
     // Two listeners whose sockets are never asked: `Never` of the script, as real sockets.
     let (listener, address) = listen();
     let fated = dead("127.0.0.2");
+    dial.started = Some(begin);
     dial.failed.push((fated, io::Error::from(io::ErrorKind::ConnectionRefused).into()));
     let mut race = Race::new([address].into(), begin);
     struct Silent;
@@ -365,7 +366,7 @@ fn silent_addresses_are_named_when_time_is_up() {
     assert!(matches!(race.step(begin, &Silent), Lap::Running));
     let text = dial.timed_out(&Stage::Race(race)).to_string();
     let expected = format!(
-        "connect to silent.example:80: no connection in time: {fated}: connection refused; {address}: no answer"
+        "connect to silent.example:80: no connection within 10s: {fated}: connection refused; {address}: no answer"
     );
     assert_eq!(text, expected);
     drop(listener);
