@@ -51,11 +51,11 @@ pub(crate) fn is_idempotent(method: &Method, headers: &HeaderMap) -> bool {
 pub(crate) fn decide(a: Attempted<'_>) -> Option<Again> {
     let Attempted { fault, progress, reused, version, idempotent } = a;
     match fault {
-        Fault::Refused(_) if progress.answered => None,
+        // These are said only where no answer had begun; a 101 to HTTP/2 is none.
         Fault::Refused(0) => Some(Again::Anywhere),
         Fault::Refused(_) => Some(Again::Later),
-        Fault::Reset(REFUSED_STREAM) if !progress.answered => Some(Again::Anywhere),
-        Fault::Reset(HTTP_1_1_REQUIRED) if !progress.answered => Some(Again::Http1),
+        Fault::Reset(REFUSED_STREAM) => Some(Again::Anywhere),
+        Fault::Reset(HTTP_1_1_REQUIRED) => Some(Again::Http1),
         Fault::Over(_) if progress.answered => None,
         Fault::Over(cause) => {
             let by_peer =
@@ -99,9 +99,10 @@ mod tests {
             ("a byte of the answer", over(ByPeer), h1, true, 9, true, None, None),
             ("h2 refused by GOAWAY", Fault::Refused(0), h2, true, 9, false, Some(Anywhere), Some(Anywhere)),
             ("h2 refused by a GOAWAY in trouble", Fault::Refused(2), h2, true, 9, false, Some(Later), Some(Later)),
-            ("h2 refused by GOAWAY after a 1xx", Fault::Refused(0), h2, true, 9, true, None, None),
+            ("h2 refused by GOAWAY after a 101", Fault::Refused(0), h2, false, 9, true, Some(Anywhere), Some(Anywhere)),
             ("h2 REFUSED_STREAM", reset(7), h2, false, 9, false, Some(Anywhere), Some(Anywhere)),
-            ("h2 REFUSED_STREAM after a head", reset(7), h2, false, 9, true, None, None),
+            ("h2 REFUSED_STREAM after a 101", reset(7), h2, false, 9, true, Some(Anywhere), Some(Anywhere)),
+            ("h2 refused after a 1xx", Fault::Failed(ErrorKind::Reset, "late".into()), h2, true, 9, true, None, None),
             ("h2 closed without an answer", over(ByPeer), h2, false, 9, false, None, Some(Fresh)),
             ("h2 closed after a head", over(ByPeer), h2, false, 9, true, None, None),
             ("h2 dead by PING", over(PingUnanswered), h2, true, 9, false, None, Some(Fresh)),

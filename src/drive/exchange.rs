@@ -282,7 +282,8 @@ impl<P: Exchanges> Carrier for Shared<P> {
         core.proto.slot(id).map_or_else(Progress::default, |slot| Progress {
             written: slot.before + touched.min(slot.end_at).saturating_sub(slot.head_at).min(most(slot)),
             owed: open && slot.head_at < framed && slot.end_at > touched.max(slot.head_at),
-            answered: slot.answered,
+            // A 101 was the beginning of an answer.
+            answered: slot.answered || slot.before > 0,
         })
     }
 

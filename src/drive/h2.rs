@@ -5,7 +5,7 @@ mod exchanges;
 use super::{
     carrier::{Exchanges, Opened},
     duplex::Position,
-    fault::{CANCEL, Cause, ENHANCE_YOUR_CALM, Fault, NO_ERROR, REFUSED_STREAM},
+    fault::{CANCEL, Cause, ENHANCE_YOUR_CALM, Fault, NO_ERROR},
     info::{CloseReason, ConnectionInfo, ConnectionState, GoAway},
     keep::Patience,
     shared::{Ends, Protocol},
@@ -32,7 +32,7 @@ const DEBUG_KEPT: usize = 256;
 
 /// What is said where a peer takes back an answer that it had begun, with a 1xx at least.
 const LEFT_OUT: &str = "the peer is closing, and gave up a request that it had begun to answer";
-const REFUSED_LATE: &str = "the peer reset the stream with REFUSED_STREAM, and had begun to answer it";
+const REFUSED_LATE: &str = "the peer refused a stream that it had begun to answer";
 
 /// Whether the peer asked for fewer PINGs: once on a connection, however many GOAWAYs it says that with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -189,7 +189,7 @@ impl H2 {
                 let fault = match failure {
                     // Whatever it says now, it had begun to answer: a 1xx at least.
                     Failure::Refused if answered => Fault::Failed(ErrorKind::Closed, LEFT_OUT.into()),
-                    Failure::Reset(code) if answered && code.0 == REFUSED_STREAM => {
+                    Failure::Reset(code) if answered && Fault::Reset(code.0).is_unprocessed() => {
                         Fault::Failed(ErrorKind::Reset, REFUSED_LATE.into())
                     }
                     Failure::Refused => Fault::Refused(code),

@@ -50,7 +50,7 @@ pub(crate) struct Slot {
     pub(super) end_at: Position,
     /// How many bytes of it are framed between the two: those of other streams stand there, too.
     pub(super) ours: u64,
-    /// How many bytes of it another connection had sent before it was upgraded to this one.
+    /// How many bytes of it this connection had sent in HTTP/1, before a 101 upgraded it; zero for all but that exchange.
     pub(super) before: u64,
     /// Server: the status of the answer, once there is one.
     pub(super) status: Option<StatusCode>,

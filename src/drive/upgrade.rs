@@ -39,8 +39,7 @@ pub(crate) fn to_h2(
         Err(violation) => return Some(Err(violation)),
     };
     let mut slot = Box::new(Slot::new(0));
-    // The 101 was the first byte of the answer.
-    (slot.sending, slot.answered, slot.before) = (Sending::Ended, true, written);
+    (slot.sending, slot.before) = (Sending::Ended, written);
     let mut driver = H2::new(engine, Role::Client);
     driver.adopt(slot);
     let conn: Arc<dyn Carrier> = Arc::new(Shared::new(setup, driver));

@@ -351,6 +351,33 @@ fn what_was_upgraded_is_not_sent_again() {
     peer.assert_no_more();
 }
 
+/// A 101 is no answer to what was asked: what the peer says that it did not process is sent again.
+#[test]
+fn what_was_upgraded_and_refused_is_sent_again() {
+    for frame in [Frame::reset(1, REFUSED_STREAM), Frame::goaway(0, NO_ERROR, b"")] {
+        let (peer, client) = (Peer::new(), client(Protocol::H2cUpgrade));
+        let request = client.post(peer.url("/"));
+        let asked = task(|| request.send());
+        let mut link = peer.accept();
+        assert!(head(&mut link).contains("http2-settings"));
+        link.send_bytes(b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n");
+        link.preface();
+        link.send(&[Frame::settings(&[]), frame.clone()]);
+        if frame.kind == RST_STREAM {
+            let stream = link.skip_to(HEADERS).stream;
+            assert_eq!(stream, 3, "on the same connection");
+            link.answer(stream, 204, b"");
+        } else {
+            let mut link = peer.accept();
+            head(&mut link);
+            link.send_bytes(b"HTTP/1.1 204 No Content\r\n\r\n");
+        }
+        let answer = asked.join().unwrap();
+        assert_eq!((answer.status().as_u16(), answer.attempts()), (204, 2));
+        peer.assert_no_more();
+    }
+}
+
 #[test]
 fn where_http1_is_required_after_an_upgrade_it_is_spoken_and_remembered() {
     let (peer, client) = (Peer::new(), client(Protocol::H2cUpgrade));

@@ -98,6 +98,8 @@ fn what_is_repeated_on_a_new_connection() {
             post: false, get: false, kind: ErrorKind::Closed, processed: Processed::Yes },
         Row { name: "a 1xx and RST_STREAM(REFUSED_STREAM)", act: |link, id| link.send(&[Frame::headers(id, 0, &[(":status", "103")]), Frame::reset(id, REFUSED_STREAM)]),
             post: false, get: false, kind: ErrorKind::Reset, processed: Processed::Yes },
+        Row { name: "a 1xx and RST_STREAM(HTTP_1_1_REQUIRED)", act: |link, id| link.send(&[Frame::headers(id, 0, &[(":status", "103")]), Frame::reset(id, HTTP_1_1_REQUIRED)]),
+            post: false, get: false, kind: ErrorKind::Reset, processed: Processed::Yes },
         Row { name: "RST_STREAM with another code", act: |link, id| link.send(&[Frame::reset(id, INTERNAL_ERROR)]),
             post: false, get: false, kind: ErrorKind::Reset, processed: Maybe },
         Row { name: "RST_STREAM(CANCEL)", act: |link, id| link.send(&[Frame::reset(id, CANCEL)]),
