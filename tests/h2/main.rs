@@ -8,6 +8,7 @@ mod h2client;
 #[path = "../support/h2peer.rs"]
 mod h2peer;
 mod idle;
+mod limits;
 mod pool;
 mod probe;
 mod protocol;
