@@ -11,6 +11,7 @@ use crate::{
     net::{Cx, Interest},
     time::Deadline,
 };
+use http::Version;
 use std::{
     sync::MutexGuard,
     task::Poll,
@@ -104,7 +105,12 @@ impl Socket {
                     looked = true;
                     let stream = core.stream.clone();
                     drop(core);
-                    stream.carrier().look(cx.now);
+                    let carrier = stream.carrier();
+                    carrier.look(cx.now);
+                    // So are those of a record that cannot be opened yet; over HTTP/2 they may be anybody's.
+                    if carrier.version() != Version::HTTP_2 {
+                        self.lock().engine.received_by(carrier.info().last_in);
+                    }
                     continue;
                 }
             }

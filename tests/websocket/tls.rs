@@ -3,14 +3,14 @@
 use crate::support::{ms, timed};
 use bowline::{
     Client, ErrorKind, Exchange, Protocol, Recv, Result, Server, ServerHandle, Tls,
-    ws::{CloseCode, Message},
+    ws::{CloseCode, Config, Message},
 };
 use std::{
     io::{Read, Write},
     net::{TcpListener, TcpStream},
     sync::mpsc::{self, RecvTimeoutError},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 #[path = "../../src/net/tls/certs.rs"]
@@ -55,47 +55,61 @@ fn over_tls_by_either_version() {
     }
 }
 
-#[test]
-fn a_time_limit_holds_while_a_record_drips_and_stalls() {
-    let (server, client) = served(|exchange: Exchange| {
-        let mut socket = exchange.websocket(&[])?;
-        while let Some(message) = socket.recv()? {
-            socket.send(&message)?;
-        }
-        Ok(())
-    });
+fn echo(exchange: Exchange) -> Result<()> {
+    let mut socket = exchange.websocket(&[])?;
+    while let Some(message) = socket.recv()? {
+        socket.send(&message)?;
+    }
+    Ok(())
+}
+
+/// From where on a relay is slow, counted in the bytes that come next, and until when it lets nothing more through.
+type Slow = (usize, mpsc::Receiver<()>);
+
+/// Before a server somebody who passes everything on at once, until he is told to be slow: then a byte every 50 ms, 14 times.
+fn relay(server: &ServerHandle) -> (String, mpsc::Sender<Slow>, thread::JoinHandle<()>) {
     let address = server.ws_url("/").trim_start_matches("wss://").trim_end_matches('/').to_owned();
-    // Between them somebody who passes everything on at once, until he is told to be slow.
     let between = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("wss://{}/", between.local_addr().unwrap());
-    let (slow, told) = mpsc::channel::<mpsc::Receiver<()>>();
+    let (slow, told) = mpsc::channel::<Slow>();
     let relay = thread::spawn(move || {
         let (near, _) = between.accept().unwrap();
         let far = TcpStream::connect(address).unwrap();
         let (mut from, mut to) = (near.try_clone().unwrap(), far.try_clone().unwrap());
         thread::spawn(move || std::io::copy(&mut from, &mut to));
-        let (mut far, mut near, mut buf) = (far, near, [0; 16 * 1024]);
-        while let Ok(n @ 1..) = far.read(&mut buf) {
-            let mut rest = &buf[..n];
-            if let Ok(gate) = told.try_recv() {
-                for _ in 0..14 {
-                    near.write_all(&rest[..1]).unwrap();
-                    rest = &rest[1..];
+        let (mut far, mut near, mut buf) = (far, near, vec![0; 64 * 1024]);
+        while let Ok(mut n @ 1..) = far.read(&mut buf) {
+            let mut rest = 0;
+            if let Ok((after, gate)) = told.try_recv() {
+                while n < after + 14 {
+                    n += far.read(&mut buf[n..]).unwrap();
+                }
+                near.write_all(&buf[..after]).unwrap();
+                for at in after..after + 14 {
+                    near.write_all(&buf[at..=at]).unwrap();
                     assert_eq!(gate.recv_timeout(ms(50)), Err(RecvTimeoutError::Timeout));
                 }
                 let _ = gate.recv();
+                rest = after + 14;
             }
-            if near.write_all(rest).is_err() {
+            if near.write_all(&buf[rest..n]).is_err() {
                 break;
             }
         }
     });
+    (url, slow, relay)
+}
+
+#[test]
+fn a_time_limit_holds_while_a_record_drips_and_stalls() {
+    let (server, client) = served(echo);
+    let (url, slow, relay) = relay(&server);
     let mut socket = client.websocket(url).protocol(Protocol::Http1).connect().unwrap();
     let large = vec![8u8; 10_000];
     socket.send(&large).unwrap();
     assert!(socket.recv().unwrap().unwrap().as_bytes() == large);
     let (over, gate) = mpsc::channel();
-    slow.send(gate).unwrap();
+    slow.send((0, gate)).unwrap();
     socket.send(&large).unwrap();
     for _ in 0..4 {
         assert_eq!(timed(ms(300), || socket.recv_timeout(ms(300))).unwrap(), Recv::TimedOut);
@@ -104,6 +118,29 @@ fn a_time_limit_holds_while_a_record_drips_and_stalls() {
     assert!(socket.recv().unwrap().unwrap().as_bytes() == large);
     socket.close(CloseCode::NORMAL, "").unwrap();
     relay.join().unwrap();
+}
+
+/// Any byte is a sign of life, and goes on with a frame, also one of a record that cannot be opened yet.
+#[test]
+fn a_record_that_drips_is_no_silence() {
+    let watchful = [Config::default().heartbeat(ms(100)).pong_timeout(ms(400)), Config::default().frame_stall(ms(400))];
+    for (config, after) in watchful.into_iter().zip([0, 20_000]) {
+        let (server, client) = served(echo);
+        let (url, slow, relay) = relay(&server);
+        let mut socket = client.websocket(url).protocol(Protocol::Http1).config(config).connect().unwrap();
+        let large = vec![8u8; 40_000];
+        let (over, gate) = mpsc::channel();
+        slow.send((after, gate)).unwrap();
+        socket.send(&large).unwrap();
+        assert_eq!(timed(ms(600), || socket.recv_timeout(ms(600))).unwrap(), Recv::TimedOut);
+        // It is given up once nothing comes any more.
+        let began = Instant::now();
+        let e = socket.recv().unwrap_err();
+        assert!(e.kind() == ErrorKind::TimedOut && began.elapsed() >= ms(250), "{e:?} after {:?}", began.elapsed());
+        drop(over);
+        drop(socket);
+        relay.join().unwrap();
+    }
 }
 
 #[test]

@@ -74,6 +74,11 @@ impl Clock {
         }
     }
 
+    /// Returns when the last byte came.
+    pub(super) fn last_heard(&self) -> Instant {
+        self.heard
+    }
+
     /// The input was understood as far as it goes; `partial` if that is within a frame.
     #[inline]
     pub(super) fn understood(&mut self, partial: bool) {

@@ -138,6 +138,13 @@ impl Connection {
         self.clock.heard(now);
     }
 
+    /// Says that bytes came at this time, if that is news.
+    pub fn received_by(&mut self, at: Instant) {
+        if at > self.clock.last_heard() {
+            self.clock.heard(at);
+        }
+    }
+
     /// Says that no more bytes will come. Call it only after `poll_event` gave `None`.
     ///
     /// # Errors
