@@ -2,7 +2,7 @@
 
 use super::{
     message::{Message, MessageRef, WsStats},
-    out::Lost,
+    outbound::Outbound,
     outbox::Outbox,
     stage::{
         Arrived, Begun, Ending, Finish, Lending, Linger, Outgoing, Role, Sender, Stage, Waiting, Want, Writer, closed,
@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     buf::RecvBuf,
-    drive::{Stream, recycle, spare},
+    drive::{Fault, Stream, recycle, spare},
     error::Result,
     proto::{
         End, Role as Side,
@@ -68,16 +68,8 @@ pub(super) struct Core {
     pub(super) outbox: Option<Outbox>,
     /// The outbox has room again, which senders wait for.
     pub(super) freed: bool,
-    /// Framed, and not given to the stream: `out[at..]`.
-    pub(super) out: Vec<u8>,
-    pub(super) at: usize,
-    /// How many bytes were given to a stream so far, or lost with one, and how many are with whoever writes.
-    pub(super) given: u64,
-    pub(super) away: usize,
-    /// The position behind the last message framed.
-    pub(super) spoken: u64,
-    /// What was lost with this stream, if anything was.
-    pub(super) lost: Option<Lost>,
+    /// What is framed and not sent.
+    pub(super) outbound: Outbound<Fault>,
     pub(super) finish: Finish,
     /// Until when the end is held back for the Close that answers it to go out.
     pub(super) linger: Linger,
@@ -120,12 +112,7 @@ impl Core {
             queued: 0,
             outbox: None,
             freed: false,
-            out: Vec::new(),
-            at: 0,
-            given: 0,
-            away: 0,
-            spoken: 0,
-            lost: None,
+            outbound: Outbound::default(),
             finish: Finish::Open,
             linger: Linger::Nothing,
             seen: (0, 0),
@@ -153,8 +140,7 @@ impl Core {
         self.input.clear();
         self.assembly.clear();
         (self.complete, self.skips, self.within, self.in_parts) = (None, false, None, false);
-        self.lose_out(None);
-        self.lost = None;
+        self.outbound.renew();
         self.outbox.iter_mut().for_each(Outbox::lose);
         self.stats.reconnects += 1;
     }
@@ -219,16 +205,19 @@ impl Core {
             MessageRef::Text(text) => (Kind::Text, text.as_bytes()),
             MessageRef::Binary(bytes) => (Kind::Binary, bytes),
         };
-        let framed = self.engine.send_short(kind, data, &mut self.out);
+        let framed = self.engine.send_short(kind, data, &mut self.outbound.bytes);
         self.stats.messages_out += u64::from(framed);
         self.stats.bytes_out += if framed { data.len() as u64 } else { 0 };
-        self.spoken = if framed { self.framed() } else { self.spoken };
+        if framed {
+            self.outbound.spoke();
+        }
         framed
     }
 
     /// Frames it: it may, and there is room.
     pub(super) fn frame(&mut self, what: Outgoing<'_>, sender: Sender) -> Result<()> {
-        let Core { engine, out, .. } = self;
+        let Core { engine, outbound, .. } = self;
+        let out = &mut outbound.bytes;
         let (Outgoing::Whole(message) | Outgoing::Part(_, message, ..)) = what;
         let (kind, data) = match message {
             MessageRef::Text(text) => (Kind::Text, text.as_bytes()),
@@ -247,7 +236,7 @@ impl Core {
         };
         self.stats.messages_out += u64::from(end == End::Last);
         self.stats.bytes_out += data.len() as u64;
-        self.spoken = self.framed();
+        self.outbound.spoke();
         if let (Outgoing::Whole(message), Sender::Anybody, Some(outbox)) = (what, sender, &mut self.outbox) {
             outbox.keep(message);
             self.ask(Instant::now());
@@ -257,10 +246,10 @@ impl Core {
 
     /// Asks the peer what it has of the messages that are kept.
     fn ask(&mut self, now: Instant) {
-        let Core { engine, out, outbox: Some(outbox), .. } = self else { return };
+        let Core { engine, outbound, outbox: Some(outbox), .. } = self else { return };
         if outbox.wants_to_ask() {
             // Where none may go out, the connection is at its end.
-            if let Ok(payload) = engine.probe(now, out) {
+            if let Ok(payload) = engine.probe(now, &mut outbound.bytes) {
                 outbox.asks(payload);
             }
         }
@@ -268,10 +257,10 @@ impl Core {
 
     /// Frames what the peer may not have received: the connection is a new one.
     pub(super) fn send_again(&mut self, now: Instant) {
-        let Core { engine, out, outbox: Some(outbox), .. } = self else { return };
+        let Core { engine, outbound, outbox: Some(outbox), .. } = self else { return };
         for message in outbox.messages() {
             let kind = if message.as_text().is_some() { Kind::Text } else { Kind::Binary };
-            if engine.send(kind, message.as_bytes(), out).is_err() {
+            if engine.send(kind, message.as_bytes(), &mut outbound.bytes).is_err() {
                 return;
             }
         }
@@ -368,7 +357,7 @@ impl Core {
     }
 
     fn events(&mut self, want: Want, now: Instant) -> Result<Option<Arrived>, Violation> {
-        while let Some(event) = self.engine.poll_event(now, &mut self.input, &mut self.out)? {
+        while let Some(event) = self.engine.poll_event(now, &mut self.input, &mut self.outbound.bytes)? {
             match event {
                 Event::Piece { end, .. } if self.skips => {
                     if end == End::Last {
@@ -398,7 +387,7 @@ impl Core {
                         return Ok(Some(Arrived::Part(kind, end)));
                     }
                     if self.assembly.len() > self.max_message {
-                        return Err(self.engine.refuse_message(&mut self.out));
+                        return Err(self.engine.refuse_message(&mut self.outbound.bytes));
                     }
                     if end == End::Last {
                         return self.assembled(kind, want).map(Some);
@@ -459,15 +448,15 @@ impl Core {
             self.input.extend(self.assembly.space_exactly(n));
             return;
         }
-        let Core { engine, assembly, out, .. } = self;
-        match engine.read_payload(assembly.space_exactly(n), out) {
+        let Core { engine, assembly, outbound, .. } = self;
+        match engine.read_payload(assembly.space_exactly(n), &mut outbound.bytes) {
             Ok(Event::Piece { kind, end, .. }) => {
                 self.assembly.filled(n);
                 self.stats.bytes_in += n as u64;
                 self.assembling = kind;
                 self.complete = (end == End::Last).then_some(kind);
                 if self.assembly.len() > self.max_message && !want.is_part() {
-                    let violation = self.engine.refuse_message(&mut self.out);
+                    let violation = self.engine.refuse_message(&mut self.outbound.bytes);
                     self.end(Ending::violation(violation));
                 }
             }
@@ -496,7 +485,7 @@ impl Core {
         }
         self.within = None;
         // Where no frame may begin the peer learns it from the end.
-        let _ = self.engine.close(Some(1011), "", now, &mut self.out);
+        let _ = self.engine.close(Some(1011), "", now, &mut self.outbound.bytes);
         self.end(Ending::broken(&closed("a message was given up in the middle")));
     }
 
@@ -508,7 +497,7 @@ impl Core {
         }
         self.end(Ending::broken(&closed("a thread panicked while it used the connection")));
         // What was being sent is gone.
-        self.lose_out(None);
+        self.outbound.lose(None);
         (self.finish, self.linger) = (Finish::Done, Linger::Nothing);
     }
 
@@ -541,14 +530,14 @@ impl Core {
 
     /// No more bytes come.
     pub(super) fn end_of_input(&mut self) {
-        if let Err(violation) = self.engine.end_of_input(&mut self.out) {
+        if let Err(violation) = self.engine.end_of_input(&mut self.outbound.bytes) {
             self.end(Ending::violation(violation));
         }
     }
 
     /// Does what is due.
     pub(super) fn on_deadline(&mut self, now: Instant) {
-        if let Err(violation) = self.engine.handle_deadline(now, &mut self.out) {
+        if let Err(violation) = self.engine.handle_deadline(now, &mut self.outbound.bytes) {
             self.end(Ending::violation(violation));
         }
     }

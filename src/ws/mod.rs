@@ -22,6 +22,7 @@ mod core;
 mod inbound;
 mod message;
 mod out;
+mod outbound;
 mod outbox;
 mod parts;
 mod receiver;

@@ -1,19 +1,16 @@
 //! What is framed and on its way to the stream: who writes takes it along, and puts back what the stream did not take.
 
 use super::{
-    core::{Core, ROOM},
+    core::Core,
     socket::Socket,
     stage::{Finish, closed},
 };
 use crate::{
-    drive::{Fault, Stream},
+    drive::Stream,
     error::{Error, Phase, Result},
     net::Cx,
 };
 use std::task::Poll;
-
-/// The largest buffers that are kept between messages.
-const KEPT: usize = 1024 * 1024;
 
 /// Up to where something is waited for that goes out.
 #[derive(Clone, Copy, Debug)]
@@ -24,15 +21,6 @@ pub(super) enum Flush {
     Given(u64, u64),
 }
 
-/// What a stream takes no more of.
-#[derive(Debug)]
-pub(super) struct Lost {
-    /// From where on, in all that was ever framed.
-    from: u64,
-    /// Why, if that is known.
-    fault: Option<Fault>,
-}
-
 /// Ready once the wire has taken what is before this position.
 fn poll_taken(stream: &Stream, position: u64, cx: &mut Cx<'_>) -> Poll<Result<()>> {
     stream.poll_flushed_upto(position, cx).map(|r| r.map_err(|fault| fault.to_error().in_phase(Phase::Send)))
@@ -41,7 +29,7 @@ fn poll_taken(stream: &Stream, position: u64, cx: &mut Cx<'_>) -> Poll<Result<()
 impl Core {
     /// How much is framed and was not given to the stream.
     pub(super) fn unsent(&self) -> usize {
-        self.out.len() - self.at
+        self.outbound.unsent()
     }
 
     /// Whether there is something to give to the stream.
@@ -49,69 +37,22 @@ impl Core {
         self.unsent() > 0 || self.finish == Finish::Wanted
     }
 
-    /// The position behind everything framed so far, in all that was ever framed.
-    pub(super) fn framed(&self) -> u64 {
-        self.given + self.away as u64 + self.unsent() as u64
-    }
-
     /// Takes the writing role, with what is to go out: from the returned index on.
     #[inline]
     pub(super) fn begin_write(&mut self) -> (Vec<u8>, usize) {
         self.writing = true;
-        self.away = self.unsent();
-        (std::mem::take(&mut self.out), std::mem::take(&mut self.at))
+        self.outbound.begin()
     }
 
-    /// Puts back what the stream did not take, which has taken so many of those bytes: all before `at` is gone.
-    #[inline]
-    pub(super) fn end_write(&mut self, out: Vec<u8>, at: usize, taken: usize) {
-        self.given += taken as u64;
-        self.away = 0;
-        self.put_back(out, at);
-    }
-
-    /// What is to go out never will.
-    pub(super) fn lose_out(&mut self, fault: Option<Fault>) {
-        self.lost.get_or_insert(Lost { from: self.given, fault });
-        self.given = self.framed();
-        self.away = 0;
-        self.out.clear();
-        self.at = 0;
-    }
-
-    /// Why what is before this position has not all gone and never will, if some of it was lost that is no mere reply.
+    /// Why not all of what is before this position has gone, or will.
     fn loss(&self, upto: u64) -> Option<Error> {
         if self.reopens && self.outbox.is_some() {
             // It is sent again.
             return None;
         }
-        let lost = self.lost.as_ref().filter(|lost| lost.from < upto.min(self.spoken))?;
         let text = "the peer takes no more";
-        Some(lost.fault.as_ref().map_or_else(|| closed(text), |fault| fault.to_error().in_phase(Phase::Send)))
-    }
-
-    #[inline]
-    fn put_back(&mut self, mut out: Vec<u8>, at: usize) {
-        if at == out.len() && self.out.is_empty() && out.capacity() <= KEPT {
-            out.clear();
-            std::mem::swap(&mut self.out, &mut out);
-            self.at = 0;
-        } else {
-            self.put_rest_back(out, at);
-        }
-    }
-
-    fn put_rest_back(&mut self, mut out: Vec<u8>, at: usize) {
-        if at == out.len() {
-            self.at = 0;
-            return;
-        }
-        out.append(&mut self.out);
-        (self.out, self.at) = (out, at);
-        if at >= ROOM && at * 4 >= self.out.len() * 3 {
-            self.out.drain(..at);
-            self.at = 0;
-        }
+        let fault = self.outbound.loss(upto)?;
+        Some(fault.map_or_else(|| closed(text), |fault| fault.to_error().in_phase(Phase::Send)))
     }
 }
 
@@ -132,7 +73,7 @@ impl Socket {
         if let Some(e) = core.loss(upto) {
             return Poll::Ready(Err(e));
         }
-        if pumped.is_pending() && core.given < upto && core.has_work() {
+        if pumped.is_pending() && !core.outbound.has_given(upto) && core.has_work() {
             return Poll::Pending;
         }
         if core.writing {
@@ -141,8 +82,7 @@ impl Socket {
         }
         let (stream, generation) = (core.stream.clone(), core.generation);
         // What was given behind it is framed behind it.
-        let given = core.lost.as_ref().map_or(core.given, |lost| lost.from);
-        let position = stream.end_at().saturating_sub(given.saturating_sub(upto));
+        let position = stream.end_at().saturating_sub(core.outbound.given_behind(upto));
         drop(core);
         *flush = Flush::Given(generation, position);
         poll_taken(&stream, position, cx)
@@ -155,7 +95,7 @@ impl Socket {
 
     /// Everything accepted so far.
     pub(super) fn accepted(&self) -> Flush {
-        Flush::Accepted(self.lock().framed())
+        Flush::Accepted(self.lock().outbound.framed())
     }
 }
 

@@ -121,8 +121,8 @@ impl Socket {
             if !core.has_work() {
                 return Poll::Ready(());
             }
-            let upto = *upto.get_or_insert_with(|| core.framed());
-            if core.given >= upto && core.unsent() > 0 {
+            let upto = *upto.get_or_insert_with(|| core.outbound.framed());
+            if core.outbound.has_given(upto) && core.unsent() > 0 {
                 cx.wait_until(Deadline::at(cx.now));
                 return Poll::Pending;
             }
@@ -155,26 +155,26 @@ impl Socket {
             }
             let result = match sent {
                 Poll::Pending => {
-                    core.end_write(out, at, 0);
+                    core.outbound.end(out, at, 0);
                     Some(Poll::Pending)
                 }
                 Poll::Ready(Ok(SentPart::Some(n))) => {
                     if past.taken == 0 && n == part.len() && end == End::Last {
                         core.finish = Finish::Done;
                     }
-                    core.end_write(out, at + n, n);
+                    core.outbound.end(out, at + n, n);
                     None
                 }
                 Poll::Ready(failed @ (Ok(SentPart::Stopped) | Err(_))) => {
                     // Nothing goes out any more; what came in before shows when it is read.
-                    core.lose_out(failed.err());
+                    core.outbound.lose(failed.err());
                     core.finish = Finish::Done;
                     Some(Poll::Ready(()))
                 }
             };
             let unsent = core.unsent();
-            let Core { engine, out, .. } = &mut *core;
-            engine.unsent(unsent, out);
+            let Core { engine, outbound, .. } = &mut *core;
+            engine.unsent(unsent, &mut outbound.bytes);
             drop(core);
             wakers.wake();
             if let Some(result) = result {
@@ -214,7 +214,7 @@ impl Socket {
                 Err(e) => return Poll::Ready(Err(e)),
             }
             if core.unsent() < room && core.finish == Finish::Open {
-                return Poll::Ready(core.frame(what, sender).map(|()| core.framed()));
+                return Poll::Ready(core.frame(what, sender).map(|()| core.outbound.framed()));
             }
             if core.finish == Finish::Done {
                 // The connection is lost, and whoever receives will open it again.
@@ -248,7 +248,7 @@ impl Socket {
             _ if core.takes_at_once(what) => core.frame(what, sender)?,
             _ => return Ok(AtOnce::Nothing),
         }
-        let upto = core.framed();
+        let upto = core.outbound.framed();
         let (out, _) = core.begin_write();
         let (stream, generation) = (core.stream.clone(), core.generation);
         drop(core);
@@ -261,7 +261,7 @@ impl Socket {
         // Else what it was for is over.
         let mut gone = true;
         if core.generation == generation {
-            core.end_write(out, taken, taken);
+            core.outbound.end(out, taken, taken);
             gone = flushed && !core.has_work();
         }
         drop(core);
@@ -434,8 +434,8 @@ impl Socket {
             return Poll::Pending;
         }
         let mut core = self.lock();
-        let Core { engine, out, .. } = &mut *core;
-        let payload = match engine.probe(cx.now, out) {
+        let Core { engine, outbound, .. } = &mut *core;
+        let payload = match engine.probe(cx.now, &mut outbound.bytes) {
             Ok(payload) => payload,
             Err(misuse) => return Poll::Ready(Err(refused(misuse))),
         };
@@ -462,8 +462,8 @@ impl Socket {
         let mut core = self.lock();
         match &core.stage {
             Stage::Opening | Stage::Open => {
-                let Core { engine, out, .. } = &mut *core;
-                engine.close(Some(code.as_u16()), reason, now, out).map_err(refused)?;
+                let Core { engine, outbound, .. } = &mut *core;
+                engine.close(Some(code.as_u16()), reason, now, &mut outbound.bytes).map_err(refused)?;
                 core.stage = Stage::Closing;
                 if core.lending == Lending::Message {
                     // Whoever looks at a message takes its time, and need not come back for this.
