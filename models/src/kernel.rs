@@ -36,11 +36,16 @@ struct Socket {
     inbound: VecDeque<Message>,
     /// Threads that poll it now.
     pollers: usize,
+    /// How many messages it has taken.
+    taken: usize,
+    /// The peer has gone.
+    gone: bool,
 }
 
 impl Socket {
     fn ready(&self, wanted: Events) -> Events {
-        Events { read: wanted.read && !self.inbound.is_empty(), write: wanted.write && self.outbound.len() < CAPACITY }
+        let (read, write) = (!self.inbound.is_empty() || self.gone, self.outbound.len() < CAPACITY || self.gone);
+        Events { read: wanted.read && read, write: wanted.write && write }
     }
 }
 
@@ -58,6 +63,8 @@ struct State {
 pub(crate) struct Kernel {
     state: Mutex<State>,
     changed: Condvar,
+    /// How many threads may poll a socket at a time.
+    pollers: usize,
 }
 
 impl Kernel {
@@ -66,7 +73,13 @@ impl Kernel {
         Kernel {
             state: Mutex::new(State { sockets, handles: vec![0; handles], closing: false }),
             changed: Condvar::new(),
+            pollers: 1,
         }
+    }
+
+    /// The same, with sockets that any thread may poll.
+    pub(crate) fn for_all(sockets: usize, handles: usize) -> Self {
+        Kernel { pollers: usize::MAX, ..Self::new(sockets, handles) }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -83,7 +96,7 @@ impl Kernel {
         let mut state = self.state();
         for &(socket, _) in sockets {
             state.sockets[socket].pollers += 1;
-            assert_eq!(state.sockets[socket].pollers, 1, "two threads poll socket {socket}");
+            assert!(state.sockets[socket].pollers <= self.pollers, "two threads poll socket {socket}");
         }
         let result = loop {
             let ready: Vec<_> = sockets.iter().map(|&(socket, wanted)| state.sockets[socket].ready(wanted)).collect();
@@ -118,8 +131,9 @@ impl Kernel {
     /// Writes one message; returns false if there is no room.
     pub(crate) fn try_write(&self, socket: usize, message: Message) -> bool {
         let mut state = self.state();
-        let fits = state.sockets[socket].outbound.len() < CAPACITY;
+        let fits = state.sockets[socket].outbound.len() < CAPACITY && !state.sockets[socket].gone;
         if fits {
+            state.sockets[socket].taken += 1;
             state.sockets[socket].outbound.push_back(message);
             self.changed.notify_all();
         }
@@ -152,6 +166,40 @@ impl Kernel {
                 _ => state = self.changed.wait(state).unwrap(),
             }
         }
+    }
+
+    /// Returns how many messages a socket has taken, and whether its peer has gone.
+    pub(crate) fn progress(&self, socket: usize) -> (usize, bool) {
+        let state = self.state();
+        (state.sockets[socket].taken, state.sockets[socket].gone)
+    }
+
+    /// As the peer of a socket: waits for a message.
+    pub(crate) fn hear(&self, socket: usize) -> Message {
+        let mut state = self.state();
+        loop {
+            if let Some(message) = state.sockets[socket].outbound.pop_front() {
+                self.changed.notify_all();
+                return message;
+            }
+            state = self.changed.wait(state).unwrap();
+        }
+    }
+
+    /// As the peer of a socket: says something, once there is room.
+    pub(crate) fn say(&self, socket: usize, message: Message) {
+        let mut state = self.state();
+        while state.sockets[socket].inbound.len() >= CAPACITY {
+            state = self.changed.wait(state).unwrap();
+        }
+        state.sockets[socket].inbound.push_back(message);
+        self.changed.notify_all();
+    }
+
+    /// As the peer of a socket: goes away.
+    pub(crate) fn leave(&self, socket: usize) {
+        self.state().sockets[socket].gone = true;
+        self.changed.notify_all();
     }
 
     /// Ends the peers.

@@ -1,7 +1,7 @@
 //! Runs how bowline waits in many orders of its threads: `cargo test`, here.
 //!
-//! The transitions are the library's own files, `net/sleep.rs`, `drive/turn.rs` and `client/hand.rs`; what surrounds them is written again
-//! over the locks of `shuttle`, which chooses the thread that goes on at every step, and over a kernel made of plain data.
+//! The transitions are the library's own files, `net/sleep.rs`, `drive/turn.rs`, `client/hand.rs` and `ws/outbound.rs`; what surrounds them is
+//! written again over the locks of `shuttle`, which chooses the thread that goes on at every step, and over a kernel made of plain data.
 //! A lost wake shows as a deadlock, which `shuttle` reports with the schedule that led to it. Every promise is checked
 //! twice: it holds, and a model with the fault it guards against is caught.
 //!
@@ -14,6 +14,10 @@ mod connection;
 #[path = "../../src/client/hand.rs"]
 mod hand;
 mod kernel;
+mod messages;
+#[path = "../../src/ws/outbound.rs"]
+#[allow(dead_code)] // What concerns positions of a stream, and another stream.
+mod outbound;
 #[path = "../../src/net/sleep.rs"]
 mod sleep;
 mod tests;
@@ -31,10 +35,18 @@ pub(crate) enum Fault {
     DeathIsSilent,
     /// Only the reader hands over when it leaves, not somebody who was told to read and leaves instead.
     FollowersJustGo,
+    /// A thread says that its message has gone, although another has found that it is lost.
+    ForgetsWhatIsLost,
     /// What was borrowed is given back without a wake.
     GivesBackSilently,
+    /// What a sender leaves unsent is told to nobody.
+    HandsNothingOver,
+    /// A receiver looks at the wire first, and leaves its waker afterwards.
+    LeavesItsWakerLate,
     /// Whoever leaves wakes nobody.
     LeavesSilently,
+    /// A receiver does not look once more for what is unsent when its waker is there.
+    LooksOnce,
     /// The reader does not wait for room, though bytes are left.
     ReaderOnlyReads,
     /// An item is looked at first, and the waker registered afterwards.
@@ -45,6 +57,10 @@ pub(crate) enum Fault {
     WakesAreNotSticky,
     /// The thread says that it polls, but its wake handle is not among the descriptors.
     WakeHandleIsNotPolled,
+    /// Whoever has written does not tell those who wait for that.
+    WritesSilently,
+    /// Several threads write at a time.
+    WritesWithoutTheRole,
     /// Bytes the socket did not take are left without telling the reader.
     UnsentIsSilent,
 }

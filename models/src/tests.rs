@@ -4,10 +4,11 @@ use crate::Fault;
 use crate::borrowed::{Borrowed, Last};
 use crate::connection::{Connection, Outcome, wait_any};
 use crate::kernel::{Events, Kernel, Message};
+use crate::messages::{self, CLOSE, MESSAGE, PING, PONG, Sent, Socket};
 use crate::wait::Waiter;
 use shuttle::scheduler::{PctScheduler, RandomScheduler};
-use shuttle::sync::Arc;
 use shuttle::sync::atomic::{AtomicUsize, Ordering};
+use shuttle::sync::{Arc, mpsc};
 use shuttle::{Config, Runner, thread};
 
 /// How many schedules are tried of each scheduler.
@@ -327,4 +328,176 @@ fn an_owner_that_is_not_told_waits_for_ever() {
 #[should_panic(expected = "deadlock")]
 fn who_is_in_line_and_not_told_waits_for_ever() {
     explore(|| lends(2, Last::Stays, 2, Fault::RestsSilently));
+}
+
+/// Frames of the peer, while two threads send and one receives; then a Close of one who sent. Returns what the peer heard.
+fn converse(kernel: &Arc<Kernel>, waiters: [Waiter; 3], closes_early: bool, fault: Fault) -> Vec<(u8, u8)> {
+    let socket = Arc::new(Socket::new(kernel, fault));
+    let talker = {
+        let kernel = kernel.clone();
+        thread::spawn(move || {
+            for (kind, number) in [(PING, 1), (MESSAGE, 1), (PING, 2), (MESSAGE, 2)] {
+                messages::say(&kernel, kind, number);
+            }
+        })
+    };
+    let listener = {
+        let kernel = kernel.clone();
+        thread::spawn(move || {
+            let mut heard = vec![messages::hear(&kernel)];
+            while heard.last().is_some_and(|(kind, _)| *kind != CLOSE) {
+                heard.push(messages::hear(&kernel));
+            }
+            talker.join().unwrap();
+            messages::say(&kernel, CLOSE, 0);
+            heard
+        })
+    };
+    let [receives, sends, closes] = waiters;
+    let (told, all) = mpsc::channel();
+    let receiver = {
+        let socket = socket.clone();
+        thread::spawn(move || {
+            let mut received = Vec::new();
+            while let Some(number) = socket.receive(&receives) {
+                received.push(number);
+                if received.len() == 2 {
+                    told.send(()).unwrap();
+                }
+            }
+            received
+        })
+    };
+    let sender = {
+        let socket = socket.clone();
+        thread::spawn(move || [3, 4].map(|number| socket.send(number, &sends)))
+    };
+    socket.try_send(5, &closes);
+    if closes_early {
+        socket.close(&closes);
+    }
+    let sent = sender.join().unwrap();
+    if !closes_early {
+        all.recv().unwrap();
+        assert_eq!(sent, [Sent::Gone; 2]);
+        socket.close(&closes);
+    }
+    let (received, heard) = (receiver.join().unwrap(), listener.join().unwrap());
+    assert!([1, 2].starts_with(&received) && (closes_early || received.len() == 2), "{received:?}");
+    for (sent, number) in sent.into_iter().zip([3, 4]) {
+        assert!(sent == Sent::Lost || heard.contains(&(MESSAGE, number)), "{number}: {sent:?} of {heard:?}");
+    }
+    heard
+}
+
+fn conversation(closes_early: bool, fault: Fault) {
+    let kernel = Arc::new(Kernel::for_all(1, 3));
+    let waiters = [0, 1, 2].map(|number| Waiter::new(&kernel, number, fault));
+    let heard = converse(&kernel, waiters, closes_early, fault);
+    let of = |wanted: u8| heard.iter().filter(|(kind, _)| *kind == wanted).map(|(_, number)| *number).collect();
+    let (pongs, messages): (Vec<_>, Vec<_>) = (of(PONG), of(MESSAGE));
+    assert!([1, 2].starts_with(&pongs) && (closes_early || pongs.len() == 2), "answers {pongs:?}");
+    let in_order = messages.iter().filter(|number| **number != 5).is_sorted();
+    assert!(in_order && (closes_early || messages.len() == 3), "messages {messages:?}");
+    assert_eq!(heard.last(), Some(&(CLOSE, 0)));
+}
+
+/// A peer that leaves after the first frame it hears, while two threads send and one receives.
+fn a_peer_that_leaves(fault: Fault) {
+    let kernel = Arc::new(Kernel::for_all(1, 3));
+    let socket = Arc::new(Socket::new(&kernel, fault));
+    let peer = {
+        let kernel = kernel.clone();
+        thread::spawn(move || {
+            messages::hear(&kernel);
+            kernel.leave(0);
+        })
+    };
+    let threads: Vec<_> = (0..3)
+        .map(|number| {
+            let (socket, waiter) = (socket.clone(), Waiter::new(&kernel, number, fault));
+            thread::spawn(move || match number {
+                0 => assert_eq!(socket.receive(&waiter), None),
+                _ => _ = [0, 1].map(|n| socket.send(2 * number as u8 + n, &waiter)),
+            })
+        })
+        .collect();
+    threads.into_iter().for_each(|thread| thread.join().unwrap());
+    peer.join().unwrap();
+}
+
+/// A message that its sender does not wait for, a peer that says nothing before it has it, and somebody who receives.
+fn left_to_the_receiver(fault: Fault) {
+    let kernel = Arc::new(Kernel::for_all(1, 2));
+    let socket = Arc::new(Socket::new(&kernel, fault));
+    let peer = {
+        let kernel = kernel.clone();
+        thread::spawn(move || {
+            assert_eq!(messages::hear(&kernel), (MESSAGE, 5));
+            messages::say(&kernel, CLOSE, 0);
+        })
+    };
+    let receiver = {
+        let (socket, waiter) = (socket.clone(), Waiter::new(&kernel, 0, fault));
+        thread::spawn(move || assert_eq!(socket.receive(&waiter), None))
+    };
+    socket.try_send(5, &Waiter::new(&kernel, 1, fault));
+    receiver.join().unwrap();
+    peer.join().unwrap();
+}
+
+#[test]
+fn who_receives_sends_what_nobody_waits_for() {
+    explore(|| left_to_the_receiver(Fault::None));
+}
+
+#[test]
+fn who_receives_answers_while_others_send() {
+    explore(|| conversation(false, Fault::None));
+}
+
+#[test]
+fn a_close_ends_a_conversation_at_any_moment() {
+    explore(|| conversation(true, Fault::None));
+}
+
+#[test]
+fn a_peer_that_leaves_holds_nobody() {
+    explore(|| a_peer_that_leaves(Fault::None));
+}
+
+#[test]
+#[should_panic(expected = "deadlock")]
+fn what_is_left_unsent_and_nobody_knows_of_stays() {
+    explore(|| left_to_the_receiver(Fault::HandsNothingOver));
+}
+
+#[test]
+#[should_panic(expected = "deadlock")]
+fn what_is_left_while_a_receiver_looks_elsewhere_stays() {
+    explore(|| left_to_the_receiver(Fault::LooksOnce));
+}
+
+#[test]
+#[should_panic(expected = "deadlock")]
+fn a_receiver_whose_waker_comes_late_is_not_found() {
+    explore(|| left_to_the_receiver(Fault::LeavesItsWakerLate));
+}
+
+#[test]
+#[should_panic(expected = "deadlock")]
+fn who_waits_for_a_silent_writer_waits_for_ever() {
+    explore(|| conversation(false, Fault::WritesSilently));
+}
+
+#[test]
+#[should_panic(expected = "a frame within a frame")]
+fn two_who_write_at_a_time_mix_their_frames() {
+    explore(|| conversation(false, Fault::WritesWithoutTheRole));
+}
+
+#[test]
+#[should_panic(expected = "is said to have gone")]
+fn what_is_lost_and_forgotten_is_said_to_have_gone() {
+    explore(|| a_peer_that_leaves(Fault::ForgetsWhatIsLost));
 }

@@ -89,6 +89,12 @@ impl Socket {
                 filled => filled.is_ready(),
             };
             core = self.lock();
+            if core.has_work() {
+                // It was left while the wire was looked at, and our waker was not to be found.
+                drop(core);
+                let _ = self.poll_pump(cx);
+                core = self.lock();
+            }
             if busy {
                 // However fast bytes come, there are time limits and tokens to be looked at.
                 cx.wait_wire(core.stream.carrier().wire(), Interest::Read);

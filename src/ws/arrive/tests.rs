@@ -4,14 +4,68 @@ use super::{
 };
 use crate::{
     drive::raw,
-    net::{Waker, Wants, Wire, pair},
+    net::{PairEnd, Waker, Wants, Wire, pair},
     proto::{Role as Side, ws::Agreed},
     ws::{Config, MessageRef, Sent},
 };
-use std::sync::{
-    Arc, Mutex,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    io,
+    sync::{
+        Arc, Mutex, OnceLock,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
+
+/// A wire on which another thread does something whenever it is read.
+struct Busy {
+    wire: PairEnd,
+    then: Box<dyn Fn() + Send + Sync>,
+}
+
+impl Wire for Busy {
+    fn try_read(&self, buf: &mut [u8]) -> io::Result<usize> {
+        let read = self.wire.try_read(buf);
+        (self.then)();
+        read
+    }
+
+    fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+        self.wire.try_write(bytes)
+    }
+
+    fn watch(&self, interest: Interest, waker: &Waker) {
+        self.wire.watch(interest, waker);
+    }
+
+    fn finish(&self) -> io::Result<()> {
+        self.wire.finish()
+    }
+
+    fn shutdown(&self) {
+        self.wire.shutdown();
+    }
+}
+
+#[test]
+fn what_is_accepted_while_a_receiver_looks_goes_out_before_it_sleeps() {
+    let (near, far) = pair(1000);
+    let sender = Arc::new(OnceLock::<Arc<Socket>>::new());
+    let other = sender.clone();
+    let then = move || {
+        if let Some(socket) = other.get().filter(|socket| socket.lock().stats.messages_out == 0) {
+            assert!(socket.buffer_short(MessageRef::Binary(b"meanwhile")));
+        }
+    };
+    let stream = raw(Arc::new(Busy { wire: near, then: Box::new(then) }), Instant::now());
+    let socket = Arc::new(Socket::new(Side::Client, &Config::default(), &Agreed::default(), stream));
+    sender.set(socket.clone()).unwrap();
+
+    let waker = Waker::hooked(|| ());
+    let mut wants = Wants::default();
+    let mut cx = Cx::new(Instant::now(), &waker, &mut wants);
+    assert!(socket.poll_arrived(Want::Message, &mut Look::Now, &mut cx).is_pending());
+    assert_eq!(far.try_read(&mut [0; 100]).unwrap(), 6 + 9);
+}
 
 #[test]
 fn what_is_left_unsent_while_a_receiver_goes_to_sleep_is_its_affair() {
