@@ -154,6 +154,12 @@ impl Stamp {
         Stamp { at, wall: SystemTime::now() }
     }
 
+    /// The same point in time by the monotonic clock, with a sleep of the machine since then.
+    #[cfg(test)]
+    pub(crate) fn before_a_sleep(self, d: Duration) -> Self {
+        Stamp { wall: self.wall - d, ..self }
+    }
+
     /// Returns how long before `now` it was.
     pub(crate) fn age(&self, now: Stamp) -> Duration {
         now.at.saturating_duration_since(self.at).max(now.wall.duration_since(self.wall).unwrap_or_default())

@@ -79,3 +79,65 @@ impl<P: Exchanges> Core<P> {
         unused.and_then(|unused| now.checked_sub(unused))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        buf::RecvBuf,
+        drive::{Carrier, H2, Opening, Setup},
+        net::{self, pair},
+        proto::{
+            End, Role,
+            h1::{Length, TargetForm},
+            h2,
+        },
+    };
+    use http::Request;
+    use std::sync::Arc;
+
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    /// A connection of a client, unused since a moment ago by the one clock, and since before an hour's sleep by the other; and its peer.
+    fn slept() -> (Arc<Shared<H2>>, net::PairEnd) {
+        let (near, far) = pair(64 * 1024);
+        let now = Instant::now();
+        let mut setup = Setup::new(Arc::new(near), None, Vec::new(), RecvBuf::new(), "http://a.test".into(), 1, now);
+        let engine = h2::Connection::new(Role::Client, h2::Config::new(Role::Client), now, setup.out());
+        let mut shared = Shared::new(setup, H2::new(engine, Role::Client));
+        shared.created = shared.created.before_a_sleep(HOUR);
+        let mut core = shared.lock();
+        core.unused_since = core.unused_since.before_a_sleep(HOUR);
+        drop(core);
+        (Arc::new(shared), far)
+    }
+
+    /// The larger age counts, by whichever clock: Linux's monotonic one stands still while the machine sleeps.
+    #[test]
+    fn what_the_machine_sleeps_makes_connections_older() {
+        let (conn, _far) = slept();
+        let ages = conn.ages(Stamp::now());
+        assert!(ages.made >= HOUR && ages.unused.is_some_and(|unused| unused >= HOUR), "{ages:?}");
+        // A PING of upkeep that was answered keeps it no longer than that either.
+        let mut core = conn.lock();
+        (core.keep_idle, core.kept_at) = (2 * HOUR, Some(Stamp::now().before_a_sleep(HOUR / 2)));
+        assert!(core.unused_for(Stamp::now()).is_some_and(|unused| unused >= HOUR / 2 && unused < HOUR));
+        core.keep_idle = HOUR;
+        assert!(core.unused_for(Stamp::now()).is_some_and(|unused| unused >= HOUR));
+    }
+
+    /// Upkeep is due after a sleep, and a request takes its PING along.
+    #[test]
+    fn what_the_machine_sleeps_is_silence() {
+        let (conn, _far) = slept();
+        conn.lock().keep_idle = 2 * HOUR;
+        let now = Instant::now();
+        assert!(conn.upkeep_due(HOUR / 2).is_some_and(|due| due <= now));
+        assert!(conn.upkeep_due(2 * HOUR).is_some_and(|due| due > now));
+        let head = Request::get("http://a.test/").body(()).expect("a request");
+        let opening = Opening { head: &head, form: TargetForm::Origin, length: Length::Empty };
+        let begun = crate::drive::step_once(|cx| conn.clone().poll_open(&opening, &[], End::Last, cx));
+        assert!(begun.is_some_and(|begun| begun.is_ok()));
+        assert_eq!(conn.info().pings_sent, 1);
+    }
+}
