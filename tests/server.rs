@@ -42,3 +42,5 @@ mod times;
 #[cfg(feature = "tls")]
 #[path = "server/tls.rs"]
 mod tls;
+#[path = "server/unread.rs"]
+mod unread;

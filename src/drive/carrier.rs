@@ -205,6 +205,10 @@ pub(crate) trait Exchanges: Protocol {
     fn left_of_body(&self, _id: u32) -> Option<u64> {
         None
     }
+    /// Nobody reads what is left of the request (server).
+    fn forgo(&mut self, _id: u32) -> Forgone {
+        Forgone::Settled
+    }
     /// Whether the client waits for a 100 before it sends its body (server).
     fn wants_continue(&self, id: u32) -> bool;
     /// Whether the exchange has become a tunnel that owns the connection (HTTP/1).
@@ -215,6 +219,17 @@ pub(crate) trait Exchanges: Protocol {
     }
     /// What arrived in the tunnel and was not taken.
     fn take_tunnel(&mut self) -> RecvBuf;
+}
+
+/// What it means for the connection that nobody reads the rest of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Forgone {
+    /// Nothing: it is read when it comes; or what it means is settled already.
+    Settled,
+    /// It is more than is worth reading.
+    TooMuch,
+    /// How much it is nobody knows.
+    Unknown,
 }
 
 /// What a peer's message begins with, as its receiver sees it.
@@ -411,6 +426,9 @@ pub(crate) trait Carrier: Send + Sync {
     fn tally(&self, id: u32) -> Option<Tally>;
     /// The owner is done with it.
     fn drop_stream(&self, id: u32) -> Tally;
+    /// Server: nobody reads what is left of the request. If that is much, an answer that is still to come says that the connection ends
+    /// behind it (HTTP/1).
+    fn forgo(&self, id: u32, now: Instant);
     /// Whether the client waits for a 100.
     fn wants_continue(&self, id: u32) -> bool;
     /// Whether bytes of the body were received that were not taken.

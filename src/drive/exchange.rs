@@ -340,6 +340,10 @@ impl<P: Exchanges> Carrier for Shared<P> {
         tally
     }
 
+    fn forgo(&self, id: u32, now: Instant) {
+        self.forgo_rest(id, now);
+    }
+
     fn wants_continue(&self, id: u32) -> bool {
         self.lock().proto.wants_continue(id)
     }

@@ -50,6 +50,8 @@ pub(crate) struct H1 {
     held: bool,
     /// Server: what is waited for between two exchanges, and since when.
     waiting: Waiting,
+    /// Server: nobody reads what is left of the request.
+    forgone: bool,
 }
 
 /// What a server waits for between two exchanges.
@@ -59,6 +61,8 @@ enum Waiting {
     Begin(Instant),
     /// The rest of its head.
     Head(Instant),
+    /// The rest of a body that nobody reads, of a request that was answered.
+    Rest(Instant),
     /// Nothing: an exchange is open, or the connection is a client's.
     Nothing,
 }
@@ -93,6 +97,7 @@ impl H1 {
             patience: Patience::default(),
             held: false,
             waiting: Waiting::Nothing,
+            forgone: false,
         }
     }
 
@@ -227,10 +232,17 @@ impl Protocol for H1 {
                     return Err(said.and_then(Cause::from_http2).unwrap_or_else(|| Self::violation(&violation)));
                 }
                 Ok(None) => break,
+                Ok(Some(Event::Ended)) if matches!(self.waiting, Waiting::Rest(_)) => {
+                    if self.engine.next_cycle().is_err() {
+                        return Err(Cause::violation("the connection cannot go on"));
+                    }
+                    self.waiting = if input.is_empty() { Waiting::Begin(now) } else { Waiting::Head(now) };
+                }
                 Ok(Some(Event::Head(head))) => {
                     let slot = Box::new(Slot::to_serve(head));
                     self.cycle = self.cycle.wrapping_add(1);
                     (self.slot, self.incoming, self.waiting) = (Some(slot), true, Waiting::Nothing);
+                    self.forgone = false;
                     wakes.extend(self.line.drain(..));
                 }
                 Ok(Some(Event::Upgraded)) => {
@@ -316,9 +328,9 @@ impl Protocol for H1 {
     fn deadline(&self) -> Option<Instant> {
         match self.waiting {
             // It is the client that is waited for to read, which has a limit of its own.
-            Waiting::Begin(_) | Waiting::Head(_) if self.holds_back() => None,
+            Waiting::Begin(_) | Waiting::Head(_) | Waiting::Rest(_) if self.holds_back() => None,
             Waiting::Begin(since) => since.checked_add(self.patience.idle),
-            Waiting::Head(since) => since.checked_add(self.patience.head),
+            Waiting::Head(since) | Waiting::Rest(since) => since.checked_add(self.patience.head),
             Waiting::Nothing => self.engine.deadline(),
         }
     }
@@ -326,6 +338,7 @@ impl Protocol for H1 {
     fn handle_deadline(&mut self, now: Instant, out: &mut Vec<u8>) -> Result<(), Cause> {
         match self.waiting {
             Waiting::Begin(_) => Err(self.patience.too_idle()),
+            Waiting::Rest(_) => Err(self.patience.too_late()),
             Waiting::Head(_) => {
                 h1::refusal(StatusCode::REQUEST_TIMEOUT, out);
                 add_date(out);

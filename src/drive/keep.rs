@@ -49,6 +49,11 @@ impl Patience {
         Cause::new(ErrorKind::TimedOut, CloseReason::Idle, text)
     }
 
+    pub(super) fn too_late(self) -> Cause {
+        let text = format!("the rest of a request that was answered did not come in {:?}", self.head);
+        Cause::new(ErrorKind::TimedOut, CloseReason::Idle, text)
+    }
+
     pub(super) fn too_slow(self) -> Cause {
         let text = format!("the head of a request was not complete after {:?}", self.head);
         Cause::new(ErrorKind::TimedOut, CloseReason::Violation, text)

@@ -1,7 +1,7 @@
 //! What several methods of a connection do for one exchange: its slot, its pieces, what it came to.
 
 use super::{
-    carrier::{Ended, Exchanges, ROOM, Tally},
+    carrier::{Ended, Exchanges, Forgone, ROOM, Tally},
     core::Core,
     fault::Fault,
     info::CloseReason,
@@ -13,6 +13,7 @@ use crate::{
     net::{Cx, Lead},
     proto::End,
 };
+use http::Version;
 use std::{
     sync::Arc,
     task::Poll,
@@ -113,6 +114,29 @@ impl<P: Exchanges> Shared<P> {
             _ => Ended::GivenUp,
         };
         Tally { status: slot.status, received: slot.received, sent: slot.framed, end }
+    }
+
+    /// Decides what becomes of a connection whose request nobody reads to its end, as long as the answer can say it (RFC 9112, section 9.6).
+    pub(super) fn forgo_rest(&self, id: u32, now: Instant) {
+        if P::VERSION == Version::HTTP_2 {
+            return;
+        }
+        let forgone = self.with(now, |core, wakes| {
+            core.proto.discard_body(id);
+            core.ingest(now, wakes);
+            core.proto.forgo(id)
+        });
+        let ends = match forgone {
+            Forgone::Settled => false,
+            Forgone::TooMuch => true,
+            Forgone::Unknown => {
+                self.drain(id, now);
+                self.lock().proto.discard_body(id)
+            }
+        };
+        if ends {
+            self.with(now, |core, _| core.proto.drain(&mut core.duplex.pending));
+        }
     }
 
     /// Reads what is left of a body nobody wants, as far as it is there, and not for long; returns whether it was too much. What is

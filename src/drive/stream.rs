@@ -235,6 +235,11 @@ impl Stream {
         self.inner.conn.reset(self.inner.id, code);
     }
 
+    /// Server: nobody reads what is left of the request; to be said before it is answered.
+    pub(crate) fn forgo(&self) {
+        self.inner.conn.forgo(self.inner.id, Instant::now());
+    }
+
     /// Whether the client waits for a 100 before it sends its body.
     pub(crate) fn wants_continue(&self) -> bool {
         self.inner.conn.wants_continue(self.inner.id)

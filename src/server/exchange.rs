@@ -25,8 +25,9 @@ use std::{
 /// One request and the duty to answer it, on whichever thread.
 ///
 /// Every answer takes the exchange: it is given once. An exchange that is dropped unanswered is answered with 500, or with what
-/// was wrong with its body (408, 413, 400). What the handler left unread of the body is read and forgotten if little is
-/// left, else the connection (HTTP/1) or the stream (HTTP/2) ends.
+/// was wrong with its body (408, 413, 400). What the handler left unread of the body is read and forgotten if little is left: 64 KiB, by the
+/// Content-Length or because its end has arrived. Else the stream ends (HTTP/2), or the connection (HTTP/1), which the answer says with
+/// `Connection: close`, unless somebody could still have read it: who took the body, or answers with `respond_streaming`.
 ///
 /// # Examples
 ///
@@ -250,7 +251,7 @@ impl Exchange {
             head.headers_mut().entry(header::CONTENT_TYPE).or_insert(content_type);
         }
         let plan = Plan::new(&self.head.method, self.head.version, &mut head, body.content_length())?;
-        self.invite();
+        self.settle_body();
         let answer = Answer::begin(self.stream()?, &head, plan, body, &self.settings)?;
         // What comes now is the answer's: nothing else can be said any more.
         let stream = self.stream.take();
@@ -290,7 +291,7 @@ impl Exchange {
         let declared = head.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
         let plan = Plan::new(&self.head.method, self.head.version, &mut head, declared)?;
         self.body_taken = true;
-        self.invite();
+        self.settle_body();
         let stream = self.stream()?.clone();
         stream.respond(&head, plan.length, &[], End::More).map_err(|fault| fault.to_error().in_phase(Phase::Send))?;
         self.stream = None;
@@ -303,12 +304,19 @@ impl Exchange {
         Ok((body, writer))
     }
 
-    /// A client that waits for 100 before it sends a body that is still to be read has to hear of it before the answer.
-    fn invite(&self) {
-        if !self.body_taken {
+    /// What the client has to hear of its body before, or with, the answer.
+    fn settle_body(&mut self) {
+        if self.verdict.is_none() {
             return;
         }
-        if let Some(stream) = self.stream.as_ref().filter(|stream| stream.wants_continue()) {
+        if !self.body_taken {
+            self.body = Body::empty();
+        }
+        let Some(stream) = &self.stream else { return };
+        if stream.is_only_handle() {
+            // Nobody can read what is left of it.
+            stream.forgo();
+        } else if stream.wants_continue() {
             let mut head = Response::new(());
             *head.status_mut() = StatusCode::CONTINUE;
             // The answer itself says if that was impossible.
@@ -326,6 +334,9 @@ impl Exchange {
     }
 
     fn refuse_now(&mut self, status: StatusCode) {
+        if status.is_server_error() {
+            self.settle_body();
+        }
         let Some(stream) = self.stream.take() else { return };
         let mut head = Response::new(());
         *head.status_mut() = status;

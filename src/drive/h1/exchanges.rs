@@ -2,7 +2,7 @@
 
 use super::{
     super::{
-        carrier::{Exchanges, Opened, Opening},
+        carrier::{Exchanges, Forgone, Opened, Opening},
         duplex::Position,
         fault::{Cause, Fault, GIVEN_UP},
         info::{CloseReason, UpkeepAction},
@@ -21,6 +21,10 @@ use crate::{
 };
 use http::{HeaderMap, Response, Version};
 use std::time::{Duration, Instant};
+
+/// How much of a request nobody reads is waited for when it was answered: less costs little, and for more a new connection does. As much
+/// as a client reads of an answer.
+const MUCH: u64 = 64 * 1024;
 
 impl Exchanges for H1 {
     const VERSION: Version = Version::HTTP_11;
@@ -65,7 +69,8 @@ impl Exchanges for H1 {
         match self.role {
             Role::Client => self.slot.is_none() && !self.is_free(),
             Role::Server => {
-                self.mode != Mode::Messages || self.slot.is_none() && self.cycle > 0 && !self.engine.persists()
+                let goes_on = self.engine.persists() || matches!(self.waiting, Waiting::Rest(_));
+                self.mode != Mode::Messages || self.slot.is_none() && self.cycle > 0 && !goes_on
             }
         }
     }
@@ -76,7 +81,7 @@ impl Exchanges for H1 {
 
     fn awaits_since(&self) -> Option<Instant> {
         match self.waiting {
-            Waiting::Begin(since) | Waiting::Head(since) => Some(since),
+            Waiting::Begin(since) | Waiting::Head(since) | Waiting::Rest(since) => Some(since),
             Waiting::Nothing => None,
         }
     }
@@ -182,6 +187,11 @@ impl Exchanges for H1 {
         let mut slot = self.slot.take()?;
         // Also when it is over: who waits in line has to be told.
         wakes.extend(self.line.drain(..));
+        let little = self.engine.rest().is_some_and(|left| left > 0 && left <= MUCH);
+        if self.role == Role::Server && self.mode == Mode::Messages && slot.sending == Sending::Ended && little {
+            self.waiting = Waiting::Rest(now);
+            return None;
+        }
         if self.mode != Mode::Messages || !slot.is_complete() || !self.engine.is_received() {
             // What was answered has still to arrive, even if nobody wants the rest of what was asked.
             let reason = if self.role == Role::Server && slot.sending == Sending::Ended {
@@ -212,7 +222,21 @@ impl Exchanges for H1 {
     fn discard_body(&mut self, id: u32) -> bool {
         let Some(slot) = self.slot.as_mut().filter(|_| id == self.cycle) else { return false };
         slot.body.clear();
-        self.mode == Mode::Messages && slot.sending == Sending::Ended && !self.engine.is_received()
+        let unwanted = slot.sending == Sending::Ended || self.forgone;
+        self.mode == Mode::Messages && unwanted && !self.engine.is_received()
+    }
+
+    fn forgo(&mut self, id: u32) -> Forgone {
+        if id != self.cycle || self.role != Role::Server || self.mode != Mode::Messages || !self.engine.persists() {
+            return Forgone::Settled;
+        }
+        self.forgone = true;
+        match self.engine.rest() {
+            Some(left) if left <= MUCH => Forgone::Settled,
+            Some(_) => Forgone::TooMuch,
+            None if self.engine.wants_continue() => Forgone::Settled,
+            None => Forgone::Unknown,
+        }
     }
 
     fn left_of_body(&self, id: u32) -> Option<u64> {

@@ -447,6 +447,17 @@ impl Connection {
         speaks && !ahead && !self.closing && self.outgoing != Outgoing::Switched
     }
 
+    /// Returns how many bytes of the request are missing, in a server, behind which the connection goes on if the answer is complete
+    /// too; `None` if it does not go on in any case, and if only the end of the body will tell.
+    pub fn rest(&self) -> Option<u64> {
+        match &self.incoming {
+            _ if self.closing || self.wants_continue() => None,
+            Incoming::Body(Body::Sized(left)) => Some(*left),
+            Incoming::Complete => Some(0),
+            _ => None,
+        }
+    }
+
     /// Returns whether, in a server, the client waits for 100 before it sends the body, and nothing was sent yet.
     pub fn wants_continue(&self) -> bool {
         self.exchange.awaits_continue && matches!(self.incoming, Incoming::Body(_))

@@ -351,3 +351,28 @@ fn there_are_no_timers() {
     assert_eq!(side.connection.deadline(), None);
     assert_eq!(side.connection.handle_deadline(side.now, &mut side.out), Ok(()));
 }
+
+#[test]
+fn how_much_of_a_request_keeps_the_connection_waiting() {
+    #[rustfmt::skip]
+    let table = [
+        ("Content-Length: 5\r\n\r\n", Some(5)),
+        ("Content-Length: 5\r\n\r\nabc", Some(2)),
+        ("Content-Length: 5\r\n\r\nabcde", Some(0)),
+        ("\r\n", Some(0)),
+        ("Content-Length: 5\r\nConnection: close\r\n\r\n", None),
+        ("Content-Length: 5\r\nExpect: 100-continue\r\n\r\n", None),
+        ("Transfer-Encoding: chunked\r\n\r\n5\r\nabc", None),
+        ("Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n", Some(0)),
+    ];
+    for (bytes, rest) in table {
+        let mut side = Side::new(Role::Server);
+        assert_eq!(side.connection.rest(), None, "no request");
+        side.feed(format!("POST / HTTP/1.1\r\nHost: h\r\n{bytes}").as_bytes()).unwrap();
+        assert_eq!(side.connection.rest(), rest, "{bytes:?}");
+        side.respond(200, Length::Empty).unwrap();
+        assert_eq!(side.connection.rest(), rest, "{bytes:?}, answered");
+        side.connection.close(&mut side.out);
+        assert_eq!(side.connection.rest(), None, "{bytes:?}, closed");
+    }
+}
