@@ -1,16 +1,12 @@
 //! How exchanges begin: those of ours, at once or in line for a place, and those of the peer.
 
 use super::{
-    carrier::{Begun, Exchanges, Opened, Opening},
+    carrier::{Accepted, Begun, Exchanges, Opened, Opening},
     fault::Fault,
     shared::Shared,
     stream::Stream,
 };
-use crate::{
-    net::Cx,
-    proto::{End, RequestHead},
-    time::Stamp,
-};
+use crate::{net::Cx, proto::End, time::Stamp};
 use std::{sync::Arc, task::Poll, time::Instant};
 
 impl<P: Exchanges> Shared<P> {
@@ -89,7 +85,7 @@ impl<P: Exchanges> Shared<P> {
     }
 
     /// The next exchange the peer began; `None`: there will be no more.
-    pub(super) fn next_accepted(self: Arc<Self>, cx: &mut Cx<'_>) -> Poll<Option<(Stream, RequestHead)>> {
+    pub(super) fn next_accepted(self: Arc<Self>, cx: &mut Cx<'_>) -> Poll<Option<Accepted>> {
         if let Some(accepted) = self.clone().take_accepted(cx.now) {
             return Poll::Ready(Some(accepted));
         }
@@ -110,8 +106,8 @@ impl<P: Exchanges> Shared<P> {
     }
 
     /// The exchange the peer began next, if one waits.
-    pub(super) fn take_accepted(self: Arc<Self>, now: Instant) -> Option<(Stream, RequestHead)> {
-        let (accepted, cause) = self.with(now, |core, wakes| {
+    pub(super) fn take_accepted(self: Arc<Self>, now: Instant) -> Option<Accepted> {
+        let (accepted, refused, cause) = self.with(now, |core, wakes| {
             // A pipelined request may have been waiting for the end of the one before it.
             core.ingest(now, wakes);
             let mut cause = None;
@@ -120,17 +116,20 @@ impl<P: Exchanges> Shared<P> {
                     Ok((false, Some(head))) => {
                         // What arrived behind the head.
                         core.ingest(now, wakes);
-                        return (Some((id, head)), None);
+                        return (Some((id, head)), None, None);
                     }
                     // It was reset before anybody saw it; the connection ends with it if the peer has said all it had to.
                     _ => cause = core.proto.drop_slot(id, now, &mut core.duplex.pending, wakes),
                 }
             }
-            (None, cause)
+            (None, core.proto.take_refused(), cause)
         });
         if let Some(cause) = cause {
             self.end(cause, now);
         }
-        accepted.map(|(id, head)| (Stream::new(self, id), head))
+        match accepted {
+            Some((id, head)) => Some(Accepted::Exchange(Stream::new(self, id), head)),
+            None => refused.map(Accepted::Refused),
+        }
     }
 }

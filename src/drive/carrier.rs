@@ -21,7 +21,7 @@ use crate::{
     },
     time::Stamp,
 };
-use http::{HeaderMap, Request, Response, StatusCode, Version};
+use http::{HeaderMap, Method, Request, Response, StatusCode, Uri, Version};
 use std::{
     sync::Arc,
     task::Poll,
@@ -143,6 +143,8 @@ pub(crate) trait Exchanges: Protocol {
     fn leave_queue(&mut self, _ticket: u64) {}
     /// The next exchange the peer began (server).
     fn accept(&mut self) -> Option<u32>;
+    /// The next request that was refused, and is no exchange (server).
+    fn take_refused(&mut self) -> Option<Refused>;
     /// Whether no exchange will ever begin on it any more.
     fn is_over_for_new(&self) -> bool;
     /// Whether no exchange is open.
@@ -219,6 +221,24 @@ pub(crate) trait Exchanges: Protocol {
     }
     /// What arrived in the tunnel and was not taken.
     fn take_tunnel(&mut self) -> RecvBuf;
+}
+
+/// What a server's connection has for those who look after it.
+#[derive(Debug)]
+pub(crate) enum Accepted {
+    /// An exchange to be answered.
+    Exchange(Stream, RequestHead),
+    /// A request that was answered already.
+    Refused(Refused),
+}
+
+/// A request that was answered because of its head, and is no exchange.
+#[derive(Debug)]
+pub(crate) struct Refused {
+    pub(crate) version: Version,
+    /// Method and target, if they were understood.
+    pub(crate) line: Option<(Method, Uri)>,
+    pub(crate) status: StatusCode,
 }
 
 /// What it means for the connection that nobody reads the rest of a request.
@@ -357,9 +377,9 @@ pub(crate) trait Carrier: Send + Sync {
     /// Takes an exchange that has not begun out of the line.
     fn leave_queue(&self, ticket: u64);
     /// The next exchange the peer began; `None`: there will be no more.
-    fn poll_accept(self: Arc<Self>, cx: &mut Cx<'_>) -> Poll<Option<(Stream, RequestHead)>>;
+    fn poll_accept(self: Arc<Self>, cx: &mut Cx<'_>) -> Poll<Option<Accepted>>;
     /// Server: the exchange the peer began next, if one waits.
-    fn accept(self: Arc<Self>, now: Instant) -> Option<(Stream, RequestHead)>;
+    fn accept(self: Arc<Self>, now: Instant) -> Option<Accepted>;
     /// Server: from now on this waker is woken when the connection needs its keeper, which then calls `accept`, `charge` and `closing`.
     fn keep(&self, keeper: Waker);
     /// Server: what the keeper has to watch the wire for from now on, since nobody else does.

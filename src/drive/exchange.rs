@@ -5,7 +5,8 @@
 
 use super::{
     carrier::{
-        Ages, Answer, Begun, Carrier, Detached, Exchanges, Missing, Opened, Opening, Progress, Queued, Sent, Tally,
+        Accepted, Ages, Answer, Begun, Carrier, Detached, Exchanges, Missing, Opened, Opening, Progress, Queued, Sent,
+        Tally,
     },
     core::Core,
     duplex::Position,
@@ -22,7 +23,7 @@ use crate::{
     error::ErrorKind,
     fields::Fields,
     net::{Cx, Interest, Lead, Ready, Waker},
-    proto::{End, RequestHead, h1::Length},
+    proto::{End, h1::Length},
     time::Stamp,
 };
 use http::{HeaderMap, Response, Version};
@@ -77,11 +78,11 @@ impl<P: Exchanges> Carrier for Shared<P> {
         self.lock().proto.leave_queue(ticket);
     }
 
-    fn poll_accept(self: Arc<Self>, cx: &mut Cx<'_>) -> Poll<Option<(Stream, RequestHead)>> {
+    fn poll_accept(self: Arc<Self>, cx: &mut Cx<'_>) -> Poll<Option<Accepted>> {
         self.next_accepted(cx)
     }
 
-    fn accept(self: Arc<Self>, now: Instant) -> Option<(Stream, RequestHead)> {
+    fn accept(self: Arc<Self>, now: Instant) -> Option<Accepted> {
         self.take_accepted(now)
     }
 

@@ -3,7 +3,7 @@
 mod exchanges;
 
 use super::{
-    carrier::Exchanges,
+    carrier::{Exchanges, Refused},
     fault::{Cause, Fault},
     info::{CloseReason, ConnectionInfo, ConnectionState},
     keep::Patience,
@@ -52,6 +52,8 @@ pub(crate) struct H1 {
     waiting: Waiting,
     /// Server: nobody reads what is left of the request.
     forgone: bool,
+    /// Server: a request that was answered because of its head.
+    refused: Option<Refused>,
 }
 
 /// What a server waits for between two exchanges.
@@ -98,6 +100,7 @@ impl H1 {
             held: false,
             waiting: Waiting::Nothing,
             forgone: false,
+            refused: None,
         }
     }
 
@@ -171,9 +174,15 @@ impl H1 {
             return;
         }
         add_date(out);
-        if let Some(slot) = &mut self.slot {
-            slot.status = Some(violation.status());
+        match &mut self.slot {
+            Some(slot) => slot.status = Some(violation.status()),
+            None => self.note_refused(violation.status()),
         }
+    }
+
+    fn note_refused(&mut self, status: StatusCode) {
+        let line = self.engine.request_line().map(|(method, uri)| (method.clone(), uri.clone()));
+        self.refused = Some(Refused { version: Version::HTTP_11, line, status });
     }
 
     fn violation(violation: &Violation) -> Cause {
@@ -342,6 +351,7 @@ impl Protocol for H1 {
             Waiting::Head(_) => {
                 h1::refusal(StatusCode::REQUEST_TIMEOUT, out);
                 add_date(out);
+                self.note_refused(StatusCode::REQUEST_TIMEOUT);
                 Err(self.patience.too_slow())
             }
             Waiting::Nothing => self.engine.handle_deadline(now, out).map_err(|v| Self::violation(&v)),

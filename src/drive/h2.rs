@@ -3,7 +3,7 @@
 mod exchanges;
 
 use super::{
-    carrier::{Exchanges, Opened},
+    carrier::{Exchanges, Opened, Refused},
     duplex::Position,
     fault::{CANCEL, Cause, ENHANCE_YOUR_CALM, Fault, NO_ERROR},
     info::{CloseReason, ConnectionInfo, ConnectionState, GoAway},
@@ -20,12 +20,16 @@ use crate::{
         End, RequestHead, Role,
         h2::{self, Connection, Event, Failure, Violation},
     },
+    time::date,
 };
-use http::Version;
+use http::{StatusCode, Version, header};
 use std::{
     collections::VecDeque,
     time::{Duration, Instant},
 };
+
+/// How many requests that were refused wait to be written down.
+const REFUSED_KEPT: usize = 64;
 
 /// How much of a GOAWAY's debug data is kept for the connection table.
 const DEBUG_KEPT: usize = 256;
@@ -61,6 +65,8 @@ pub(crate) struct H2 {
     slots: Slots,
     /// Server: requests nobody has taken yet.
     incoming: VecDeque<u32>,
+    /// Server: requests that were answered because of their heads; of more than so many nobody hears.
+    refused: VecDeque<Refused>,
     /// Who waits for a free stream (client) or for the next request (server).
     line: VecDeque<Waker>,
     /// Client: exchanges that begin as soon as there is a stream for them, whoever looks.
@@ -91,6 +97,7 @@ impl H2 {
             role,
             slots: Slots::default(),
             incoming: VecDeque::new(),
+            refused: VecDeque::new(),
             line: VecDeque::new(),
             queue: Queue::default(),
             pinging: Vec::new(),
@@ -153,6 +160,8 @@ impl H2 {
                 self.requests += 1;
                 wakes.extend(self.line.drain(..));
             }
+            // Answered before.
+            Event::Oversized { .. } => {}
             Event::Informational { stream, head } => self.on(stream, |slot| {
                 slot.answered = true;
                 slot.informational.push_back(head);
@@ -253,6 +262,19 @@ impl H2 {
         }
     }
 
+    /// Answers a request whose head is too large.
+    fn refuse(&mut self, head: Option<Box<RequestHead>>, out: &mut Vec<u8>, wakes: &mut Wakes) {
+        // Every answer has one (RFC 9110, section 6.6.1), and engines have no clock.
+        let fields = date::now().map(|now| (header::DATE, now)).into_iter().collect();
+        let refused = self.engine.refuse(&fields, out);
+        if refused.is_ok() && self.refused.len() < REFUSED_KEPT {
+            let line = head.map(|head| (head.method, head.uri));
+            let status = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
+            self.refused.push_back(Refused { version: Version::HTTP_2, line, status });
+            wakes.extend(self.line.drain(..));
+        }
+    }
+
     fn on(&mut self, stream: u32, f: impl FnOnce(&mut Slot)) {
         // Streams whose owner has left are not in the table; the engine was told and resets or discards.
         if let Some(slot) = self.slots.get(stream) {
@@ -269,6 +291,13 @@ impl Protocol for H2 {
                 Ok(Some(event)) => event,
                 Ok(None) => break,
                 Err(violation) => return Err(Self::violation(&violation)),
+            };
+            let event = match event {
+                Event::Oversized { head, .. } => {
+                    self.refuse(head, out, wakes);
+                    continue;
+                }
+                event => event,
             };
             let ended = if let Event::Ended { stream } = event { Some(stream) } else { None };
             self.dispatch(event, wakes);
@@ -321,7 +350,7 @@ impl Protocol for H2 {
     }
 
     fn has_incoming(&self) -> bool {
-        !self.incoming.is_empty()
+        !self.incoming.is_empty() || !self.refused.is_empty()
     }
 
     fn open_queued(&mut self, at: Position, now: Instant, out: &mut Vec<u8>, wakes: &mut Wakes) {

@@ -85,7 +85,8 @@ pub use writer::BodyWriter;
 pub(crate) use body::{Source, WHOLE};
 pub(crate) use cancel::{Interrupt, Limits};
 pub(crate) use carrier::{
-    Answer, Begun, Carrier, Ended, Lease, Missing, Opening, Progress, Queued, Sent as SentPart, Tally,
+    Accepted, Answer, Begun, Carrier, Ended, Lease, Missing, Opening, Progress, Queued, Refused, Sent as SentPart,
+    Tally,
 };
 pub(crate) use fault::{CANCEL, Cause, Fault, HTTP_1_1_REQUIRED, Http1Status, INTERNAL_ERROR, REFUSED_STREAM, Reused};
 pub(crate) use h1::H1;

@@ -1,7 +1,8 @@
 //! The record of exchanges that are over: counters, and a hook of the program, which is called on a thread of its own.
 
 use crate::{
-    drive::{Carrier, Ended, Stream, Tally, next_id},
+    drive::{Carrier, Ended, Refused, Stream, Tally, next_id},
+    fields::Fields,
     proto::RequestHead,
 };
 use http::{Method, StatusCode, Uri, Version};
@@ -33,9 +34,9 @@ pub struct ExchangeInfo {
     pub connection: u64,
     /// The client's address; `None` on a Unix socket or a wire of the caller's.
     pub peer: Option<SocketAddr>,
-    /// The method.
+    /// The method; `-` of a request that was refused before that was understood.
     pub method: Method,
-    /// The target as it was sent.
+    /// The target as it was sent; `-` as the method.
     pub target: Uri,
     /// The version.
     pub version: Version,
@@ -65,7 +66,7 @@ pub enum ExchangeEnd {
     GivenUp,
     /// The client closed the connection or reset the stream.
     Left,
-    /// No handler saw it: too many requests were waiting.
+    /// No handler saw it: too many requests were waiting, or its head was too large, not valid or not complete in time.
     Refused,
 }
 
@@ -89,7 +90,7 @@ pub struct ServerStats {
     pub given_up: u64,
     /// Exchanges the client ended before that.
     pub left: u64,
-    /// Exchanges that no handler saw, because too many were waiting.
+    /// Requests that no handler saw: because too many were waiting, or because of their heads.
     pub refused: u64,
     /// Handlers that panicked.
     pub panics: u64,
@@ -150,6 +151,23 @@ impl Entry {
         })
     }
 
+    /// What is known of a request that is no exchange, and what it came to.
+    pub(super) fn refused(
+        connection: u64,
+        peer: Option<SocketAddr>,
+        refused: Refused,
+        now: Instant,
+    ) -> (Box<Self>, Tally) {
+        let Refused { version, line, status } = refused;
+        let (method, uri) = line.unwrap_or_else(|| {
+            let method = Method::from_bytes(b"-").expect("a hyphen is a token");
+            (method, Uri::from_static("-"))
+        });
+        let head = RequestHead { method, uri, version, fields: Fields::new(), protocol: None };
+        let tally = Tally { status: Some(status), received: 0, sent: 0, end: Ended::Refused };
+        (Entry::new(connection, peer, &head, now), tally)
+    }
+
     pub(super) fn finish(&self, tally: &Tally) -> ExchangeInfo {
         ExchangeInfo {
             connection: self.connection,
@@ -183,7 +201,7 @@ pub(super) struct Journal {
     complete: AtomicU64,
     given_up: AtomicU64,
     left: AtomicU64,
-    refused: AtomicU64,
+    refusals: AtomicU64,
     bytes_in: AtomicU64,
     bytes_out: AtomicU64,
     missed: AtomicU64,
@@ -248,6 +266,12 @@ impl Journal {
         self.note(Some(entry), tally);
     }
 
+    /// Writes down a request that is no exchange.
+    pub(super) fn refused(&self, connection: u64, peer: Option<SocketAddr>, refused: Refused, now: Instant) {
+        let (entry, tally) = Entry::refused(connection, peer, refused, now);
+        self.note(Some(&entry), &tally);
+    }
+
     /// Writes down those that were cut: their handlers may go on for as long as they like.
     pub(super) fn cut(&self) {
         let cut: Vec<_> = self.open().drain().map(|(_, open)| open).collect();
@@ -268,7 +292,7 @@ impl Journal {
             Ended::Complete => &self.complete,
             Ended::GivenUp => &self.given_up,
             Ended::Left => &self.left,
-            Ended::Refused => &self.refused,
+            Ended::Refused => &self.refusals,
         };
         counter.fetch_add(1, Relaxed);
         self.bytes_in.fetch_add(tally.received, Relaxed);
@@ -308,7 +332,7 @@ impl Journal {
             complete: self.complete.load(Relaxed),
             given_up: self.given_up.load(Relaxed),
             left: self.left.load(Relaxed),
-            refused: self.refused.load(Relaxed),
+            refused: self.refusals.load(Relaxed),
             panics: self.panics.load(Relaxed),
             bytes_in: self.bytes_in.load(Relaxed),
             bytes_out: self.bytes_out.load(Relaxed),
@@ -332,7 +356,6 @@ fn dictate(records: &Receiver<Record>, hook: &Hook) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fields::Fields;
 
     fn entry() -> Box<Entry> {
         let head = RequestHead {

@@ -298,7 +298,8 @@ impl Server {
         self
     }
 
-    /// Calls `f` for every exchange that is over, answered or not: for an access log or metrics.
+    /// Calls `f` for every exchange that is over, answered or not, and every request that was refused before it was one: for an access log or
+    /// metrics.
     ///
     /// It is called on one thread of its own, record after record, so that a slow log keeps no request waiting. 1024 records wait for
     /// it; when it is slower than that the next ones are left out, and counted in [`missed`](ExchangeInfo::missed). A shutdown waits up

@@ -15,7 +15,7 @@ use super::{
     workers::Job,
 };
 use crate::{
-    drive::{Carrier, Cause, CloseReason, Closing, Lease, Rule, Stream, Tally},
+    drive::{Accepted, Carrier, Cause, CloseReason, Closing, Lease, Rule, Stream, Tally},
     error::ErrorKind,
     net::{Cx, Interest, Lead, Ready, Waker, Wants, Wire},
     proto::RequestHead,
@@ -287,11 +287,12 @@ impl Seat {
         // Bodies that nobody reads could keep those from arriving that are waited for: then all of them are read.
         while self.running.load(Ordering::SeqCst) < AT_ONCE || carrier.is_clogged() {
             match carrier.clone().accept(now) {
-                Some((stream, head)) => match self.begin(&carrier, stream, head, now) {
+                Some(Accepted::Exchange(stream, head)) => match self.begin(&carrier, stream, head, now) {
                     Begun::Handling => {}
                     // It is attended to next.
                     Begun::Switched => return,
                 },
+                Some(Accepted::Refused(refused)) => self.hub.journal.refused(carrier.id(), self.peer, refused, now),
                 None => break,
             }
         }

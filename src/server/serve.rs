@@ -12,7 +12,10 @@ use super::{
 };
 use crate::{
     b64,
-    drive::{Carrier, CloseReason, Closing, Lease, REFUSED_STREAM, Stream, Tally, are_h2_settings, block_on, serve_h2},
+    drive::{
+        Accepted, Carrier, CloseReason, Closing, Lease, REFUSED_STREAM, Stream, Tally, are_h2_settings, block_on,
+        serve_h2,
+    },
     error::Result,
     net::{Interest, Wire},
     proto::{End, RequestHead, h1::Length},
@@ -168,7 +171,17 @@ pub(super) fn serve_wire(wire: Arc<dyn Wire>, handler: &dyn Handler, settings: &
     carrier.keep(keeper.clone());
     loop {
         let accepted = block_on(Deadline::NEVER, |cx| carrier.clone().poll_accept(cx)).flatten();
-        let Some((stream, head)) = accepted else { break };
+        let (stream, head) = match accepted {
+            None => break,
+            Some(Accepted::Exchange(stream, head)) => (stream, head),
+            Some(Accepted::Refused(refused)) => {
+                if let Some(hook) = &settings.hook {
+                    let (entry, tally) = Entry::refused(carrier.id(), peer, refused, Instant::now());
+                    hook.call(&entry.finish(&tally));
+                }
+                continue;
+            }
+        };
         match upgrade(&carrier, stream, head, settings, Instant::now()) {
             Upgrade::None(stream, head) => {
                 if let Some(hook) = settings.hook.clone() {

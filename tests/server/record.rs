@@ -4,7 +4,9 @@ use crate::{
     h2::{Here, connect, get, h2peer::*, serve},
     raw::{LONG, Raw},
 };
-use bowline::{Exchange, ExchangeEnd, ExchangeInfo, Result, Server, http, net::pair};
+use bowline::{
+    Client, ErrorKind, Exchange, ExchangeEnd, ExchangeInfo, Protocol, Result, Server, ServerTimeouts, http, net::pair,
+};
 use http::{Response, Version};
 use std::{
     io::Write,
@@ -131,6 +133,58 @@ fn an_exchange_that_a_shutdown_cuts_is_recorded_before_that_is_over() {
     // Their handlers come to an end when they like.
     gate.open();
     assert!(records.recv().is_err(), "each is recorded once");
+}
+
+#[test]
+fn requests_that_are_refused_for_their_heads() {
+    let (record, records) = recorded();
+    let timeouts = ServerTimeouts::default().header(Duration::from_millis(200));
+    let server = record(Server::bind("127.0.0.1:0").unwrap()).timeouts(timeouts).max_header_bytes(1000);
+    let server = server.spawn(|exchange: Exchange| exchange.reply(200, "ok")).unwrap();
+    let long = format!("GET /long HTTP/1.1\r\nHost: x\r\nA: {}\r\n\r\n", "a".repeat(1000));
+    let target = format!("GET /{} HTTP/1.1\r\nHost: x\r\n\r\n", "a".repeat(1000));
+    let table = [
+        ("nonsense\r\n\r\n", "- -", 400),
+        (&target, "- -", 414),
+        (&long, "GET /long", 431),
+        ("GET /a HTTP/1.1\r\n\r\n", "GET /a", 400),
+        ("POST /b HTTP/1.1\r\nHost: x\r\nContent-Length: x\r\n\r\n", "POST /b", 400),
+        ("GET /c HTTP/1.1\r\nA : b\r\n\r\n", "GET /c", 400),
+        ("GET /slow HTTP/1.1\r\nHost:", "GET /slow", 408),
+        ("GET", "- -", 408),
+    ];
+    let mut expected = Vec::new();
+    for (request, line, status) in table {
+        let mut raw = Raw::connect(server.local_addr());
+        assert_eq!(raw.send(request).answer().status(), status, "{line}");
+        expected.push(format!("{line} {status}"));
+        let info = next(&records);
+        assert_eq!((info.version, info.end), (Version::HTTP_11, ExchangeEnd::Refused), "{line}");
+        assert_eq!(
+            format!("{} {} {}", info.method, info.target, info.status.unwrap().as_u16()),
+            expected[expected.len() - 1]
+        );
+        assert_eq!(info.peer.unwrap().ip(), server.local_addr().ip());
+    }
+    // Sent before it knows of the limit.
+    let client = Client::builder().protocol(Protocol::Http2).build().unwrap();
+    let answer = client.get(server.url("/large")).header("a", "a".repeat(1000)).send().unwrap();
+    assert_eq!((answer.status().as_u16(), answer.headers().contains_key("date")), (431, true));
+    let info = next(&records);
+    assert_eq!((info.target.path(), info.version, info.end), ("/large", Version::HTTP_2, ExchangeEnd::Refused));
+    assert_eq!((info.method.as_str(), info.status.unwrap().as_u16()), ("GET", 431));
+    assert_eq!(client.get(server.url("/")).send().unwrap().text().unwrap(), "ok", "the connection goes on");
+    assert_eq!(next(&records).end, ExchangeEnd::Complete);
+    assert_eq!((server.stats().refused, server.stats().complete), (expected.len() as u64 + 1, 1));
+    // On a wire of the caller's, too.
+    let (record, records) = recorded();
+    let (near, far) = pair(1 << 16);
+    bowline::net::Wire::try_write(&far, b"GET /x HTTP/1.1\r\n\r\n").unwrap();
+    bowline::net::Wire::finish(&far).unwrap();
+    let served = record(Server::unbound()).serve_wire(near, &|_: Exchange| -> Result<()> { panic!("it is refused") });
+    assert_eq!(served.unwrap_err().kind(), ErrorKind::PeerViolation);
+    let info = records.try_recv().unwrap();
+    assert_eq!((info.target.path(), info.status.unwrap().as_u16()), ("/x", 400));
 }
 
 #[test]

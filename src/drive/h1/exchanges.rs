@@ -2,7 +2,7 @@
 
 use super::{
     super::{
-        carrier::{Exchanges, Forgone, Opened, Opening},
+        carrier::{Exchanges, Forgone, Opened, Opening, Refused},
         duplex::Position,
         fault::{Cause, Fault, GIVEN_UP},
         info::{CloseReason, UpkeepAction},
@@ -63,6 +63,10 @@ impl Exchanges for H1 {
 
     fn accept(&mut self) -> Option<u32> {
         std::mem::take(&mut self.incoming).then_some(self.cycle)
+    }
+
+    fn take_refused(&mut self) -> Option<Refused> {
+        self.refused.take()
     }
 
     fn is_over_for_new(&self) -> bool {

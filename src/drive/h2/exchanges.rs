@@ -2,7 +2,7 @@
 
 use super::{
     super::{
-        carrier::{Exchanges, Opened, Opening},
+        carrier::{Exchanges, Opened, Opening, Refused},
         duplex::Position,
         fault::{CANCEL, Cause, Fault, GIVEN_UP, NO_ERROR},
         info::{CloseReason, UpkeepAction},
@@ -95,6 +95,10 @@ impl Exchanges for H2 {
 
     fn accept(&mut self) -> Option<u32> {
         self.incoming.pop_front()
+    }
+
+    fn take_refused(&mut self) -> Option<Refused> {
+        self.refused.pop_front()
     }
 
     fn is_over_for_new(&self) -> bool {

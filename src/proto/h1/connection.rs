@@ -65,6 +65,8 @@ pub struct Connection {
     exchange: Exchange,
     /// No exchange follows this one.
     closing: bool,
+    /// Server: the request line of a head that was refused.
+    refused: Option<Box<(Method, Uri)>>,
 }
 
 /// The message that comes in.
@@ -127,6 +129,7 @@ impl Connection {
             outgoing: Outgoing::Head,
             exchange: Exchange::default(),
             closing: false,
+            refused: None,
         }
     }
 
@@ -447,6 +450,15 @@ impl Connection {
         speaks && !ahead && !self.closing && self.outgoing != Outgoing::Switched
     }
 
+    /// Returns method and target of a request, in a server, whose head is not complete, or was refused.
+    pub fn request_line(&self) -> Option<(&Method, &Uri)> {
+        match (&self.refused, &self.incoming) {
+            (Some(line), _) => Some((&line.0, &line.1)),
+            (None, Incoming::Fields { start: Start::Request { method, uri, .. }, .. }) => Some((method, uri)),
+            (None, _) => None,
+        }
+    }
+
     /// Returns how many bytes of the request are missing, in a server, behind which the connection goes on if the answer is complete
     /// too; `None` if it does not go on in any case, and if only the end of the body will tell.
     pub fn rest(&self) -> Option<u64> {
@@ -482,7 +494,10 @@ impl Connection {
     /// Ends the connection; tells a client why, if it was not told anything yet.
     fn fail(&mut self, violation: Violation, out: &mut Vec<u8>) -> Violation {
         if !matches!(self.incoming, Incoming::Failed(_)) {
-            self.incoming = Incoming::Failed(violation);
+            let before = std::mem::replace(&mut self.incoming, Incoming::Failed(violation));
+            if let Incoming::Fields { start: Start::Request { method, uri, .. }, .. } = before {
+                self.refused = Some(Box::new((method, uri)));
+            }
             if self.role == Role::Server && self.outgoing == Outgoing::Head {
                 encode::refusal(violation.status(), out);
                 self.outgoing = Outgoing::Complete;
@@ -555,7 +570,13 @@ impl Connection {
         facts: &Facts,
         fields: Fields,
     ) -> Result<Event<'b>, Violation> {
-        let framing = facts.of_request(&method, version)?;
+        let framing = match facts.of_request(&method, version) {
+            Ok(framing) => framing,
+            Err(violation) => {
+                self.refused = Some(Box::new((method, uri)));
+                return Err(violation);
+            }
+        };
         let modern = version != Version::HTTP_10;
         self.exchange = Exchange {
             asked: Asked::by(&method),

@@ -1,7 +1,7 @@
 //! Header blocks: put together, decoded, and what they change (RFC 9113, sections 4.3, 6.2, 6.10 and 8.1).
 
 use super::{
-    Connection, End, ErrorCode, Event, Flood, Malformed, Role, Violation, compose,
+    Connection, End, ErrorCode, Event, Fields, Flood, Malformed, Misuse, RequestHead, Role, Violation, compose,
     frame::{self, Header},
     head::{Collector, Form, cost},
     receive::{Progress, Reading},
@@ -17,7 +17,8 @@ const KEPT: usize = 16 * 1024;
 enum Decoded<T> {
     Fine(T),
     Malformed(Malformed),
-    TooLarge,
+    /// What there is of it may still be good for something.
+    TooLarge(Option<T>),
 }
 
 impl Connection {
@@ -144,11 +145,12 @@ impl Connection {
         let mut collector = Collector::new(form, limit, block.len(), &mut self.scratch);
         self.decoder.decode(block, |field| collector.field(field)).map_err(Violation::Compression)?;
         let size = collector.size();
+        let taken = take(collector);
         if size <= limit {
-            return Ok(take(collector).map_or_else(Decoded::Malformed, Decoded::Fine));
+            return Ok(taken.map_or_else(Decoded::Malformed, Decoded::Fine));
         }
         self.count_list(size, now)?;
-        Ok(Decoded::TooLarge)
+        Ok(Decoded::TooLarge(taken.ok()))
     }
 
     /// Counts a header list if it is above the limit: a byte of a block can name an entry of the table that is as large as that,
@@ -181,7 +183,7 @@ impl Connection {
         let (head, length) = match decoded {
             Decoded::Fine(fine) => fine,
             Decoded::Malformed(rule) => return self.violate(now, stream, Violation::Malformed { stream, rule }, out),
-            Decoded::TooLarge => return self.refuse_head(now, stream, end, out),
+            Decoded::TooLarge(head) => return self.oversized(now, stream, end, head.map(|(head, _)| head)),
         };
         let asked = asked(&head.method);
         // What CONNECT sends is no content (RFC 9110, section 9.3.6).
@@ -206,20 +208,37 @@ impl Connection {
         }
     }
 
-    /// Answers a request whose head is too large (RFC 6585, section 5).
-    fn refuse_head(&mut self, now: Instant, stream: u32, end: End, out: &mut Vec<u8>) -> Result<Progress, Violation> {
+    /// A request whose head is too large is over, but for its answer.
+    fn oversized(
+        &mut self,
+        now: Instant,
+        stream: u32,
+        end: End,
+        head: Option<RequestHead>,
+    ) -> Result<Progress, Violation> {
         self.count_reset(now)?;
+        self.remember_end(stream);
+        self.oversized = Some((stream, end));
+        let head = head.map(|head| Box::new(RequestHead { fields: Fields::new(), ..head }));
+        Ok(self.give(Event::Oversized { stream, head }))
+    }
+
+    /// Answers the request of [`Event::Oversized`] with 431 (RFC 6585, section 5) and these fields, and resets what is left of it.
+    ///
+    /// # Errors
+    ///
+    /// [`Misuse::NoStream`] if the last event was none, or it was answered.
+    pub fn refuse(&mut self, fields: &HeaderMap, out: &mut Vec<u8>) -> Result<(), Misuse> {
+        let Some((stream, end)) = self.oversized.take() else { return Err(Misuse::NoStream { stream: 0 }) };
         let before = out.len();
         let place = self.place(stream, End::Last);
-        let status = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
-        compose::response(status, &HeaderMap::new(), &mut self.encoder, place, out);
+        compose::response(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, fields, &mut self.encoder, place, out);
         self.replies += out.len() - before;
-        self.remember_end(stream);
         if end == End::More {
             // The answer is complete, the rest of the request is not needed (RFC 9113, section 8.1).
             self.send_reset(stream, ErrorCode::NO_ERROR, out);
         }
-        Ok(Progress::Moved)
+        Ok(())
     }
 
     fn response(
@@ -233,7 +252,7 @@ impl Connection {
         let (head, length) = match self.collect(now, Form::Response, block, |collector| collector.response())? {
             Decoded::Fine(fine) => fine,
             Decoded::Malformed(rule) => return self.violate(now, stream, Violation::Malformed { stream, rule }, out),
-            Decoded::TooLarge => return self.too_large(now, stream, out),
+            Decoded::TooLarge(_) => return self.too_large(now, stream, out),
         };
         let limit = self.config.max_informational;
         let Some(live) = self.streams.live(stream) else { return Ok(Progress::Moved) };
@@ -294,7 +313,7 @@ impl Connection {
         let trailers = match decoded {
             Decoded::Fine(trailers) => trailers,
             Decoded::Malformed(rule) => return self.violate(now, stream, Violation::Malformed { stream, rule }, out),
-            Decoded::TooLarge => return self.too_large(now, stream, out),
+            Decoded::TooLarge(_) => return self.too_large(now, stream, out),
         };
         if left > 0 {
             return self.violate(now, stream, missing(stream, left), out);

@@ -1,7 +1,7 @@
 //! The state of one end: its beginning and end, time, and what can be asked about it.
 
 use super::{
-    Config, ErrorCode, Event, Expected, RecvBuf, Role, Violation, Window,
+    Config, End, ErrorCode, Event, Expected, RecvBuf, Role, Violation, Window,
     flow::Inlet,
     frame,
     guard::Guard,
@@ -12,6 +12,7 @@ use super::{
     settings::{self, Settings},
     stream::{Asked, Blocked, RecvHalf, SendHalf, Stream, Streams},
 };
+use http::HeaderMap;
 use std::{
     collections::VecDeque,
     time::{Duration, Instant},
@@ -82,6 +83,8 @@ pub struct Connection {
     pub(super) last_peer: u32,
     pub(super) goaway_in: Option<u32>,
     pub(super) goaway_out: Option<u32>,
+    /// Server: a request that nobody has answered yet, because its head is too large.
+    pub(super) oversized: Option<(u32, End)>,
     /// Streams we reset.
     pub(super) ours: VecDeque<u32>,
     /// Server: streams that the peer reset.
@@ -137,6 +140,7 @@ impl Connection {
             last_peer: 0,
             goaway_in: None,
             goaway_out: None,
+            oversized: None,
             ours: VecDeque::new(),
             theirs: VecDeque::new(),
             ended: VecDeque::new(),
@@ -225,6 +229,10 @@ impl Connection {
             self.received(now);
         }
         let before = out.len();
+        if self.oversized.is_some() {
+            // It can be refused, for it is there.
+            let _ = self.refuse(&HeaderMap::new(), out);
+        }
         let step = match self.advance(now, input, out) {
             Ok(step) => step,
             Err(violation) => return Err(self.break_off(violation, out)),

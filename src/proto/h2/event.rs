@@ -97,6 +97,14 @@ pub enum Event<'b> {
         /// The head of the request.
         head: RequestHead,
     },
+    /// Server: a request whose header list is larger than we take. [`refuse`](super::Connection::refuse) answers it; the next `poll_event`
+    /// does if nobody has.
+    Oversized {
+        /// The stream.
+        stream: u32,
+        /// The head as far as it was understood, without its fields; `None` where that is not a request.
+        head: Option<Box<RequestHead>>,
+    },
     /// Client: a 1xx.
     Informational {
         /// The stream.

@@ -68,8 +68,8 @@
 //! # Header lists that are too large
 //!
 //! They are decoded to their end, because that keeps the tables of header compression in step, and thrown away. A client then
-//! resets the stream (ENHANCE_YOUR_CALM). A server answers 431 by itself, resets what is left of the request with NO_ERROR, and
-//! the caller never hears of the stream; for trailers it resets the stream.
+//! resets the stream (ENHANCE_YOUR_CALM). A server answers 431 and resets what is left of the request with NO_ERROR; its caller hears of the
+//! request ([`Event::Oversized`]) and may add fields to the answer, but the stream is over. For trailers it resets the stream.
 //!
 //! # What is left out of a head
 //!
