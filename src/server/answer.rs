@@ -43,6 +43,9 @@ impl Plan {
         }
         // None of these has content, and a 204 cannot even say how long it would be (RFC 9110, sections 8.6 and 15.3.6).
         if matches!(status, StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT | StatusCode::NOT_MODIFIED) {
+            if status != StatusCode::NOT_MODIFIED {
+                head.headers_mut().remove(header::CONTENT_LENGTH);
+            }
             return Ok(Plan { length: Length::Empty, has_body: false });
         }
         // It has no content either, and cannot say how long that would be (RFC 9110, section 9.3.6).

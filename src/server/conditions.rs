@@ -20,7 +20,7 @@ pub(super) enum Outcome {
     Failed,
     /// 304: the client has it.
     NotModified,
-    /// 416: no byte of it is in the range, or more than one range is wanted.
+    /// 416: no byte of it is in the range.
     Unsatisfiable,
     /// 206: from the first of these bytes to before the second.
     Partial(u64, u64),
@@ -31,7 +31,9 @@ pub(super) enum Outcome {
 /// Evaluates the conditions of a GET or HEAD in the order of RFC 9110, section 13.2.2, and then the range of a GET; for all other
 /// methods there are none (section 14.2).
 pub(super) fn evaluate(method: &Method, headers: &HeaderMap, version: &Version) -> Outcome {
-    let changed_since = |seconds: u64| version.modified.is_none_or(|modified| modified > seconds);
+    // Of what has no such time neither is known (sections 13.1.3 and 13.1.4).
+    let changed_since = |seconds: u64| version.modified.is_some_and(|modified| modified > seconds);
+    let kept_since = |seconds: u64| version.modified.is_some_and(|modified| modified <= seconds);
     if headers.contains_key(header::IF_MATCH) {
         if !lists(headers, header::IF_MATCH, &version.etag, Compare::Strongly) {
             return Outcome::Failed;
@@ -43,7 +45,7 @@ pub(super) fn evaluate(method: &Method, headers: &HeaderMap, version: &Version) 
         if lists(headers, header::IF_NONE_MATCH, &version.etag, Compare::Weakly) {
             return Outcome::NotModified;
         }
-    } else if time(headers, header::IF_MODIFIED_SINCE).is_some_and(|seconds| !changed_since(seconds)) {
+    } else if time(headers, header::IF_MODIFIED_SINCE).is_some_and(kept_since) {
         return Outcome::NotModified;
     }
     // More than one Range is none that could be understood.
@@ -87,8 +89,11 @@ fn lists(headers: &HeaderMap, name: header::HeaderName, etag: &str, compare: Com
     })
 }
 
+/// Returns the time of a field that is one date; any other is ignored (RFC 9110, sections 13.1.3 and 13.1.4).
 fn time(headers: &HeaderMap, name: header::HeaderName) -> Option<u64> {
-    date::parse(headers.get(name)?.to_str().ok()?)
+    let mut lines = headers.get_all(name).iter();
+    let value = lines.next().filter(|_| lines.next().is_none())?;
+    date::parse(value.to_str().ok()?)
 }
 
 /// Returns whether the parts the client has are of this version, so that a range completes them (RFC 9110, section 13.1.5).
@@ -104,7 +109,8 @@ fn still_applies(headers: &HeaderMap, version: &Version) -> bool {
     }
 }
 
-/// Returns what a Range means for so many bytes; one that is not understood is ignored (RFC 9110, section 14.2).
+/// Returns what a Range means for so many bytes; one that is not understood is ignored, and so are several, which this server does not put
+/// together (RFC 9110, section 14.2).
 fn within(range: &str, len: u64) -> Outcome {
     let Some((unit, set)) = range.split_once('=') else { return Outcome::Whole };
     if !unit.trim().eq_ignore_ascii_case("bytes") {
@@ -114,7 +120,7 @@ fn within(range: &str, len: u64) -> Outcome {
     let mut specs = set.split(',').map(str::trim).filter(|spec| !spec.is_empty());
     let (Some(spec), more) = (specs.next(), specs.next()) else { return Outcome::Whole };
     if more.is_some() {
-        return Outcome::Unsatisfiable;
+        return Outcome::Whole;
     }
     let Some((first, last)) = spec.split_once('-') else { return Outcome::Whole };
     let (first, last) = (number(first), number(last));
@@ -124,8 +130,10 @@ fn within(range: &str, len: u64) -> Outcome {
             _ if first >= len => Outcome::Unsatisfiable,
             last => Outcome::Partial(first, last.map_or(len, |last| last.saturating_add(1).min(len))),
         },
-        (Ok(None), Ok(Some(suffix))) if suffix > 0 && len > 0 => Outcome::Partial(len.saturating_sub(suffix), len),
-        (Ok(None), Ok(Some(_))) => Outcome::Unsatisfiable,
+        (Ok(None), Ok(Some(0))) => Outcome::Unsatisfiable,
+        // The last bytes of nothing are had by whoever has all of it, and no Content-Range could say so (section 14.1.2).
+        (Ok(None), Ok(Some(_))) if len == 0 => Outcome::Whole,
+        (Ok(None), Ok(Some(suffix))) => Outcome::Partial(len.saturating_sub(suffix), len),
         _ => Outcome::Whole,
     }
 }
@@ -147,12 +155,16 @@ mod tests {
 
     const MODIFIED: u64 = 784_111_777;
 
-    fn answer(headers: &[(&'static str, &str)]) -> Outcome {
+    fn answer_for(headers: &[(&'static str, &str)], modified: Option<u64>, len: u64) -> Outcome {
         let mut map = HeaderMap::new();
         for (name, value) in headers {
             map.append(*name, value.parse().unwrap());
         }
-        evaluate(&Method::GET, &map, &Version { etag: "\"a,b\"".into(), modified: Some(MODIFIED), len: 10 })
+        evaluate(&Method::GET, &map, &Version { etag: "\"a,b\"".into(), modified, len })
+    }
+
+    fn answer(headers: &[(&'static str, &str)]) -> Outcome {
+        answer_for(headers, Some(MODIFIED), 10)
     }
 
     #[test]
@@ -175,6 +187,8 @@ mod tests {
             (&[("if-modified-since", "Sunday, 06-Nov-94 08:49:37 GMT")], NotModified),
             (&[("if-modified-since", "Sun Nov  6 08:49:36 1994")], Whole),
             (&[("if-unmodified-since", "Wed, 31 Dec 1969 23:59:59 GMT")], Failed),
+            (&[("if-unmodified-since", before), ("if-unmodified-since", before)], Whole),
+            (&[("if-modified-since", after), ("if-modified-since", after)], Whole),
             (&[("range", "bytes=0-1"), ("range", "bytes=3-4")], Whole),
             (&[("if-match", "\"a,b\"")], Whole),
             (&[("if-match", "W/\"a,b\"")], Failed),
@@ -194,6 +208,27 @@ mod tests {
     }
 
     #[test]
+    fn of_what_has_no_time_nobody_knows_whether_it_changed() {
+        let then = "Sun, 06 Nov 1994 08:49:37 GMT";
+        for name in ["if-unmodified-since", "if-modified-since"] {
+            assert_eq!(answer_for(&[(name, then)], None, 10), Whole, "{name}");
+        }
+        assert_eq!(answer_for(&[("range", "bytes=0-1"), ("if-range", then)], None, 10), Whole);
+    }
+
+    #[test]
+    fn ranges_of_nothing() {
+        for (range, expected) in [
+            ("bytes=0-", Unsatisfiable),
+            ("bytes=0-0", Unsatisfiable),
+            ("bytes=-0", Unsatisfiable),
+            ("bytes=-1", Whole),
+        ] {
+            assert_eq!(answer_for(&[("range", range)], Some(MODIFIED), 0), expected, "{range}");
+        }
+    }
+
+    #[test]
     fn ranges_of_ten_bytes() {
         for (range, expected) in [
             ("bytes=0-0", Partial(0, 1)),
@@ -208,7 +243,8 @@ mod tests {
             ("bytes=0-99999999999999999999", Partial(0, 10)),
             ("bytes=99999999999999999999-", Unsatisfiable),
             ("Bytes=2-3", Partial(2, 4)),
-            ("bytes=0-1,3-4", Unsatisfiable),
+            ("bytes=0-1,3-4", Whole),
+            ("bytes=0-1,30-40", Whole),
             ("bytes=0-1,", Partial(0, 2)),
             ("bytes=, 0-1 ,,", Partial(0, 2)),
             ("bytes=", Whole),

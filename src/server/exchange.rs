@@ -92,6 +92,12 @@ impl Exchange {
         exchange
     }
 
+    /// Whether a client of HTTP/2, whose engine does not keep this, still waits to be told that its body is wanted.
+    fn invites_late(&self) -> bool {
+        let expects = self.head.version == Version::HTTP_2 && self.expects_continue();
+        expects && self.verdict.as_ref().is_some_and(Verdict::invites)
+    }
+
     fn expects_continue(&self) -> bool {
         self.head.fields.get("expect").is_some_and(|value| value.eq_ignore_ascii_case(b"100-continue"))
     }
@@ -316,7 +322,7 @@ impl Exchange {
         if stream.is_only_handle() {
             // Nobody can read what is left of it.
             stream.forgo();
-        } else if stream.wants_continue() {
+        } else if stream.wants_continue() || self.invites_late() {
             let mut head = Response::new(());
             *head.status_mut() = StatusCode::CONTINUE;
             // The answer itself says if that was impossible.

@@ -14,7 +14,7 @@ use std::{
     fs::{self, File},
     io,
     path::{Path, PathBuf},
-    time::UNIX_EPOCH,
+    time::{SystemTime, UNIX_EPOCH},
 };
 
 /// The media types of the files a small server has; others are `application/octet-stream`.
@@ -100,7 +100,7 @@ fn unescape(segment: &str) -> Option<String> {
 
 impl Exchange {
     /// Answers with a file, to GET and HEAD: with the whole of it, with one range (206), or with the news that the client has it
-    /// already (304). Conditions are understood, `If-Range` included; more than one range at a time is refused (416).
+    /// already (304). Conditions are understood, `If-Range` included; who wants more than one range at a time gets the whole.
     ///
     /// The path is the program's: [`server_path`](crate::server_path) makes one of a URL's. What is no file, or cannot be opened, is answered with 404,
     /// other methods with 405. ETag is made from the time of modification and the length.
@@ -120,7 +120,9 @@ impl Exchange {
         }
         let Ok((file, version)) = open(path) else { return self.reply(StatusCode::NOT_FOUND, ()) };
         let len = version.len;
-        let modified = version.modified.map(date::imf_fixdate);
+        // A time in the future is none that a server may give (RFC 9110, section 8.8.2.1).
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs());
+        let modified = version.modified.map(|at| date::imf_fixdate(at.min(now)));
         let mut fields = vec![(header::ETAG, version.etag.as_str()), (header::ACCEPT_RANGES, "bytes")];
         if let Some(modified) = &modified {
             fields.push((header::LAST_MODIFIED, modified));
@@ -129,7 +131,8 @@ impl Exchange {
         let range;
         match evaluate(self.method(), self.headers(), &version) {
             Outcome::Failed => self.respond(response(StatusCode::PRECONDITION_FAILED, &fields, Body::empty())?),
-            Outcome::NotModified => self.respond(response(StatusCode::NOT_MODIFIED, &fields, Body::empty())?),
+            // What the client has says all else (RFC 9110, section 15.4.5).
+            Outcome::NotModified => self.respond(response(StatusCode::NOT_MODIFIED, &fields[..1], Body::empty())?),
             Outcome::Unsatisfiable => {
                 range = format!("bytes */{len}");
                 fields.push((header::CONTENT_RANGE, &range));

@@ -11,7 +11,7 @@ use http::{HeaderMap, Response, StatusCode};
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicU16, Ordering},
+        atomic::{AtomicBool, AtomicU16, Ordering},
     },
     task::Poll,
     time::{Duration, Instant},
@@ -20,18 +20,23 @@ use std::{
 /// How long a body may be slower than the least rate at its beginning: TCP starts slowly, and so do people's networks.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// What a request deserves whose body could not be read, for the answer nobody else gives.
+/// What a request deserves whose body could not be read, for the answer nobody else gives; and whether its client was told to send it.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Verdict(Arc<AtomicU16>);
+pub(super) struct Verdict(Arc<(AtomicU16, AtomicBool)>);
 
 impl Verdict {
     fn set(&self, status: StatusCode) {
-        self.0.store(status.as_u16(), Ordering::Relaxed);
+        self.0.0.store(status.as_u16(), Ordering::Relaxed);
     }
 
     /// Returns the status, if anything was wrong with the body.
     pub(super) fn status(&self) -> Option<StatusCode> {
-        StatusCode::from_u16(self.0.load(Ordering::Relaxed)).ok()
+        StatusCode::from_u16(self.0.0.load(Ordering::Relaxed)).ok()
+    }
+
+    /// Returns whether this is the first time that a client is to be told to send its body.
+    pub(super) fn invites(&self) -> bool {
+        !self.0.1.swap(true, Ordering::Relaxed)
     }
 }
 
@@ -115,8 +120,8 @@ impl RequestBody {
     }
 
     /// Tells a client that waits for it to send its body.
-    fn invite(stream: &Stream, expects: bool) {
-        if expects || stream.wants_continue() {
+    fn invite(&self, stream: &Stream, expects: bool) {
+        if (expects && self.verdict.invites()) || stream.wants_continue() {
             let mut go_on = Response::new(());
             *go_on.status_mut() = StatusCode::CONTINUE;
             // An exchange that was answered, or is over, needs none.
@@ -129,7 +134,8 @@ impl Source for RequestBody {
     fn poll_read(&mut self, buf: &mut [u8], cx: &mut Cx<'_>) -> Poll<Result<usize>> {
         if let State::Asked { stream, expects } = &self.state {
             let stream = stream.clone();
-            Self::invite(&stream, *expects);
+            let expects = *expects;
+            self.invite(&stream, expects);
             self.state = State::Open { stream };
         }
         let stream = match &self.state {

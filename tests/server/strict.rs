@@ -38,6 +38,18 @@ fn handle(mut exchange: Exchange) -> Result<()> {
         }
         "/keeps" => exchange.respond(Response::builder().header("connection", "Keep-Alive, x-hop").body("kept")?),
         "/keeps/alone" => exchange.respond(Response::builder().header("connection", "keep-alive").body("kept")?),
+        "/none" => exchange.respond(Response::builder().status(204).header("content-length", 0).body(())?),
+        "/reset" => exchange.respond(Response::builder().status(205).header("content-length", 9).body("nine long")?),
+        "/echo" => {
+            let body = exchange.take_body();
+            exchange.reply(200, body)
+        }
+        "/late" => {
+            let (mut body, mut writer) = exchange.respond_streaming(Response::new(()))?;
+            let n = std::io::copy(&mut body, &mut std::io::sink())?;
+            write!(writer, "{n}")?;
+            writer.finish()
+        }
         "/lies" => exchange.respond(Response::builder().header("content-length", 99).body("short")?),
         "/error" => Err(Error::other("on purpose")),
         _ => exchange.reply(200, "unread"),
@@ -60,6 +72,49 @@ fn echo(exchange: Exchange) -> Result<()> {
         }
         tunnel.flush()?;
     }
+}
+
+/// A 204 has no Content-Length, and that of a 205 is nothing (RFC 9110, sections 8.6 and 15.3.6).
+#[test]
+fn answers_that_are_empty_whatever_their_handler_says() {
+    let server = bind().spawn(handle).unwrap();
+    let client = bowline::Client::builder().protocol(bowline::Protocol::Http2).build().unwrap();
+    for (path, status, len) in [("/none", 204, None), ("/reset", 205, Some("0"))] {
+        let mut raw = Raw::connect(server.local_addr());
+        let answer = raw.send(format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n")).answer();
+        assert_eq!((answer.status(), answer.get("content-length")), (status, len), "{path}");
+        let answer = client.get(server.url(path)).send().unwrap();
+        assert_eq!((answer.status().as_u16(), answer.header("content-length")), (status, None), "{path}");
+        assert_eq!(answer.bytes().unwrap(), b"");
+    }
+}
+
+/// Who answers before it reads a body that the client keeps back has to ask for it first: 1xx do not come behind the answer.
+#[test]
+fn over_http2_a_body_is_asked_for_before_the_answer() {
+    let server = bind().spawn(handle).unwrap();
+    let mut link = Link::new(TcpStream::connect(server.local_addr()).unwrap());
+    link.send_bytes(PREFACE);
+    link.send(&[Frame::settings(&[])]);
+    let ask = |stream, path| {
+        let pseudo = [(":method", "POST"), (":scheme", "http"), (":authority", "x"), (":path", path)];
+        Frame::headers(stream, 0, &[&pseudo[..], &[("expect", "100-continue")]].concat())
+    };
+    for (stream, path, body) in [(1, "/echo", &b"abc"[..]), (3, "/late", b"3"), (5, "/read", b"3")] {
+        link.send(&[ask(stream, path)]);
+        let go_on = link.skip_to(HEADERS);
+        assert!(!go_on.ends(), "{path}");
+        if path != "/read" {
+            assert!(!link.skip_to(HEADERS).ends(), "{path}: 100 and 200");
+        }
+        link.send(&[Frame::last_data(stream, b"abc")]);
+        assert_eq!(crate::h2::body_of(&mut link, stream), body, "{path}");
+    }
+    // Nobody wants it: no 100.
+    link.send(&[ask(7, "/")]);
+    let head = link.skip_to(HEADERS);
+    assert_eq!(link.skip_to(DATA).payload, b"unread");
+    assert!(!head.ends());
 }
 
 /// Which fields may stand behind a body does not depend on the version (RFC 9110, section 6.5.1).
