@@ -320,8 +320,9 @@ impl<P: Exchanges> Carrier for Shared<P> {
                 core.duplex.finish();
             }
             let mut cause = core.proto.drop_slot(id, now, &mut core.duplex.pending, wakes);
-            if too_much && cause.is_none() {
-                // All of it has come in one piece with what was not too much.
+            if too_much && cause.is_none() && core.keeper.is_none() {
+                // All of it has come in one piece with what was not too much. A server's connection goes on: cutting it could cost the
+                // client its answer.
                 cause = Some(Cause::new(ErrorKind::Closed, CloseReason::Shutdown, "the rest of a body was too much"));
             }
             if core.proto.is_idle() {
