@@ -7,12 +7,13 @@ mod support;
 mod total;
 
 use bowline::{
-    Attempt, Batch, Body, Connection, Error, ErrorKind, Hook, Phase, Processed, Recv, Response, Timeouts, Verdict,
-    net::pair,
+    Attempt, Batch, Body, Connection, Deadline, Error, ErrorKind, Hook, Phase, Processed, Recv, Response, Timeouts,
+    Verdict,
+    net::{Resolve, pair},
 };
 use std::{
     io::{self, Read, Write},
-    net::{TcpListener, TcpStream},
+    net::{SocketAddr, TcpListener, TcpStream},
     sync::{Mutex, mpsc},
     thread,
     time::{Duration, Instant},

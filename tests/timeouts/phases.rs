@@ -5,7 +5,9 @@ use super::*;
 #[test]
 fn the_system_is_given_its_time() {
     for timeouts in [Timeouts::none().resolve(Duration::ZERO), Timeouts::none().connect(Duration::ZERO)] {
-        let error = prompt(|| with(timeouts).get("http://name.invalid/").send().unwrap_err());
+        // A lookup that is over before anybody looks at the clock says what it found.
+        let ask = || prompt(|| with(timeouts.clone()).get("http://name.invalid/").send().unwrap_err());
+        let error = (0..100).map(|_| ask()).find(Error::is_timeout).expect("one that is not over at once");
         expect(&error, Phase::Resolve, Duration::ZERO);
         assert_eq!((error.processed(), error.is_retryable(), error.attempts()), (Processed::No, true, 1));
     }
@@ -35,6 +37,37 @@ fn connecting_to_a_full_queue() {
     assert_eq!((error.processed(), error.is_retryable()), (Processed::No, true));
     let error = timed(LIMIT, || with(Timeouts::none().connect(LIMIT)).connect(&url).unwrap_err());
     expect(&error, Phase::Connect, LIMIT);
+}
+
+/// The addresses of a name have one limit together, not one each.
+#[test]
+fn many_addresses_share_one_limit() {
+    struct Name(Vec<SocketAddr>);
+    impl Resolve for Name {
+        fn resolve(&self, _: &str, _: u16, _: Deadline) -> io::Result<Vec<SocketAddr>> {
+            Ok(self.0.clone())
+        }
+    }
+    // Long enough for the race to begin with the third.
+    let limit = ms(700);
+    let full: Vec<_> = (0..3).map(|_| full()).collect();
+    let addresses: Vec<_> = full.iter().map(|(listener, _)| listener.local_addr().unwrap()).collect();
+    let client = |addresses| builder().timeouts(Timeouts::none()).resolver(Name(addresses)).build().unwrap();
+    for timeouts in [Timeouts::none().connect(limit), Timeouts::none().total(limit)] {
+        let request = client(addresses.clone()).get("http://name.test/").timeouts(timeouts);
+        let error = timed(limit, || request.send().unwrap_err());
+        expect(&error, Phase::Connect, limit);
+        assert!(error.to_string().contains("700ms"), "{error}");
+        assert_eq!((error.processed(), error.attempts(), error.reused()), (Processed::No, 1, None));
+    }
+    // Nor has the handshake a limit of its own.
+    #[cfg(feature = "tls")]
+    {
+        let silent: Vec<_> = (0..3).map(|_| silent()).collect();
+        let client = client(silent.iter().map(Peer::addr).collect());
+        let request = client.get("https://name.test/").timeouts(Timeouts::none().connect(LIMIT));
+        expect(&timed(LIMIT, || request.send().unwrap_err()), Phase::Tls, LIMIT);
+    }
 }
 
 #[cfg(feature = "tls")]
