@@ -4,7 +4,7 @@ mod support;
 
 use bowline::{
     Attempt, Batch, Body, Cancel, Client, ClientBuilder, Connection, Error, ErrorKind, Flow, Hook, Phase, Processed,
-    Response, Verdict, net::pair,
+    Proxy, Response, Verdict, net::pair,
 };
 use std::{
     io::{Read, Write},
@@ -43,6 +43,8 @@ enum Doing {
     Dialling,
     #[cfg(feature = "tls")]
     Handshaking,
+    #[cfg(feature = "tls")]
+    Tunnelling,
     Queued,
     Sending,
     Awaiting100,
@@ -56,6 +58,8 @@ const ALL: &[Doing] = &[
     Doing::Dialling,
     #[cfg(feature = "tls")]
     Doing::Handshaking,
+    #[cfg(feature = "tls")]
+    Doing::Tunnelling,
     Doing::Queued,
     Doing::Sending,
     Doing::Awaiting100,
@@ -71,6 +75,8 @@ impl Doing {
             Doing::Dialling => Phase::Connect,
             #[cfg(feature = "tls")]
             Doing::Handshaking => Phase::Tls,
+            #[cfg(feature = "tls")]
+            Doing::Tunnelling => Phase::Proxy,
             Doing::Queued | Doing::Pausing => Phase::Slot,
             Doing::Sending | Doing::Awaiting100 | Doing::WritingBody => Phase::Send,
             Doing::Waiting => Phase::FirstByte,
@@ -82,7 +88,7 @@ impl Doing {
         match self {
             Doing::Dialling | Doing::Queued => Processed::No,
             #[cfg(feature = "tls")]
-            Doing::Handshaking => Processed::No,
+            Doing::Handshaking | Doing::Tunnelling => Processed::No,
             Doing::Sending | Doing::Awaiting100 | Doing::WritingBody | Doing::Waiting => Processed::Maybe,
             Doing::Pausing | Doing::ReadingBody => Processed::Yes,
         }
@@ -146,7 +152,9 @@ impl World {
 
     fn builder(&self) -> ClientBuilder {
         // No total: it would not leave time for the pause.
-        Client::builder().proxy(None).hook(Patient).max_connections_per_origin(1)
+        // Everything else is at hand without it.
+        let proxy = Proxy::new(format!("http://{}", self.peer.addr())).unwrap().bypass(&["127.0.0.1"]);
+        Client::builder().proxy(proxy).hook(Patient).max_connections_per_origin(1)
     }
 
     /// Makes a request that waits in this state until something ends it; tells when the wait was over.
@@ -162,6 +170,8 @@ impl World {
             }
             #[cfg(feature = "tls")]
             Doing::Handshaking => with(client.get(format!("https://{}/", self.peer.addr()))).send().err(),
+            #[cfg(feature = "tls")]
+            Doing::Tunnelling => with(client.get("https://name.test/")).send().err(),
             Doing::Queued => {
                 let _first = client.get(url("/wait")).start();
                 with(client.get(url("/wait"))).send().err()
