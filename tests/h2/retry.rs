@@ -10,7 +10,8 @@ use crate::{
     wires::{Fate, Wires},
 };
 use bowline::{
-    Body, Client, ClientBuilder, Connection, ErrorKind, Phase, Processed, Protocol, Response, Result, Retry, Timeouts,
+    Batch, Body, Cancel, Client, ClientBuilder, Connection, ErrorKind, Phase, Processed, Protocol, Response, Result,
+    Retry, Timeouts,
     http::{Method, Version},
 };
 use std::{
@@ -33,6 +34,37 @@ fn client() -> Client {
 fn send(client: &Client, peer: &Peer, method: Method) -> Task<Result<Response>> {
     let request = client.request(method, peer.url("/")).body("body");
     task(|| request.send())
+}
+
+/// The ways to wait for a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    Send,
+    Wait,
+    Look,
+    Batch,
+}
+
+/// Makes a request and waits for its answer in this way.
+fn send_by(way: Way, client: &Client, peer: &Peer, method: Method) -> Task<Result<Response>> {
+    let request = client.request(method, peer.url("/")).body("body");
+    task(move || match way {
+        Way::Send => request.send(),
+        Way::Wait => request.start().wait(),
+        Way::Look => {
+            let mut pending = request.start();
+            loop {
+                if let Some(answer) = pending.wait_timeout(ms(1))? {
+                    return Ok(answer);
+                }
+            }
+        }
+        Way::Batch => {
+            let mut batch = Batch::new();
+            batch.push(request.start(), ());
+            batch.next().expect("one answer").1
+        }
+    })
 }
 
 fn idle(client: &Client, peer: &Peer) -> Link {
@@ -109,13 +141,15 @@ fn what_is_repeated_on_a_new_connection() {
         Row { name: "a violation of the stream", act: |link, id| link.send(&[Frame::headers(id, END_STREAM, &[("no", "status")])]),
             post: false, get: false, kind: ErrorKind::PeerViolation, processed: Processed::Yes },
     ];
-    for fresh in [true, false] {
+    for (way, fresh) in
+        [(Way::Send, true), (Way::Send, false), (Way::Wait, false), (Way::Look, false), (Way::Batch, false)]
+    {
         for row in &rows {
             for (method, again) in [(Method::POST, row.post), (Method::GET, row.get)] {
-                let case = format!("{} for {method}, fresh connection: {fresh}", row.name);
+                let case = format!("{} for {method}, fresh connection: {fresh}, {way:?}", row.name);
                 let (peer, client) = (Peer::new(), client());
                 let mut reused = if fresh { None } else { Some(idle(&client, &peer)) };
-                let asked = send(&client, &peer, method);
+                let asked = send_by(way, &client, &peer, method);
                 let mut link = reused.take().unwrap_or_else(|| peer.h2());
                 let (stream, _) = link.request_with_body();
                 (row.act)(&mut link, stream);
@@ -525,4 +559,82 @@ fn the_bytes_that_were_written_are_those_of_the_request() {
     written.sort_unstable();
     bytes.sort_unstable();
     assert_eq!(written, bytes);
+}
+
+#[test]
+fn a_cancel_ends_the_pause_before_a_repetition() {
+    let hour = std::time::Duration::from_secs(3600);
+    let (peer, client) = (Peer::new(), builder().refused_pause(hour, hour).timeouts(Timeouts::none()).build().unwrap());
+    let token = Cancel::new();
+    let (paused, pause) = std::sync::mpsc::channel();
+    let watch = client.clone();
+    let request = client.post(peer.url("/")).body("body").cancel_on(&token);
+    let asked = task(|| request.send());
+    let mut link = peer.h2();
+    let (stream, _) = link.request_with_body();
+    link.send(&[Frame::goaway(stream - 1, INTERNAL_ERROR, b"")]);
+    // The pause shows in the counters when it begins.
+    let watching = task(move || {
+        while watch.stats().retries == 0 {
+            std::thread::yield_now();
+        }
+        paused.send(Instant::now()).unwrap();
+    });
+    pause.recv_timeout(PATIENCE).unwrap();
+    watching.join();
+    let cancelled = Instant::now();
+    token.cancel();
+    let (failed, at) = asked.join_at();
+    let e = failed.unwrap_err();
+    assert!(at <= cancelled + LATE, "{:?}", at - cancelled);
+    assert_eq!((e.kind(), e.phase(), e.processed()), (ErrorKind::Cancelled, Phase::Slot, Processed::No), "{e}");
+    peer.assert_no_more();
+}
+
+/// With TLS, too, what the kernel took nothing of is told from what it took a part of.
+#[cfg(feature = "tls")]
+#[test]
+fn what_the_kernel_took_nothing_of_is_sent_again_over_tls() {
+    use std::io::{Read, Write};
+    let authority = crate::tls::certs::Authority::new("retry test");
+    let identity = authority.issue(&["127.0.0.1"]);
+    for (protocol, alpn) in [(Protocol::Http1, &b"http/1.1"[..]), (Protocol::Http2, b"h2")] {
+        let peer = Peer::new();
+        let url = format!("https://{}/", peer.address());
+        let config = crate::tls::config(&identity, &[alpn]);
+        peer.serve(move |link| {
+            let mut session = crate::tls::accept(link.socket, &config);
+            let (mut bytes, mut piece) = (Vec::new(), [0; 4096]);
+            while !bytes.windows(6).any(|w| w == b"secret") {
+                match session.read(&mut piece) {
+                    Ok(n @ 1..) => bytes.extend_from_slice(&piece[..n]),
+                    _ => return,
+                }
+            }
+            let answered = if bytes.starts_with(PREFACE) {
+                let greeting = vec![Frame::settings(&[]), Frame::settings_ack()];
+                session.write_all(&concat(&[greeting, answer(1, 200, b"")].concat()))
+            } else {
+                session.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+            };
+            answered.and_then(|()| session.flush()).unwrap();
+            while session.read(&mut piece).is_ok_and(|n| n > 0) {}
+        });
+        for (method, retry) in [(Method::POST, Retry::Safe), (Method::GET, Retry::Safe), (Method::POST, Retry::Never)] {
+            let wires = Wires::default();
+            let trust = bowline::Tls::new().add_root_pem(authority.pem().as_bytes()).only_added_roots();
+            let client = builder().protocol(protocol).retry(retry).tls(trust).connector(wires.clone()).build().unwrap();
+            let ask = || client.request(method.clone(), &url).body("secret").send();
+            assert_eq!(ask().unwrap().bytes().unwrap().len(), 0);
+            wires.meet(Fate::Breaks);
+            match (ask(), retry) {
+                (Ok(answer), Retry::Safe) => assert_eq!((answer.attempts(), answer.reused()), (2, false)),
+                (Err(e), Retry::Never) => {
+                    assert_eq!((e.kind(), e.processed(), e.bytes_written()), (ErrorKind::Closed, Processed::No, 0));
+                    assert_eq!((e.attempts(), e.reused(), e.is_retryable()), (1, Some(true), true));
+                }
+                (other, _) => panic!("{protocol:?}, {method}, {retry:?}: {other:?}"),
+            }
+        }
+    }
 }
