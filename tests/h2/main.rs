@@ -14,6 +14,7 @@ mod probe;
 mod protocol;
 mod retry;
 mod settings;
+mod sockets;
 #[cfg(feature = "tls")]
 #[path = "../support/tls.rs"]
 mod tls;

@@ -1,6 +1,7 @@
 //! What wakes an upload that waits for the peer.
 
 use super::*;
+use std::collections::VecDeque;
 
 /// An upload of more than the windows allow, up to where it waits for the peer.
 fn stuck_upload(
@@ -204,4 +205,67 @@ fn a_peer_that_never_reads_is_found_out_by_the_limit_of_a_write() {
     // Filling the buffers takes a moment too.
     assert!(at <= began + limit + ms(500) + LATE, "late: {:?}", at - began);
     drop(link);
+}
+
+/// Windows and lengths of frames go up and down while three threads send: from each acknowledgement on the new ones hold.
+#[test]
+fn uploads_of_several_threads_keep_to_every_setting() {
+    const LEN: usize = 300_000;
+    const TURNS: [(u32, u32); 9] = [
+        (0, 16_384),
+        (30_000, 20_000),
+        (100, 20_000),
+        (65_535, 16_384),
+        (0, 30_000),
+        (1, 16_384),
+        (50_000, 16_385),
+        (7, 16_384),
+        (20_000, 16_384),
+    ];
+    let (peer, client) = (Peer::new(), client());
+    let mut link = idle_with(&client, &peer, &[(INITIAL_WINDOW_SIZE, 5000)]);
+    link.send(&[Frame::window_update(0, HUGE - WINDOW as u32)]);
+    let uploads = [1, 2, 3].map(|n| post(&client, &peer, vec![n; LEN]));
+    let (mut initial, mut longest, mut turns, mut announced) = (5000, 16_384, TURNS.iter(), VecDeque::new());
+    let (mut windows, mut came, mut ended, mut frames) = (BTreeMap::new(), BTreeMap::<u32, usize>::new(), 0, 0);
+    while ended < uploads.len() {
+        let frame = link.next();
+        match frame.kind {
+            HEADERS => _ = windows.insert(frame.stream, i64::from(initial)),
+            DATA => {
+                let (window, len) = (windows.get_mut(&frame.stream).unwrap(), frame.payload.len());
+                *window -= len as i64;
+                assert!(*window >= 0 && len <= longest as usize, "{len} bytes in {window}, {longest}");
+                *came.entry(frame.stream).or_default() += len;
+                ended += usize::from(frame.ends());
+                frames += 1;
+            }
+            SETTINGS if frame.is_ack() && !announced.is_empty() => {
+                let (now, limit) = announced.pop_front().unwrap();
+                windows.values_mut().for_each(|window| *window += i64::from(now) - i64::from(initial));
+                (initial, longest) = (now, limit);
+            }
+            _ => continue,
+        }
+        if frames % 4 == 1 || windows.values().all(|window| *window <= 0) {
+            if let Some(&(size, limit)) = turns.next() {
+                announced.push_back((size, limit));
+                link.send(&[Frame::settings(&[(INITIAL_WINDOW_SIZE, size), (MAX_FRAME_SIZE, limit)])]);
+            }
+        }
+        // Whoever has no window gets one, above zero as it is counted here; if more is announced it may have more already.
+        for (stream, window) in windows.iter_mut().filter(|(_, window)| announced.is_empty() && **window <= 0) {
+            let more = u32::try_from(9000 - *window).unwrap();
+            link.send(&[Frame::window_update(*stream, more)]);
+            *window = 9000;
+        }
+    }
+    assert!(turns.next().is_none(), "all of the settings were tried");
+    assert!(came.values().all(|came| *came == LEN), "{came:?}");
+    for stream in came.keys() {
+        link.answer(*stream, 200, b"bye");
+    }
+    for upload in uploads {
+        assert_eq!(upload.join().unwrap().text().unwrap(), "bye");
+    }
 }
