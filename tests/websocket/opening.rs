@@ -116,22 +116,22 @@ fn subprotocols_by_a_header() {
 
 #[test]
 fn a_refusal_with_its_response() {
-    let peer = peer(|_, mut conn| {
-        conn.head().unwrap();
-        conn.say(format!(
-            "HTTP/1.1 403 Forbidden\r\nX-Why: token\r\nContent-Length: 70000\r\n\r\n{}",
-            "n".repeat(70_000)
-        ));
-        conn.rest();
-    });
-    let e = client().websocket(peer.url("/")).connect().unwrap_err();
-    assert_eq!(e.kind(), ErrorKind::Handshake);
-    let mut response = e.into_response().unwrap();
-    assert_eq!((response.status().as_u16(), response.header("x-why")), (403, Some("token")));
-    let mut body = Vec::new();
-    let result = std::io::Read::read_to_end(response.body(), &mut body);
-    assert_eq!(body.len(), 64 * 1024);
-    assert!(result.is_err());
+    const MOST: usize = 64 * 1024;
+    for len in [0, MOST, MOST + 1, 70_000] {
+        let peer = peer(move |_, mut conn| {
+            conn.head().unwrap();
+            let body = "n".repeat(len);
+            conn.say(format!("HTTP/1.1 403 Forbidden\r\nX-Why: token\r\nContent-Length: {len}\r\n\r\n{body}"));
+            conn.rest();
+        });
+        let e = client().websocket(peer.url("/")).connect().unwrap_err();
+        assert_eq!(e.kind(), ErrorKind::Handshake);
+        let mut response = e.into_response().unwrap();
+        assert_eq!((response.status().as_u16(), response.header("x-why")), (403, Some("token")));
+        let mut body = Vec::new();
+        let result = std::io::Read::read_to_end(response.body(), &mut body);
+        assert_eq!((body.len(), result.is_err()), (len.min(MOST), len > MOST), "a body of {len}");
+    }
 }
 
 #[test]

@@ -9,6 +9,8 @@ use bowline::{
     net::pair,
     ws::{Config, Message, MessageRef, Role, WebSocket},
 };
+#[cfg(feature = "deflate")]
+use std::sync::mpsc;
 use std::{
     thread,
     time::{Duration, Instant},
@@ -59,6 +61,63 @@ fn a_time_limit_holds_while_the_peer_drips() {
         assert!(whole.ends_with(message.as_bytes()), "{name}");
         drop(socket);
     }
+}
+
+/// A peer that agrees to compress and says all of these bytes but the last one by one; that, if it is `whole`, when the test goes on. Then it
+/// tells what it is sent.
+#[cfg(feature = "deflate")]
+fn compressing(
+    bytes: &'static [u8],
+    every: Duration,
+    whole: bool,
+) -> (crate::support::Peer, mpsc::Sender<()>, mpsc::Receiver<Vec<u8>>) {
+    let (over, gate) = raw::until_dropped();
+    let (told, heard) = mpsc::channel();
+    let told = std::sync::Mutex::new(told);
+    let peer = crate::support::peer(move |_, mut conn| {
+        let head = raw::switching(&mut conn, "Sec-WebSocket-Extensions: permessage-deflate\r\n");
+        conn.say(head);
+        let gate = gate.lock().unwrap();
+        let (last, first) = bytes.split_last().unwrap();
+        raw::paced(&mut conn, &first.chunks(1).collect::<Vec<_>>(), every, &gate);
+        let _ = gate.recv();
+        if whole {
+            conn.say([*last]);
+        }
+        let _ = told.lock().unwrap().send(conn.rest());
+    });
+    (peer, over, heard)
+}
+
+#[cfg(feature = "deflate")]
+#[test]
+fn a_time_limit_holds_while_a_compressed_message_drips() {
+    // The first example of RFC 7692, section 7.2.3.1.
+    let (peer, over, _heard) = compressing(b"\xc1\x07\xf2\x48\xcd\xc9\xc9\x07\x00", ms(50), true);
+    let mut socket = client().websocket(peer.url("/")).config(Config::default().deflate(64)).connect().unwrap();
+    for _ in 0..3 {
+        assert_eq!(timed(ms(200), || socket.recv_timeout(ms(200))).unwrap(), Recv::TimedOut);
+    }
+    assert_eq!(prompt(|| socket.try_recv()).unwrap(), Recv::TimedOut);
+    drop(over);
+    assert_eq!(socket.recv().unwrap(), Some(Message::Text("Hello".into())));
+    drop(socket);
+}
+
+#[cfg(feature = "deflate")]
+#[test]
+fn a_compressed_text_fails_at_its_first_bad_byte() {
+    // A stored block of five bytes, of which the second is no UTF-8; the last one does not come before the end.
+    let (peer, over, heard) = compressing(b"\x41\x0a\x00\x05\x00\xfa\xffa\xffbcd", ms(1), false);
+    let mut socket = client().websocket(peer.url("/")).config(Config::default().deflate(64)).connect().unwrap();
+    let e = prompt(|| socket.recv()).unwrap_err();
+    assert_eq!(e.kind(), bowline::ErrorKind::PeerViolation);
+    drop(socket);
+    drop(over);
+    let mut close = heard.recv().unwrap();
+    assert_eq!(close.len(), 8, "{close:?}");
+    let mask: Vec<u8> = close.drain(2..6).collect();
+    assert_eq!((close[0], close[2] ^ mask[0], close[3] ^ mask[1]), (0x88, 0x03, 0xef), "1007");
 }
 
 #[test]
