@@ -72,22 +72,80 @@ pub(super) fn is_host(bytes: &[u8]) -> bool {
     let port = match bytes {
         [] => return true,
         [b'[', rest @ ..] => {
-            let literal = rest.iter().position(|&b| !(has(b, HOST) || b == b':')).unwrap_or(rest.len());
-            match &rest[literal..] {
-                [b']', port @ ..] if literal > 0 => port,
-                _ => return false,
+            let Some(end) = rest.iter().position(|&b| b == b']') else { return false };
+            if !is_literal(&rest[..end]) {
+                return false;
             }
+            &rest[end + 1..]
         }
-        _ => match bytes.iter().position(|&b| !has(b, HOST)).unwrap_or(bytes.len()) {
-            0 => return false,
-            host => &bytes[host..],
-        },
+        _ => {
+            let (host, port) = bytes.split_at(bytes.iter().position(|&b| !has(b, HOST)).unwrap_or(bytes.len()));
+            if host.is_empty() || !is_escaped(host) {
+                return false;
+            }
+            port
+        }
     };
     match port {
         [] => true,
         [b':', digits @ ..] => digits.is_empty() || decimal(digits).is_ok_and(|n| n <= u64::from(u16::MAX)),
         _ => false,
     }
+}
+
+/// Returns whether every percent sign begins an escape (RFC 3986, section 2.1).
+fn is_escaped(host: &[u8]) -> bool {
+    host.split(|&b| b == b'%').skip(1).all(|rest| rest.len() >= 2 && rest[..2].iter().all(u8::is_ascii_hexdigit))
+}
+
+/// Returns whether it can stand between brackets: an address of IPv6, its zone included, or of a version to come (RFC 3986, section 3.2.2).
+fn is_literal(bytes: &[u8]) -> bool {
+    if let [b'v' | b'V', rest @ ..] = bytes {
+        let (version, address) = rest.split_at(rest.iter().position(|&b| b == b'.').unwrap_or(0));
+        let is_part = |&b: &u8| b != b'%' && has(b, HOST) || b == b':';
+        return !version.is_empty()
+            && version.iter().all(u8::is_ascii_hexdigit)
+            && address.len() > 1
+            && address[1..].iter().all(is_part);
+    }
+    let (address, zone) = bytes.split_at(bytes.iter().position(|&b| b == b'%').unwrap_or(bytes.len()));
+    let is_zone = zone.is_empty() || zone.len() > 1 && zone[1..].iter().all(|&b| has(b, HOST));
+    is_zone && is_address(address)
+}
+
+/// Returns whether it is an address of IPv6: eight groups, or fewer around one `::`, of which four bytes in decimal can be the last two.
+fn is_address(bytes: &[u8]) -> bool {
+    let (front, back) = match bytes.windows(2).position(|pair| pair == b"::") {
+        Some(at) => (&bytes[..at], Some(&bytes[at + 2..])),
+        None => (bytes, None),
+    };
+    match back {
+        None => groups(front, true) == Some(8),
+        // It stands for one group at least.
+        Some(back) => matches!((groups(front, false), groups(back, true)), (Some(a), Some(b)) if a + b <= 7),
+    }
+}
+
+/// Counts groups of four hexadecimal digits at most; dotted decimals count as two.
+fn groups(bytes: &[u8], ends: bool) -> Option<usize> {
+    if bytes.is_empty() {
+        return Some(0);
+    }
+    let mut count = 0;
+    let mut groups = bytes.split(|&b| b == b':').peekable();
+    while let Some(group) = groups.next() {
+        if ends && groups.peek().is_none() && group.contains(&b'.') {
+            let mut bytes = group.split(|&b| b == b'.');
+            let four =
+                bytes.by_ref().take(4).filter(|n| n.len() <= 3 && decimal(n).is_ok_and(|n| n <= 255)).count() == 4;
+            return (four && bytes.next().is_none()).then_some(count + 2);
+        }
+        if !(1..=4).contains(&group.len()) || !group.iter().all(u8::is_ascii_hexdigit) {
+            return None;
+        }
+        count += 1;
+    }
+    Some(count)
 }
 
 /// Returns the place of the first LF.
@@ -219,6 +277,69 @@ mod tests {
             }
         }
         assert_eq!(token_len(b""), 0);
+    }
+
+    #[test]
+    fn hosts_are_names_and_addresses() {
+        for host in [
+            "",
+            "a",
+            "a.b",
+            "a:",
+            "a:80",
+            "a:65535",
+            "127.0.0.1:8080",
+            "a%20b",
+            "_x",
+            "[::1]",
+            "[::1]:80",
+            "[::]",
+            "[1:2:3:4:5:6:7:8]",
+            "[1::8]",
+            "[::ffff:1.2.3.4]",
+            "[1:2:3:4:5:6:1.2.3.4]",
+            "[fe80::1%25eth0]",
+            "[v1.a:b]",
+            "[2001:DB8::1]:443",
+        ] {
+            assert!(is_host(host.as_bytes()), "{host}");
+        }
+        for host in [
+            ":80",
+            "a:b",
+            "a:65536",
+            "a:+1",
+            "a b",
+            "a/b",
+            "u@a",
+            "a%zz",
+            "a%2",
+            "a%",
+            "[]",
+            "[::1",
+            "[::1]x",
+            "[::1]:b",
+            "[zz]",
+            "[1]",
+            "[1:2]",
+            "[1::2::3]",
+            "[:1]",
+            "[1:2:3:4:5:6:7:8:9]",
+            "[1:2:3:4:5:6:7::8:9]",
+            "[12345::]",
+            "[::1.2.3]",
+            "[::1.2.3.256]",
+            "[1.2.3.4]",
+            "[1.2.3.4::]",
+            "[::1%]",
+            "[v.a]",
+            "[v1.]",
+            "[vx.a]",
+            "[a]",
+            "::1",
+        ] {
+            assert!(!is_host(host.as_bytes()), "{host}");
+        }
     }
 
     #[test]
