@@ -18,6 +18,8 @@ mod dawdlers;
 mod files;
 #[path = "server/h2.rs"]
 mod h2;
+#[path = "server/lengths.rs"]
+mod lengths;
 #[path = "server/limits.rs"]
 mod limits;
 #[path = "server/load.rs"]

@@ -23,6 +23,8 @@ impl<P: Exchanges> Shared<P> {
             let failed = Self::on_slot(core, id, |slot| match (&slot.receiving, slot.sending) {
                 (Receiving::Failed(fault), _) => Some(Err(fault.clone())),
                 (_, Sending::Stopped) => Some(slot.unwanted.clone().map_or(Ok(Sent::Stopped), Err)),
+                // Its head has said that it is empty, or its last byte was known to be that.
+                (_, Sending::Ended) if data.is_empty() && end == End::Last => Some(Ok(Sent::Some(0))),
                 (_, Sending::Ended) => Some(Err(Fault::Misuse("the message was ended already".into()))),
                 (_, Sending::Open) => None,
             })?;

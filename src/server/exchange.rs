@@ -256,6 +256,11 @@ impl Exchange {
         if let Some(content_type) = content_type {
             head.headers_mut().entry(header::CONTENT_TYPE).or_insert(content_type);
         }
+        // What the caller says of a body that says nothing itself is held against it as it is sent.
+        let body = match (body.content_length(), declared(&head)) {
+            (None, Some(len)) => body.with_len(len),
+            _ => body,
+        };
         let plan = Plan::new(&self.head.method, self.head.version, &mut head, body.content_length())?;
         self.settle_body();
         let answer = Answer::begin(self.stream()?, &head, plan, body, &self.settings)?;
@@ -294,7 +299,7 @@ impl Exchange {
     /// ```
     pub fn respond_streaming(mut self, head: Response<()>) -> Result<(Body, BodyWriter)> {
         let mut head = head;
-        let declared = head.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+        let declared = declared(&head);
         let plan = Plan::new(&self.head.method, self.head.version, &mut head, declared)?;
         self.body_taken = true;
         self.settle_body();
@@ -367,6 +372,11 @@ fn agree_on_host(head: &mut RequestHead) {
         head.fields.remove("host");
         head.fields.push(b"host", authority.as_str().as_bytes());
     }
+}
+
+/// Returns what a head says of the length of its body.
+fn declared(head: &Response<()>) -> Option<u64> {
+    head.headers().get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
 impl Drop for Exchange {

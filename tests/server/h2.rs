@@ -7,7 +7,7 @@ use bowline::{Client, Exchange, Protocol, Result, Server, ServerHandle, ServerTi
 use h2peer::*;
 use std::{
     io::{Read, Write},
-    net::TcpStream,
+    net::{SocketAddr, TcpStream},
     sync::{
         Arc, Condvar, Mutex,
         atomic::{AtomicUsize, Ordering},
@@ -97,7 +97,11 @@ pub fn serve(set: impl FnOnce(Server) -> Server) -> Here {
 }
 
 pub fn connect_with(here: &Here, settings: &[(u16, u32)]) -> Link {
-    let mut link = Link::new(TcpStream::connect(here.server.local_addr()).unwrap());
+    connect_to(here.server.local_addr(), settings)
+}
+
+pub fn connect_to(address: SocketAddr, settings: &[(u16, u32)]) -> Link {
+    let mut link = Link::new(TcpStream::connect(address).unwrap());
     link.send_bytes(PREFACE);
     link.send(&[Frame::settings(settings)]);
     let first = link.next();

@@ -145,3 +145,15 @@ fn nothing_behind_the_last_request_is_one() {
         assert_eq!((&statuses[..], &requests[..]), (&[200][..], &["/a ".to_owned()][..]), "{name}");
     }
 }
+
+/// What a client sends behind a CONNECT it takes for granted is meant for somebody else.
+#[test]
+fn nothing_behind_a_refused_tunnel_is_a_request() {
+    let server = Server::bind("127.0.0.1:0").unwrap().spawn(|exchange: Exchange| exchange.reply(403, "not there"));
+    let server = server.unwrap();
+    let mut raw = Raw::connect(server.local_addr());
+    raw.send("CONNECT there:80 HTTP/1.1\r\nHost: there:80\r\n\r\n".to_owned() + SMUGGLED);
+    let answer = raw.answer();
+    assert_eq!((answer.status(), answer.text(), answer.get("connection")), (403, "not there", Some("close")));
+    assert!(raw.is_closed());
+}

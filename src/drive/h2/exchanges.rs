@@ -4,7 +4,7 @@ use super::{
     super::{
         carrier::{Exchanges, Opened, Opening, Refused},
         duplex::Position,
-        fault::{CANCEL, Cause, Fault, GIVEN_UP, NO_ERROR},
+        fault::{CANCEL, Cause, Fault, GIVEN_UP, INTERNAL_ERROR, NO_ERROR},
         info::{CloseReason, UpkeepAction},
         next_id,
         slot::{Receiving, Sending, Slot, Wakes},
@@ -266,7 +266,13 @@ impl Exchanges for H2 {
                 Role::Client => matches!(slot.receiving, Receiving::Ended),
                 Role::Server => slot.sending == Sending::Ended,
             };
-            let _ = self.cancel(id, if done { NO_ERROR } else { CANCEL }, now, out);
+            let code = match self.role {
+                _ if done => NO_ERROR,
+                // A part of an answer: its body panicked, for one.
+                Role::Server if !slot.tunnel => INTERNAL_ERROR,
+                Role::Client | Role::Server => CANCEL,
+            };
+            let _ = self.cancel(id, code, now, out);
             slot.fail(&Fault::Reset(CANCEL), wakes);
         } else if !slot.body.is_empty() {
             // A reset credits what is unread by itself, and not the stream.

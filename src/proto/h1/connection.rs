@@ -292,7 +292,7 @@ impl Connection {
     /// A response to HEAD, a 204 and a 304 end with their head: [`is_sent`](Self::is_sent) holds at once, whatever the
     /// length; it is written as the body of a GET would have it. `Connection: close` is added when the connection does
     /// not persist, `keep-alive` for an HTTP/1.0 client that asked for it. Nor does it while the client waits for 100: whether it
-    /// sends its body all the same is not known (RFC 9110, section 10.1.1).
+    /// sends its body all the same is not known (RFC 9110, section 10.1.1); or where a CONNECT is refused, for what was meant for the tunnel.
     ///
     /// # Errors
     ///
@@ -309,7 +309,7 @@ impl Connection {
             version: self.exchange.version,
             keep_alive: self.exchange.keep_alive,
             upgrade: self.exchange.upgrade,
-            closing: self.closing || self.wants_continue(),
+            closing: self.closing || self.wants_continue() || self.exchange.asked.refuses(head.status()),
         };
         let sent = unless_refused(out, |out| encode::response(head, length, &question, out))?;
         self.outgoing = sent.outgoing;

@@ -43,6 +43,11 @@ impl Asked {
         status == StatusCode::SWITCHING_PROTOCOLS || (self == Asked::Connect && status.is_success())
     }
 
+    /// Returns whether the response refuses a tunnel; what comes next may have been meant for that.
+    pub(super) fn refuses(self, status: StatusCode) -> bool {
+        self == Asked::Connect && !status.is_success()
+    }
+
     /// Returns whether the response ends with its head, whatever its fields say (RFC 9112, section 6.3).
     pub(super) fn has_no_body(self, status: StatusCode) -> bool {
         let always = matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);

@@ -120,7 +120,11 @@ impl Connection {
         }
         let limit = self.peer.max_header_list;
         self.live(stream)?.send.on(Sent::Informational, stream)?;
-        Survey::of(head.headers())?.check(STATUS_SIZE, limit)?;
+        let survey = Survey::of(head.headers())?;
+        survey.check(STATUS_SIZE, limit)?;
+        if survey.content_length.is_some() {
+            return Err(Misuse::ContentLengthForbidden);
+        }
         let place = self.place(stream, End::More);
         compose::response(status, head.headers(), &mut self.encoder, place, out);
         Ok(())

@@ -30,10 +30,9 @@ impl<'a> Survey<'a> {
             survey.size += name.as_str().len() + value.len() + FIELD_OVERHEAD;
             if name == header::CONTENT_LENGTH {
                 let length = decimal(value.as_bytes().trim_ascii()).ok_or(Misuse::ContentLengthInvalid)?;
-                if survey.content_length.is_some_and(|other| other != length) {
+                if survey.content_length.replace(length).is_some() {
                     return Err(Misuse::ContentLengthInvalid);
                 }
-                survey.content_length = Some(length);
             } else if name == header::HOST && survey.host.is_none() {
                 survey.host = Some(value.as_bytes().trim_ascii());
             }

@@ -12,7 +12,9 @@ pub enum Misuse {
     AuthorityMissing,
     /// The connection was ended by a violation, or is not this role's to use so.
     ConnectionOver,
-    /// Content-Length is no number, or several different ones.
+    /// Content-Length where there is no body that could have one: in a 1xx (RFC 9110, section 8.6).
+    ContentLengthForbidden,
+    /// Content-Length is no number, or there more than once.
     ContentLengthInvalid,
     /// The body does not have the length that Content-Length announced, or that the answer may have (section 8.1.1).
     ContentLengthMismatch {
@@ -79,6 +81,7 @@ impl fmt::Display for Misuse {
             Self::AsteriskWithoutOptions => f.write_str("the target * is for OPTIONS alone"),
             Self::AuthorityMissing => f.write_str("the request names no authority"),
             Self::ConnectionOver => f.write_str("the connection is over"),
+            Self::ContentLengthForbidden => f.write_str("content-length where no body can follow"),
             Self::ContentLengthInvalid => f.write_str("content-length is not one number"),
             Self::ContentLengthMismatch { left, given } => {
                 write!(f, "{given} bytes of a body of which {left} were left to send")

@@ -217,7 +217,7 @@ fn responses() {
         (CONNECT, 200, &[],                    Empty,    Ok(("200 OK||", true))),
         (CONNECT, 200, &[],                    Known(5), Err(Misuse::BodyForbidden)),
         (CONNECT, 200, &[("content-length", "0")], Empty, Err(Misuse::BodyForbidden)),
-        (CONNECT, 502, &[],                    Known(1), Ok(("502 Bad Gateway|Content-Length: 1||", false))),
+        (CONNECT, 502, &[],                    Known(1), Ok(("502 Bad Gateway|Content-Length: 1|Connection: close||", false))),
     ];
     for &(question, status, fields, length, expected) in table {
         let mut side = Side::new(Role::Server);
