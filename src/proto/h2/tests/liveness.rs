@@ -84,6 +84,38 @@ fn silence_while_a_stream_is_open() {
     assert_eq!(bench.feed(&answer(third)), Err(violation));
 }
 
+/// HEADERS and DATA allow two more PINGs of our own accord, whoever sends them.
+#[test]
+fn what_we_send_allows_more_pings() {
+    type Sends = fn(&mut Bench, u32);
+    let sends: [(&str, Sends); 3] = [
+        ("DATA", |bench, stream| {
+            assert_eq!(bench.engine.send_data(stream, b"more", End::More, &mut bench.out), Ok(4));
+        }),
+        ("HEADERS", |bench, _| _ = bench.open("GET", End::Last)),
+        ("trailers", |bench, stream| {
+            assert_eq!(bench.engine.send_trailers(stream, &http::HeaderMap::new(), &mut bench.out), Ok(()));
+        }),
+    ];
+    for (name, send) in sends {
+        let mut bench = client();
+        let stream = bench.open("POST", End::More);
+        for _ in 0..2 {
+            bench.out.clear();
+            assert_eq!(wait(&mut bench), (30, Ok(())), "{name}");
+            let payload = ping_said(&mut bench);
+            bench.feed(&answer(payload)).unwrap();
+        }
+        assert_eq!(bench.engine.deadline(), None, "{name}");
+        // What is no HEADERS and no DATA allows nothing.
+        bench.engine.ping([7; 8], bench.now, &mut bench.out).unwrap();
+        bench.feed(&answer([7; 8])).unwrap();
+        assert_eq!(bench.engine.deadline(), None, "{name}");
+        send(&mut bench, stream);
+        assert!(bench.engine.deadline().is_some(), "{name}");
+    }
+}
+
 #[test]
 fn a_ping_that_leaves_late_counts_from_then_on() {
     let mut bench = client();
