@@ -8,7 +8,7 @@ use crate::{
     },
     tls,
 };
-use rustix::net::{AddressFamily, SocketType};
+use rustix::net::{AddressFamily, SocketType, sockopt};
 use std::{
     io::{self, ErrorKind, Read, Write},
     net::{SocketAddr, TcpStream},
@@ -107,8 +107,13 @@ pub const ATTACKS: [(&str, Target, Attack); 34] = [
         flood(address, stop, &[], |_| b"GET / HTTP/1.1\r\nHost: x\r\n\r\n".repeat(100));
     }),
     ("connections that come and go", Clear, |address, stop| {
-        while !stop.load(Ordering::SeqCst) {
-            drop(TcpStream::connect(address));
+        for n in (0..32).cycle().take_while(|_| !stop.load(Ordering::SeqCst)) {
+            let Ok(socket) = TcpStream::connect(address) else { continue };
+            // One that ends in order takes a port of the address for a minute. With tens of thousands of those the client that behaves,
+            // which is here too, would look for a free one for milliseconds, whatever the server does.
+            if n > 0 {
+                let _ = sockopt::set_socket_linger(&socket, Some(Duration::ZERO));
+            }
         }
     }),
     ("rapid reset", Clear, |address, stop| {
