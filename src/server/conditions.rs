@@ -20,7 +20,7 @@ pub(super) enum Outcome {
     Failed,
     /// 304: the client has it.
     NotModified,
-    /// 416: no byte of it is in the range.
+    /// 416: no byte of it is in the range, or more than one range is wanted.
     Unsatisfiable,
     /// 206: from the first of these bytes to before the second.
     Partial(u64, u64),
@@ -109,8 +109,8 @@ fn still_applies(headers: &HeaderMap, version: &Version) -> bool {
     }
 }
 
-/// Returns what a Range means for so many bytes; one that is not understood is ignored, and so are several, which this server does not put
-/// together (RFC 9110, section 14.2).
+/// Returns what a Range means for so many bytes; one that is not understood is ignored. Several are refused: whoever asks for parts is
+/// not to get all of a large file unawares.
 fn within(range: &str, len: u64) -> Outcome {
     let Some((unit, set)) = range.split_once('=') else { return Outcome::Whole };
     if !unit.trim().eq_ignore_ascii_case("bytes") {
@@ -120,7 +120,7 @@ fn within(range: &str, len: u64) -> Outcome {
     let mut specs = set.split(',').map(str::trim).filter(|spec| !spec.is_empty());
     let (Some(spec), more) = (specs.next(), specs.next()) else { return Outcome::Whole };
     if more.is_some() {
-        return Outcome::Whole;
+        return Outcome::Unsatisfiable;
     }
     let Some((first, last)) = spec.split_once('-') else { return Outcome::Whole };
     let (first, last) = (number(first), number(last));
@@ -243,8 +243,8 @@ mod tests {
             ("bytes=0-99999999999999999999", Partial(0, 10)),
             ("bytes=99999999999999999999-", Unsatisfiable),
             ("Bytes=2-3", Partial(2, 4)),
-            ("bytes=0-1,3-4", Whole),
-            ("bytes=0-1,30-40", Whole),
+            ("bytes=0-1,3-4", Unsatisfiable),
+            ("bytes=0-1,30-40", Unsatisfiable),
             ("bytes=0-1,", Partial(0, 2)),
             ("bytes=, 0-1 ,,", Partial(0, 2)),
             ("bytes=", Whole),

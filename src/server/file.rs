@@ -100,7 +100,7 @@ fn unescape(segment: &str) -> Option<String> {
 
 impl Exchange {
     /// Answers with a file, to GET and HEAD: with the whole of it, with one range (206), or with the news that the client has it
-    /// already (304). Conditions are understood, `If-Range` included; who wants more than one range at a time gets the whole.
+    /// already (304). Conditions are understood, `If-Range` included; more than one range at a time is refused (416).
     ///
     /// The path is the program's: [`server_path`](crate::server_path) makes one of a URL's. What is no file, or cannot be opened, is answered with 404,
     /// other methods with 405. ETag is made from the time of modification and the length.
