@@ -133,6 +133,15 @@ impl<P: Protocol> Core<P> {
         wakes.extend(self.flushing.drain(..).map(|(_, waker)| waker));
     }
 
+    /// Gives memory back that is not needed before something arrives or is framed.
+    pub(super) fn slim(&mut self) {
+        self.duplex.slim();
+        if !self.receiving {
+            self.input.shrink(true);
+            self.raw.shrink(true);
+        }
+    }
+
     /// Ends a connection that has served its last exchange.
     pub(super) fn part(&mut self, wakes: &mut Wakes) {
         let reason = self.parting.unwrap_or(CloseReason::ByPeer);

@@ -196,7 +196,7 @@ impl<P: Exchanges> Carrier for Shared<P> {
     }
 
     fn slim(&self) {
-        self.lock().duplex.slim();
+        self.lock().slim();
     }
 
     fn poll_send(self: Arc<Self>, id: u32, data: &[u8], end: End, cx: &mut Cx<'_>) -> Poll<Result<Sent, Fault>> {

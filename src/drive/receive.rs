@@ -154,6 +154,12 @@ thread_local! {
     static SCRATCH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
+/// Gives that back: the thread has had nothing to receive for a while.
+pub(super) fn forget_room() {
+    // While the thread ends it is gone already.
+    let _ = SCRATCH.try_with(RefCell::take);
+}
+
 /// Receives into `buf`, with so much room at least and at most; returns also whether all the room was used.
 pub(super) fn receive_into(wire: &dyn Wire, buf: &mut RecvBuf, room: usize, most: usize) -> (io::Result<usize>, bool) {
     let space = buf.space(room);

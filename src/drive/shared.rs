@@ -555,6 +555,10 @@ impl<P: Protocol> Lead for Shared<P> {
         drop(core);
         wakes.fire();
     }
+
+    fn slim(&self) {
+        self.lock().slim();
+    }
 }
 
 /// Says goodbye as far as the wire takes it at once, and closes.

@@ -1,5 +1,6 @@
 //! The one blocking loop.
 
+use super::receive::forget_room;
 use crate::{
     net::{Cx, Interest, Lead, Part, Places, Ready, Waiter, Waker, Wants, Wire, with_any_waiter, with_waiter},
     time::Deadline,
@@ -16,6 +17,9 @@ use std::{
 /// One round reads what the kernel holds; a few more catch what arrives meanwhile. Without a bound a peer that drips could
 /// hold the caller for ever. A wait whose time is up has looked often enough: it goes round once.
 const LOOKS: u32 = 8;
+
+/// How long a thread that others are told of waits before it gives back what memory it needs only for a peer that is quick.
+const INSTANT: Duration = Duration::from_millis(2);
 
 /// How many wires are polled without allocating.
 const FEW: usize = 4;
@@ -36,8 +40,8 @@ thread_local! {
 
 /// Is told when a thread begins and ends to wait: a pool of workers needs another one meanwhile.
 pub(crate) trait Waits {
-    /// The thread is about to sleep, perhaps for these connections.
-    fn begin(&self, shared: &[Arc<dyn Lead>]);
+    /// The thread is about to sleep.
+    fn begin(&self);
     /// It has what it waited for.
     fn end(&self);
     /// It has been at a long piece of work for a while, without a wait, and goes on with it.
@@ -64,12 +68,12 @@ impl Told {
     #[inline]
     fn begin_one() -> Option<Self> {
         let waits = TOLD.try_with(|told| told.try_borrow().is_ok_and(|told| told.is_some())).unwrap_or(false);
-        if waits { Told::begin(&[]) } else { None }
+        if waits { Told::begin() } else { None }
     }
 
-    fn begin(shared: &[Arc<dyn Lead>]) -> Option<Self> {
+    fn begin() -> Option<Self> {
         let told = TOLD.try_with(|told| told.try_borrow().ok()?.clone()).ok().flatten()?;
-        told.begin(shared);
+        told.begin();
         Some(Told(told))
     }
 }
@@ -132,6 +136,8 @@ fn run<T>(
     let mut looks = 0;
     let mut arrived = false;
     let mut told = None;
+    // When a thread that is told of gives memory back: many may wait at a time, and for long.
+    let mut slims = Deadline::NEVER;
     let mut now = Instant::now();
     let most = if deadline.has_passed(now) { LOOKS } else { 1 };
     loop {
@@ -158,10 +164,18 @@ fn run<T>(
             parts.push(part);
         }
         if told.is_none() && !until.has_passed(now) {
-            told = Told::begin(&wants.shared);
+            told = Told::begin();
+            if told.is_some() {
+                slims = Deadline::from(now.checked_add(INSTANT));
+            }
         }
-        wait_for(wants, parts, until, waiter, ready);
+        wait_for(wants, parts, until.earlier(slims), waiter, ready);
         now = Instant::now();
+        if slims.has_passed(now) {
+            slims = Deadline::NEVER;
+            forget_room();
+            wants.shared.iter().for_each(|shared| shared.slim());
+        }
         arrived = take_turns(wants, parts, ready, now);
     }
 }

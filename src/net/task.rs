@@ -133,4 +133,6 @@ pub(crate) trait Lead: Send + Sync {
     fn turn(&self, ready: Ready, now: Instant) -> bool;
     /// Gives the role back or leaves the queue, and wakes one waiter if nobody reads now.
     fn leave(&self, waker: &Waker);
+    /// Gives memory back that is not needed before something moves: it has stood still for a moment.
+    fn slim(&self);
 }

@@ -12,7 +12,7 @@ use http::{HeaderValue, Method, Response, StatusCode, Version, header};
 use std::{sync::Arc, task::Poll, time::Duration};
 
 /// How long a thread waits for a client that takes nothing before it does something else. A client that reads needs less, and
-/// is served by one thread without a change.
+/// is served by one thread without a change. Where more threads wait than may run it waits for an instant only.
 const MOMENT: Duration = Duration::from_millis(50);
 
 /// How long it waits before it gives back what memory it needs only for a client that reads.
@@ -127,8 +127,14 @@ impl Answer {
                     return Poll::Ready(None);
                 }
                 let moved = self.upload.moved(cx.now);
+                // A wire that has stood still for others does for this one.
+                let since = match self.stream.missing() {
+                    Missing::Room(since) => since.min(moved),
+                    Missing::Answer | Missing::Rest(_) => moved,
+                };
+                let moment = if seat.hub.workers.are_waiting() { INSTANT } else { MOMENT };
                 let (slims, moves_on) =
-                    (Deadline::from(moved.checked_add(INSTANT)), Deadline::from(moved.checked_add(MOMENT)));
+                    (Deadline::from(moved.checked_add(INSTANT)), Deadline::from(since.checked_add(moment)));
                 if slims.has_passed(cx.now) {
                     self.slim();
                     cx.wait_until(moves_on);

@@ -17,7 +17,7 @@ use super::{
 use crate::{
     drive::{Accepted, Carrier, Cause, CloseReason, Closing, Lease, Rule, Stream, Tally},
     error::ErrorKind,
-    net::{Cx, Interest, Lead, Ready, Waker, Wants, Wire},
+    net::{Cx, Interest, Ready, Waker, Wants, Wire},
     proto::RequestHead,
 };
 use http::Version;
@@ -69,7 +69,7 @@ pub(super) struct Seat {
     /// Whose it is.
     pub(super) who: Peer,
     pub(super) hub: Arc<Hub>,
-    pub(super) turns: Turns,
+    pub(super) turns: Turns<Box<Work>>,
     state: Mutex<State>,
     /// What the poller watches the wire for.
     watched: Mutex<Option<Interest>>,
@@ -239,7 +239,7 @@ impl Seat {
             (Some(false), _) => {}
             (None, Some(carrier)) => {
                 carrier.tend(Ready::default(), now);
-                self.resume();
+                self.resume(self.turns.next(self.hub.workers.extras()));
                 if carrier.is_clogged() {
                     self.turns.refuse();
                 }
@@ -373,16 +373,11 @@ impl Seat {
         }));
     }
 
-    /// Has the next of the requests run that were held, if it is its turn.
-    pub(super) fn resume(&self) {
-        if let Some(work) = self.turns.next(|| self.hub.workers.are_scarce()) {
+    /// Has a request run that was held, now that it is its turn.
+    pub(super) fn resume(&self, work: Option<Box<Work>>) {
+        if let Some(work) = work {
             self.hub.workers.submit_always(self.owner(), work);
         }
-    }
-
-    /// Returns whether this is the connection of the seat.
-    pub(super) fn is_on(&self, lead: &Arc<dyn Lead>) -> bool {
-        self.carrier().is_some_and(|carrier| std::ptr::addr_eq(Arc::as_ptr(lead), Arc::as_ptr(&carrier)))
     }
 
     /// Takes a step in ending the connection.

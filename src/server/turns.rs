@@ -1,58 +1,109 @@
-//! Whose turn it is when threads are scarce: no connection keeps more than one handler waiting for its client then.
+//! Whose turn it is when threads are scarce: no connection has more than one handler at a time then.
 //!
 //! A handler that waits for its client holds a thread, and a client of HTTP/2 can have many handlers wait. There are threads enough
-//! for every connection to have one, and for many more; once those many are in use, a connection that keeps a handler waiting has
-//! its other requests held until that one ends. So whoever does not dawdle is served, whatever others do.
+//! for every connection to have one, and for many more; once those many are taken, a connection that has a handler has its other
+//! requests held until that one ends. So whoever comes is served, whatever others do.
+//!
+//! Every handler counts from its beginning: of those that run nobody knows which will wait, and several may at the same moment.
 
 use super::{seat::Seat, serve::Work, workers::Job};
-use crate::net::Lead;
 use std::{
     cell::RefCell,
     collections::VecDeque,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
-/// The requests of one connection, as far as it dawdles.
-#[derive(Default)]
-pub(super) struct Turns {
-    state: Mutex<State>,
+/// The handlers that connections have besides their first ones, of a whole server.
+#[derive(Debug)]
+pub(super) struct Extras {
+    most: usize,
+    taken: AtomicUsize,
 }
 
-#[derive(Default)]
-struct State {
-    /// Handlers that wait for the client, or did at some time.
-    slow: usize,
-    held: VecDeque<Box<Work>>,
+impl Extras {
+    pub(super) fn new(most: usize) -> Self {
+        Extras { most, taken: AtomicUsize::new(0) }
+    }
+
+    fn are_left(&self) -> bool {
+        self.taken.load(Ordering::SeqCst) < self.most
+    }
+
+    fn take(&self) -> bool {
+        let taken = self.taken.fetch_add(1, Ordering::SeqCst) < self.most;
+        if !taken {
+            self.give_back();
+        }
+        taken
+    }
+
+    fn give_back(&self) {
+        self.taken.fetch_sub(1, Ordering::SeqCst);
+    }
 }
 
-impl Turns {
-    fn with<R>(&self, f: impl FnOnce(&mut State) -> R) -> R {
+/// The requests of one connection that handlers have, and those that are held.
+#[derive(Debug)]
+pub(super) struct Turns<T> {
+    state: Mutex<State<T>>,
+}
+
+#[derive(Debug)]
+struct State<T> {
+    /// Handlers that have begun and not ended.
+    begun: usize,
+    held: VecDeque<T>,
+}
+
+impl<T> State<T> {
+    fn pop(&mut self, extras: &Extras) -> Option<T> {
+        if self.held.is_empty() || (self.begun > 0 && !extras.are_left()) {
+            return None;
+        }
+        self.held.pop_front()
+    }
+}
+
+impl<T> Default for Turns<T> {
+    fn default() -> Self {
+        Turns { state: Mutex::new(State { begun: 0, held: VecDeque::new() }) }
+    }
+}
+
+impl<T> Turns<T> {
+    fn with<R>(&self, f: impl FnOnce(&mut State<T>) -> R) -> R {
         f(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Returns the request if it is its turn; else it is held.
-    pub(super) fn take(&self, work: Box<Work>, scarce: impl FnOnce() -> bool) -> Option<Box<Work>> {
+    /// Returns the request if it is its turn, and counts it as begun; else it is held.
+    pub(super) fn take(&self, work: T, extras: &Extras) -> Option<T> {
         self.with(|state| {
-            if state.slow == 0 || !scarce() {
-                return Some(work);
+            if state.begun > 0 && !extras.take() {
+                state.held.push_back(work);
+                return None;
             }
-            state.held.push_back(work);
-            None
+            state.begun += 1;
+            Some(work)
+        })
+    }
+
+    /// A handler has ended. Returns the next request that was held, if it is its turn now.
+    fn end(&self, extras: &Extras) -> Option<T> {
+        self.with(|state| {
+            state.begun -= 1;
+            if state.begun > 0 {
+                extras.give_back();
+            }
+            state.pop(extras)
         })
     }
 
     /// Returns the next request that was held, if it is its turn now.
-    pub(super) fn next(&self, scarce: impl FnOnce() -> bool) -> Option<Box<Work>> {
-        self.with(|state| {
-            let turn = !state.held.is_empty() && (state.slow == 0 || !scarce());
-            if turn { state.held.pop_front() } else { None }
-        })
-    }
-
-    /// Refuses what is held: its bodies are in the way of those that somebody reads.
-    pub(super) fn refuse(&self) {
-        let held = self.with(|state| std::mem::take(&mut state.held));
-        held.into_iter().for_each(Job::refuse);
+    pub(super) fn next(&self, extras: &Extras) -> Option<T> {
+        self.with(|state| state.pop(extras))
     }
 
     /// Forgets what is held: the connection is over.
@@ -62,18 +113,24 @@ impl Turns {
     }
 }
 
+impl Turns<Box<Work>> {
+    /// Refuses what is held: its bodies are in the way of those that somebody reads.
+    pub(super) fn refuse(&self) {
+        let held = self.with(|state| std::mem::take(&mut state.held));
+        held.into_iter().for_each(Job::refuse);
+    }
+}
+
 /// The handler that runs on this thread.
 struct Current {
     seat: Arc<Seat>,
-    slow: bool,
 }
 
 impl Drop for Current {
     fn drop(&mut self) {
-        if self.slow {
-            self.seat.turns.with(|state| state.slow -= 1);
-            self.seat.hub.workers.remove_slow();
-        }
+        let Current { seat } = self;
+        let next = seat.turns.end(seat.hub.workers.extras());
+        seat.resume(next);
     }
 }
 
@@ -81,13 +138,12 @@ thread_local! {
     static CURRENT: RefCell<Option<Current>> = const { RefCell::new(None) };
 }
 
-/// Runs a handler for a request of this connection, and has the next one run.
+/// Runs the handler of a request that [`Turns::take`] gave, and has the next one run.
 pub(super) fn run(seat: Arc<Seat>, handler: impl FnOnce()) {
-    CURRENT.set(Some(Current { seat: seat.clone(), slow: false }));
+    CURRENT.set(Some(Current { seat }));
     // It does not unwind.
     handler();
     leave();
-    seat.resume();
 }
 
 /// What runs on this thread is no request any more.
@@ -96,14 +152,30 @@ pub(super) fn leave() {
     drop(CURRENT.take());
 }
 
-/// The thread is about to wait for these connections.
-pub(super) fn on_wait(shared: &[Arc<dyn Lead>]) {
-    CURRENT.with_borrow_mut(|current| {
-        let Some(Current { seat, slow }) = current else { return };
-        if !*slow && shared.iter().any(|lead| seat.is_on(lead)) {
-            *slow = true;
-            seat.turns.with(|state| state.slow += 1);
-            seat.hub.workers.add_slow();
-        }
-    });
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_connection_has_one_handler_and_all_together_so_many_more() {
+        let extras = Extras::new(2);
+        let [a, b, c] = [(); 3].map(|()| Turns::default());
+        // Nobody knows yet whether any of them will wait.
+        assert_eq!([1, 2, 3, 4].map(|n| a.take(n, &extras)), [Some(1), Some(2), Some(3), None]);
+        assert_eq!([5, 6].map(|n| b.take(n, &extras)), [Some(5), None], "its first");
+        assert_eq!(c.take(7, &extras), Some(7), "its first");
+        assert_eq!((a.next(&extras), b.next(&extras), c.next(&extras)), (None, None, None));
+        // The only one of `b` ends: that is nobody's extra.
+        assert_eq!((b.end(&extras), a.next(&extras)), (Some(6), None));
+        assert_eq!(b.take(6, &extras), Some(6));
+        // One of three of `a` does: it may have another, or whoever comes first.
+        assert_eq!(a.end(&extras), Some(4));
+        assert_eq!([8, 9].map(|n| b.take(n, &extras)), [Some(8), None]);
+        assert_eq!(a.take(4, &extras), None, "it was too late");
+        assert_eq!((a.end(&extras), a.take(4, &extras)), (Some(4), Some(4)));
+        b.clear();
+        assert_eq!((a.end(&extras), a.end(&extras), b.end(&extras), b.end(&extras)), (None, None, None, None));
+        assert_eq!(c.end(&extras), None);
+        assert_eq!(extras.taken.into_inner(), 0);
+    }
 }

@@ -7,20 +7,14 @@
 
 use super::{
     line::{Line, Owner},
-    turns,
+    turns::Extras,
 };
-use crate::{
-    drive::{Waits, tell_waits},
-    net::Lead,
-};
+use crate::drive::{Waits, tell_waits};
 use std::{
     cell::RefCell,
     collections::VecDeque,
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     thread::{self, Thread, ThreadId},
     time::{Duration, Instant},
 };
@@ -30,7 +24,7 @@ const LINGER: Duration = Duration::from_secs(10);
 
 /// How many threads there may be, waiting ones included, for each that may run, besides those for [`Workers::new`]'s `clients`.
 ///
-/// So many may wait for slow clients before a client is held to one at a time.
+/// So many may be with clients that have others already, before each is held to one at a time.
 const WAITING: usize = 16;
 
 /// For how many clients there is a thread each.
@@ -57,8 +51,8 @@ struct Pool {
     running: usize,
     /// How many there may be.
     threads: usize,
-    /// How many handlers wait, or have waited, for their clients.
-    slow: AtomicUsize,
+    /// How many handlers clients have besides their first.
+    extras: Extras,
 }
 
 struct State {
@@ -137,22 +131,18 @@ impl Workers {
             waiting: 0,
             closed: false,
         };
-        Workers { pool: Arc::new(Pool { state: Mutex::new(state), running, threads, slow: AtomicUsize::new(0) }) }
+        let extras = Extras::new(running.saturating_mul(WAITING));
+        Workers { pool: Arc::new(Pool { state: Mutex::new(state), running, threads, extras }) }
     }
 
-    /// Whether so many handlers wait for their clients that nobody may have more than one of them.
-    pub(super) fn are_scarce(&self) -> bool {
-        self.pool.slow.load(Ordering::SeqCst) >= self.pool.running.saturating_mul(WAITING)
+    /// The handlers that clients have besides their first.
+    pub(super) fn extras(&self) -> &Extras {
+        &self.pool.extras
     }
 
-    /// One more handler waits for its client, until it ends.
-    pub(super) fn add_slow(&self) {
-        self.pool.slow.fetch_add(1, Ordering::SeqCst);
-    }
-
-    /// One that waited for its client has ended.
-    pub(super) fn remove_slow(&self) {
-        self.pool.slow.fetch_sub(1, Ordering::SeqCst);
+    /// Returns whether more threads wait inside their jobs than may run.
+    pub(super) fn are_waiting(&self) -> bool {
+        self.pool.lock().waiting > self.pool.running
     }
 
     /// Returns how many jobs wait, how many threads there are, and how many of those wait inside a job.
@@ -324,8 +314,7 @@ fn refuse(job: Box<dyn Job>) {
 struct Waiting(Arc<Pool>);
 
 impl Waits for Waiting {
-    fn begin(&self, shared: &[Arc<dyn Lead>]) {
-        turns::on_wait(shared);
+    fn begin(&self) {
         let mut state = self.0.lock();
         state.waiting += 1;
         let grows = state.grow(&self.0);
