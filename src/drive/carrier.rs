@@ -28,7 +28,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How much may be unsent on a connection before no more of any body is framed: its thread waits instead.
+/// How much may be unsent on a connection before no more of any body is framed: its thread waits instead. A server of many connections
+/// allows each of them less.
 ///
 /// Enough to keep the wire busy while the thread is woken; little enough that PINGs and other streams' heads are not late.
 pub(super) const ROOM: usize = 64 * 1024;

@@ -1,7 +1,6 @@
 //! What is behind the lock of a connection, and what is done to it there: dispatching, deadlines, the end.
 
 use super::{
-    carrier::ROOM,
     duplex::{Duplex, Position},
     fault::Cause,
     info::{CloseReason, ConnectionState},
@@ -57,6 +56,8 @@ pub(crate) struct Core<P> {
     /// How many PINGs are framed, and behind which position the last of them is, until it has left.
     pub(super) pings_framed: u64,
     pub(super) ping_at: Option<Position>,
+    /// How much of a body is framed at a time, and may be unsent before no more of any is.
+    pub(super) piece: usize,
     /// How much of a body nobody wants is read to keep the connection.
     pub(super) drain: usize,
     /// Why the connection is over.
@@ -269,12 +270,13 @@ impl<P: Protocol> Core<P> {
     /// Returns whether as much of a body may be framed as is framed at a time. A server frames no more for a client that takes nothing:
     /// of many such clients each would have it keep that.
     pub(super) fn is_roomy(&self) -> bool {
-        self.duplex.unsent() < ROOM && (self.keeper.is_none() || self.duplex.stalled.is_none())
+        self.duplex.unsent() < self.piece && (self.keeper.is_none() || self.duplex.stalled.is_none())
     }
 
-    /// Returns whether so much of a body may be framed: with little there is room for it behind what the client does not take.
+    /// Returns whether there is room for the next piece of `n` bytes of a body: with little there is room for it behind what the client does not take.
     pub(super) fn has_room_for(&self, n: usize) -> bool {
-        self.is_roomy() || self.duplex.unsent().saturating_add(n) < ROOM
+        let n = n.min(self.piece);
+        self.is_roomy() || self.duplex.unsent().saturating_add(n) < self.piece
     }
 
     /// Tells the protocol how much is unsent, and writers that there is room.
@@ -294,7 +296,7 @@ impl<P: Protocol> Core<P> {
                 waits
             });
         }
-        if unsent > ROOM && self.over.is_none() {
+        if unsent > self.piece && self.over.is_none() {
             if let Err(cause) = self.proto.unsent(unsent, &mut self.duplex.pending) {
                 self.end(cause, wakes);
             }

@@ -192,7 +192,7 @@ impl<P: Exchanges> Carrier for Shared<P> {
 
     fn room(&self, id: u32) -> usize {
         let core = self.lock();
-        if core.is_roomy() { core.proto.window(id) } else { 0 }
+        if core.is_roomy() { core.proto.window(id).min(core.piece) } else { 0 }
     }
 
     fn slim(&self) {

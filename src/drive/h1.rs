@@ -41,8 +41,9 @@ pub(crate) struct H1 {
     incoming: bool,
     /// Who waits for the next request (server), or for the connection to be free (client).
     line: VecDeque<Waker>,
-    /// How much of the body of this exchange is read ahead of its reader.
+    /// How much of the body of this exchange is read ahead of its reader, and usually is.
     ahead: usize,
+    usual: usize,
     /// No exchange after this one.
     draining: bool,
     patience: Patience,
@@ -95,6 +96,7 @@ impl H1 {
             incoming: false,
             line: VecDeque::new(),
             ahead: READ_AHEAD,
+            usual: READ_AHEAD,
             draining: false,
             patience: Patience::default(),
             held: false,
@@ -114,6 +116,13 @@ impl H1 {
     /// Makes a server close the connection when a request does not come in time; the first byte of one may have come before `now`.
     pub(crate) fn with_patience(mut self, patience: Patience, first: Option<Instant>, now: Instant) -> Self {
         (self.patience, self.waiting) = (patience, first.map_or(Waiting::Begin(now), Waiting::Head));
+        self
+    }
+
+    /// Reads no more than so much of a body ahead of its reader.
+    pub(crate) fn reading_ahead(mut self, n: usize) -> Self {
+        self.usual = self.usual.min(n);
+        self.ahead = self.usual;
         self
     }
 

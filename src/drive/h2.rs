@@ -5,9 +5,10 @@ mod exchanges;
 use super::{
     carrier::{Exchanges, Opened, Refused},
     duplex::Position,
-    fault::{CANCEL, Cause, ENHANCE_YOUR_CALM, Fault, NO_ERROR},
+    fault::{CANCEL, Cause, ENHANCE_YOUR_CALM, Fault, NO_ERROR, REFUSED_STREAM},
     info::{CloseReason, ConnectionInfo, ConnectionState, GoAway},
     keep::Patience,
+    quota::{Quota, Taken},
     shared::{Ends, Protocol},
     slot::{Receiving, Sending, Slot, Wakes},
     slots::{InLine, Queue, Slots},
@@ -25,6 +26,7 @@ use crate::{
 use http::{StatusCode, Version, header};
 use std::{
     collections::VecDeque,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -79,6 +81,8 @@ pub(crate) struct H2 {
     goaway: Option<GoAway>,
     calm: Calm,
     patience: Patience,
+    /// Server: what its exchanges count for among those of all connections.
+    taken: Taken,
     /// Server: since when no exchange is open.
     idle: Option<Instant>,
     /// Server: when the peer has to have said its preface and SETTINGS.
@@ -106,6 +110,7 @@ impl H2 {
             goaway: None,
             calm: Calm::NotAsked,
             patience: Patience::default(),
+            taken: Taken::default(),
             idle: None,
             greeting: None,
             block: None,
@@ -120,6 +125,12 @@ impl H2 {
         self
     }
 
+    /// Makes a server ask before it takes a stream besides its only one.
+    pub(crate) fn with_quota(mut self, quota: Option<Arc<dyn Quota>>) -> Self {
+        self.taken = Taken::new(quota);
+        self
+    }
+
     /// Gives stream 1 of an h2c upgrade its request, which came in HTTP/1 and is complete.
     pub(super) fn adopt_request(&mut self, mut head: RequestHead) {
         // That is what it is answered in.
@@ -127,6 +138,8 @@ impl H2 {
         let mut slot = Box::new(Slot::to_serve(head));
         (slot.receiving, self.idle) = (Receiving::Ended, None);
         self.incoming.push_back(1);
+        // It is the first.
+        self.taken.take();
         self.adopt(slot);
     }
 
@@ -299,6 +312,13 @@ impl Protocol for H2 {
                 }
                 event => event,
             };
+            if let Event::Head { stream, .. } = event {
+                if !self.taken.take() {
+                    // The client may try again (RFC 9113, section 8.7).
+                    let _ = self.engine.reset(stream, REFUSED_STREAM, out);
+                    continue;
+                }
+            }
             let ended = if let Event::Ended { stream } = event { Some(stream) } else { None };
             self.dispatch(event, wakes);
             if let Some(stream) = ended {

@@ -28,6 +28,7 @@
 //! | `fault` | why an exchange or a connection ended before its time |
 //! | `info`, `record` | the rows of the connection table; what happens, for those who ask later |
 //! | `pace` | the least rate at which a peer has to take what it is sent |
+//! | `quota` | what the connections of a server have together: how many exchanges, and how much that is unsent or unread |
 //!
 //! # The rules of waiting and locking
 //!
@@ -59,6 +60,7 @@ mod info;
 mod keep;
 mod liveness;
 mod pace;
+mod quota;
 mod receive;
 mod record;
 mod sending;
@@ -95,6 +97,7 @@ pub(crate) use h2::H2;
 pub(crate) use inflate::Inflate;
 pub(crate) use keep::{Closing, Patience, Rule};
 pub(crate) use pace::Pace;
+pub(crate) use quota::Quota;
 pub(crate) use record::{Happened, Owner, Record};
 pub(crate) use shared::{Setup, Shared};
 pub(crate) use stream::{Stream, given_up};

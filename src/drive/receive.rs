@@ -1,6 +1,7 @@
 //! Receiving: the buffer leaves the core, is read into without the lock, and what it holds is dispatched in one go.
 
 use super::{
+    carrier::ROOM,
     core::{Core, Eof},
     fault::Cause,
     shared::{Protocol, Shared},
@@ -66,7 +67,9 @@ impl<P: Protocol> Shared<P> {
             }
             let (sealed, was_broken) = (core.duplex.tls.is_some(), core.broken.is_some());
             let mut buf = std::mem::take(if sealed { &mut core.raw } else { &mut core.input });
-            let room = if core.bulk { BULK.min(most) } else { LITTLE.min(most) };
+            // Of many connections each would keep so much of what nobody reads.
+            let much = core.bulk && core.piece >= ROOM;
+            let room = if much { BULK.min(most) } else { LITTLE.min(most) };
             core.receiving = true;
             // A server has many connections, most of which say little at a time.
             let sparing = core.keeper.is_some() && !core.bulk && buf.is_empty() && buf.capacity() < LITTLE;

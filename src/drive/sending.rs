@@ -1,7 +1,7 @@
 //! How our half of an exchange is sent: its pieces, its end, and when the wire has all of it.
 
 use super::{
-    carrier::{Exchanges, ROOM, Sent},
+    carrier::{Exchanges, Sent},
     core::Eof,
     duplex::Position,
     fault::Fault,
@@ -35,7 +35,7 @@ impl<P: Exchanges> Shared<P> {
             if core.broken.is_some() && core.eof != Eof::Open {
                 return Ok(Poll::Ready(Sent::Stopped));
             }
-            if !core.has_room_for(data.len().min(ROOM)) {
+            if !core.has_room_for(data.len()) {
                 once(&mut core.room, waker);
                 return Ok(Poll::Pending);
             }
@@ -76,7 +76,7 @@ impl<P: Exchanges> Shared<P> {
             return Poll::Ready(None);
         }
         if core.is_roomy() {
-            return Poll::Ready(Some(core.proto.window(id)));
+            return Poll::Ready(Some(core.proto.window(id).min(core.piece)));
         }
         once(&mut core.room, cx.waker);
         drop(core);
@@ -164,7 +164,7 @@ impl<P: Exchanges> Shared<P> {
             })?;
             // A 101 or a CONNECT turns what follows into a tunnel at once.
             core.ingest(Instant::now(), wakes);
-            if first.is_empty() || !core.has_room_for(first.len().min(ROOM)) {
+            if first.is_empty() || !core.has_room_for(first.len()) {
                 return Ok(0);
             }
             Self::frame(core, id, first, end)

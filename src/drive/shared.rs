@@ -5,6 +5,7 @@
 //! out of the core, reads into it without the lock, puts it back and dispatches all that is complete in one go.
 
 use super::{
+    carrier::ROOM,
     core::{Core, Eof},
     duplex::{Duplex, Position},
     fault::Cause,
@@ -124,6 +125,8 @@ pub(crate) struct Setup {
     pub(crate) keep_idle: Duration,
     /// How much of a body nobody wants is read, without waiting, to keep an HTTP/1 connection.
     pub(crate) drain: usize,
+    /// How much of a body is framed at a time, and may be unsent before no more of any is.
+    pub(crate) piece: usize,
     pub(crate) origin: String,
     pub(crate) id: u64,
     pub(crate) now: Instant,
@@ -154,6 +157,7 @@ impl Setup {
             min_rate: 0,
             keep_idle,
             drain: DRAIN,
+            piece: ROOM,
             origin,
             id,
             now,
@@ -189,7 +193,9 @@ impl<P: Protocol> std::fmt::Debug for Shared<P> {
 impl<P: Protocol> Shared<P> {
     /// Joins a wire and a protocol whose first bytes are already in `setup.duplex`.
     pub(crate) fn new(setup: Setup, proto: P) -> Self {
-        let Setup { wire, mut duplex, leftover, write_stall, min_rate, keep_idle, drain, origin, id, now, .. } = setup;
+        let Setup {
+            wire, mut duplex, leftover, write_stall, min_rate, keep_idle, drain, piece, origin, id, now, ..
+        } = setup;
         let (record, owner) = (setup.record, setup.owner);
         if min_rate > 0 {
             duplex.keep_pace(Pace::new(min_rate, write_stall));
@@ -216,6 +222,7 @@ impl<P: Protocol> Shared<P> {
             pings_shown: 0,
             pings_framed: 0,
             ping_at: None,
+            piece,
             drain,
             over: None,
             room: Vec::new(),

@@ -1,7 +1,7 @@
 //! What several methods of a connection do for one exchange: its slot, its pieces, what it came to.
 
 use super::{
-    carrier::{Ended, Exchanges, Forgone, ROOM, Tally},
+    carrier::{Ended, Exchanges, Forgone, Tally},
     core::Core,
     fault::Fault,
     info::CloseReason,
@@ -42,7 +42,7 @@ impl<P: Exchanges> Shared<P> {
     /// Frames `data` as far as the windows allow; nothing while too much is unsent.
     pub(super) fn frame(core: &mut Core<P>, id: u32, data: &[u8], end: End) -> Result<usize, Fault> {
         // A huge buffer is framed in pieces, so that what is unsent stays bounded.
-        let piece = &data[..data.len().min(ROOM)];
+        let piece = &data[..data.len().min(core.piece)];
         let last = if piece.len() == data.len() { end } else { End::More };
         let at = core.duplex.framed();
         let n = core.proto.send_data(id, piece, last, &mut core.duplex.pending)?;

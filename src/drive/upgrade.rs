@@ -6,6 +6,7 @@ use super::{
     h2::H2,
     keep::Patience,
     next_id,
+    quota::Quota,
     shared::{Setup, Shared},
     slot::{Sending, Slot},
     stream::Stream,
@@ -60,16 +61,18 @@ pub(crate) fn serve_h2(
     settings: &[u8],
     head: RequestHead,
     patience: Patience,
+    quota: Option<Arc<dyn Quota>>,
     now: Instant,
 ) -> Option<Result<Arc<dyn Carrier>, h2::Violation>> {
     let detached = old.detach()?;
     let mut setup = Setup::new(detached.wire, None, detached.out, detached.input, detached.origin, old.id(), now);
     (setup.write_stall, setup.min_rate) = (patience.write, patience.min_rate);
+    setup.piece = quota.as_ref().map_or(setup.piece, |quota| quota.piece());
     let engine = match Connection::upgraded(Role::Server, config, settings, now, setup.out()) {
         Ok(engine) => engine,
         Err(violation) => return Some(Err(violation)),
     };
-    let mut driver = H2::new(engine, Role::Server).with_patience(patience, None, now);
+    let mut driver = H2::new(engine, Role::Server).with_patience(patience, None, now).with_quota(quota);
     driver.adopt_request(head);
     Some(Ok(Arc::new(Shared::new(setup, driver))))
 }

@@ -3,7 +3,7 @@
 use super::settings::Settings;
 use crate::{
     buf::RecvBuf,
-    drive::{Carrier, H1, H2, Patience, Setup, Shared, next_id, random},
+    drive::{Carrier, H1, H2, Patience, Quota, Setup, Shared, next_id, random},
     error::{Error, ErrorKind, Phase, Result},
     net::{Cx, Fed, Interest, Session, Wire},
     proto::{Role, h1, h2},
@@ -100,7 +100,12 @@ impl Greeting {
     /// # Errors
     ///
     /// If TLS failed, the wire did, or a time limit passed.
-    pub(super) fn poll(&mut self, settings: &Settings, cx: &mut Cx<'_>) -> Poll<Result<Option<Arc<dyn Carrier>>>> {
+    pub(super) fn poll(
+        &mut self,
+        settings: &Settings,
+        quota: Option<&Arc<dyn Quota>>,
+        cx: &mut Cx<'_>,
+    ) -> Poll<Result<Option<Arc<dyn Carrier>>>> {
         loop {
             let deadline = self.deadline(settings);
             if self.poll_write(cx)?.is_pending() {
@@ -118,17 +123,17 @@ impl Greeting {
                 (speaks, None) => speaks,
             };
             if speaks != Speaks::Unknown {
-                return Poll::Ready(Ok(Some(self.finish(speaks, settings, cx.now))));
+                return Poll::Ready(Ok(Some(self.finish(speaks, settings, quota, cx.now))));
             }
             if self.eof {
-                return Poll::Ready(self.ended(settings, cx.now));
+                return Poll::Ready(self.ended(settings, quota, cx.now));
             }
             match self.read() {
                 Ok(()) => {}
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
                     if deadline.has_passed(cx.now) {
                         return Poll::Ready(match self.cut_short(settings) {
-                            Some(speaks) => Ok(Some(self.finish(speaks, settings, cx.now))),
+                            Some(speaks) => Ok(Some(self.finish(speaks, settings, quota, cx.now))),
                             None => Err(too_slow()),
                         });
                     }
@@ -222,9 +227,14 @@ impl Greeting {
         }
     }
 
-    fn ended(&mut self, settings: &Settings, now: Instant) -> Result<Option<Arc<dyn Carrier>>> {
+    fn ended(
+        &mut self,
+        settings: &Settings,
+        quota: Option<&Arc<dyn Quota>>,
+        now: Instant,
+    ) -> Result<Option<Arc<dyn Carrier>>> {
         if let Some(speaks) = self.cut_short(settings) {
-            return Ok(Some(self.finish(speaks, settings, now)));
+            return Ok(Some(self.finish(speaks, settings, quota, now)));
         }
         match &self.tls {
             Some(tls) if tls.is_handshaking() && !tls.is_closed() => {
@@ -234,7 +244,13 @@ impl Greeting {
         }
     }
 
-    fn finish(&mut self, speaks: Speaks, settings: &Settings, now: Instant) -> Arc<dyn Carrier> {
+    fn finish(
+        &mut self,
+        speaks: Speaks,
+        settings: &Settings,
+        quota: Option<&Arc<dyn Quota>>,
+        now: Instant,
+    ) -> Arc<dyn Carrier> {
         let (tls, out) = (self.tls.take(), std::mem::take(&mut self.out));
         let leftover = std::mem::take(&mut self.plain);
         let origin = match self.wire.peer_addr() {
@@ -244,15 +260,22 @@ impl Greeting {
         let mut setup = Setup::new(self.wire.clone(), tls, out, leftover, origin, next_id(), now);
         let patience = patience(settings);
         (setup.write_stall, setup.min_rate) = (patience.write, patience.min_rate);
+        setup.piece = quota.map_or(setup.piece, |quota| quota.piece());
         match speaks {
             Speaks::Http2 => {
-                let engine = h2::Connection::new(Role::Server, h2_config(settings), now, setup.out());
-                Arc::new(Shared::new(setup, H2::new(engine, Role::Server).with_patience(patience, self.first, now)))
+                let engine = h2::Connection::new(Role::Server, h2_config(settings, quota), now, setup.out());
+                let driver = H2::new(engine, Role::Server).with_patience(patience, self.first, now);
+                Arc::new(Shared::new(setup, driver.with_quota(quota.cloned())))
             }
             Speaks::Http1 | Speaks::Unknown => {
                 let config = h1::Config::default().head_bytes(settings.max_header_bytes);
                 let engine = h1::Connection::new(Role::Server, config, now, setup.out());
-                Arc::new(Shared::new(setup, H1::new(engine, Role::Server).with_patience(patience, self.first, now)))
+                let driver = H1::new(engine, Role::Server);
+                let driver = match quota {
+                    Some(quota) => driver.reading_ahead(quota.ahead()),
+                    None => driver,
+                };
+                Arc::new(Shared::new(setup, driver.with_patience(patience, self.first, now)))
             }
         }
     }
@@ -269,8 +292,15 @@ pub(super) fn patience(settings: &Settings) -> Patience {
 }
 
 /// What the HTTP/2 engine is made with.
-pub(super) fn h2_config(settings: &Settings) -> h2::Config {
+pub(super) fn h2_config(settings: &Settings, quota: Option<&Arc<dyn Quota>>) -> h2::Config {
     let mut config = h2::Config::new(Role::Server);
+    if let Some(quota) = quota {
+        let ahead = quota.ahead();
+        let window = u32::try_from(ahead).unwrap_or(u32::MAX);
+        config.stream_window = config.stream_window.min(window);
+        config.connection_window = config.connection_window.min(window);
+        config.unread_limit = config.unread_limit.min(2 * ahead);
+    }
     config.extended_connect = true;
     config.seed = random();
     config.header_list = u32::try_from(settings.max_header_bytes).unwrap_or(u32::MAX);

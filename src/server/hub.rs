@@ -2,6 +2,7 @@
 
 use super::{
     Handler,
+    budget::{Budget, Share},
     greet::Greeting,
     journal::{Journal, ServerStats},
     later::Waiting,
@@ -49,6 +50,7 @@ pub(super) struct Hub {
     /// Requests that were not answered to their end.
     pub(super) active: AtomicUsize,
     pub(super) journal: Journal,
+    budget: Arc<Budget>,
     seats: Mutex<Seats>,
     /// Somebody waits for a place.
     is_crowded: AtomicBool,
@@ -77,6 +79,7 @@ impl std::fmt::Debug for Hub {
 impl Hub {
     pub(super) fn new(settings: Settings, handler: Arc<dyn Handler>, poller: Poller, journal: Journal) -> Arc<Self> {
         let workers = Workers::new(settings.workers, settings.queue, settings.max_connections);
+        let budget = Budget::new(settings.max_total_streams);
         Arc::new(Hub {
             settings: Arc::new(settings),
             handler,
@@ -85,6 +88,7 @@ impl Hub {
             waiting: Waiting::default(),
             active: AtomicUsize::new(0),
             journal,
+            budget,
             seats: Mutex::default(),
             is_crowded: AtomicBool::new(false),
             draining: OnceLock::new(),
@@ -137,10 +141,15 @@ impl Hub {
         left
     }
 
-    fn add(&self, seat: Arc<Seat>) {
+    /// Counts a connection that is about to get a seat; returns what its streams count for.
+    fn expect(&self, peer: Peer) -> Arc<Share> {
         let mut seats = self.seats();
-        seats.peers.add(seat.who);
-        seats.all.insert(seat.id, seat);
+        let own = seats.peers.add(peer);
+        Arc::new(Share::new(self.budget.clone(), own, seats.all.len() + 1))
+    }
+
+    fn add(&self, seat: Arc<Seat>) {
+        self.seats().all.insert(seat.id, seat);
     }
 
     /// A connection is gone.
@@ -385,7 +394,8 @@ impl Front<'_> {
     fn seat(&mut self, wire: Arc<dyn Wire>, now: Instant) {
         // Settings that cannot be used were found out before the server began.
         let Ok(greeting) = Greeting::new(wire.clone(), &self.hub.settings, now) else { return wire.shutdown() };
-        let seat = Seat::new(self.next_id, wire, greeting, self.hub.clone());
+        let share = self.hub.expect(lobby::peer_of(&wire));
+        let seat = Seat::new(self.next_id, wire, greeting, self.hub.clone(), share);
         self.next_id += 1;
         self.hub.add(seat.clone());
         seat.greet();

@@ -119,6 +119,29 @@ impl Server {
         self
     }
 
+    /// Limits the requests of HTTP/2 at once on all connections together, not counting one for each connection (default 8192).
+    ///
+    /// A peer may have as many of them as are left: half, where no other has any; a third, where two want as much as they get; and so on. More
+    /// are refused by RST_STREAM with REFUSED_STREAM, which says that they can be sent again. So clients that ask for much and read
+    /// nothing cost some kilobytes for each of so many, besides what the handlers hold, and others are served meanwhile. What a peer is says
+    /// [`max_connections`](Self::max_connections). A server that has all its requests from one proxy, over HTTP/2, allows twice as
+    /// many as that sends at once.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bowline::{Exchange, Server};
+    ///
+    /// # fn main() -> bowline::Result<()> {
+    /// let server = Server::bind("127.0.0.1:0")?.max_total_streams(1000).spawn(|exchange: Exchange| exchange.reply(200, "hi"))?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn max_total_streams(mut self, n: usize) -> Self {
+        self.settings.max_total_streams = n;
+        self
+    }
+
     /// Sets how many bytes a second a client has to send of a body that a handler waits for, and has to take of an answer that
     /// waits for it (default 240; zero is any).
     ///

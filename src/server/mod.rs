@@ -6,6 +6,7 @@
 //! | `handle` | a server that runs |
 //! | `hub` | what its threads share; accepting; the poller |
 //! | `lobby`, `places`, `peers` | who waits for a place, which connection makes room, and who has how many |
+//! | `budget` | how many streams the connections have together |
 //! | `seat` | one connection from its first byte to its last |
 //! | `greet` | from a wire to a connection: TLS, and which protocol is spoken |
 //! | `workers`, `line`, `turns` | the threads that run handlers, in which order requests get to them, and whose turn it is when they are scarce |
@@ -22,6 +23,7 @@
 //! itself, for all exchanges on it, as everywhere in this crate; when it stops, the poller watches it again.
 
 mod answer;
+mod budget;
 mod conditions;
 mod exchange;
 mod file;
@@ -97,6 +99,7 @@ impl<F: Fn(Exchange) -> Result<()> + Send + Sync + 'static> Handler for F {
 /// | [`max_body`](Self::max_body) | 8 MiB | enough for what APIs take, and small enough to be in memory |
 /// | [`max_header_bytes`](Self::max_header_bytes) | 16 KiB | as Node.js and IIS; Apache has 8 KiB for a line, Tomcat 8 KiB for all |
 /// | [`max_streams`](Self::max_streams) | 128 | as nginx and h2o |
+/// | [`max_total_streams`](Self::max_total_streams) | 8192 | some kilobytes each, whose client may read nothing; who has the most is refused more |
 /// | [`min_rate`](Self::min_rate) | 240 bytes a second | as Kestrel: slower than any modem |
 /// | [`workers`](Self::workers) | 4 for each core, at least 16 | handlers wait for disks and other servers |
 /// | [`queue`](Self::queue) | 1024 requests | what 16 workers do in seconds; who waits longer has gone |

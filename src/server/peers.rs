@@ -3,6 +3,7 @@
 use std::{
     collections::HashMap,
     net::{IpAddr, Ipv4Addr},
+    sync::{Arc, atomic::AtomicUsize},
 };
 
 /// What counts as one peer.
@@ -30,18 +31,29 @@ impl Peer {
 /// The connections of each peer that has any.
 #[derive(Debug, Default)]
 pub(super) struct Peers {
-    counts: HashMap<Peer, usize>,
+    counts: HashMap<Peer, Has>,
+}
+
+/// What a peer has.
+#[derive(Debug, Default)]
+struct Has {
+    connections: usize,
+    /// How many streams they have besides one each: counted by them, and by those that are gone until their last handler is.
+    streams: Arc<AtomicUsize>,
 }
 
 impl Peers {
-    pub(super) fn add(&mut self, peer: Peer) {
-        *self.counts.entry(peer).or_insert(0) += 1;
+    /// Counts one more; returns where its streams are counted.
+    pub(super) fn add(&mut self, peer: Peer) -> Arc<AtomicUsize> {
+        let has = self.counts.entry(peer).or_default();
+        has.connections += 1;
+        has.streams.clone()
     }
 
     pub(super) fn remove(&mut self, peer: Peer) {
-        if let Some(n) = self.counts.get_mut(&peer) {
-            *n -= 1;
-            if *n == 0 {
+        if let Some(has) = self.counts.get_mut(&peer) {
+            has.connections -= 1;
+            if has.connections == 0 {
                 self.counts.remove(&peer);
             }
         }
@@ -49,17 +61,17 @@ impl Peers {
 
     /// Returns how many this one has.
     pub(super) fn count(&self, peer: Peer) -> usize {
-        self.counts.get(&peer).copied().unwrap_or(0)
+        self.counts.get(&peer).map_or(0, |has| has.connections)
     }
 
     /// Returns how many there are.
     pub(super) fn total(&self) -> usize {
-        self.counts.values().sum()
+        self.counts.values().map(|has| has.connections).sum()
     }
 
     /// Returns who has the most, and how many.
     pub(super) fn heaviest(&self) -> Option<(Peer, usize)> {
-        self.counts.iter().map(|(peer, n)| (*peer, *n)).max_by_key(|(_, n)| *n)
+        self.counts.iter().map(|(peer, has)| (*peer, has.connections)).max_by_key(|(_, n)| *n)
     }
 }
 

@@ -15,7 +15,7 @@ use super::{
     workers::Job,
 };
 use crate::{
-    drive::{Accepted, Carrier, Cause, CloseReason, Closing, Lease, Rule, Stream, Tally},
+    drive::{Accepted, Carrier, Cause, CloseReason, Closing, Lease, Quota, Rule, Stream, Tally},
     error::ErrorKind,
     net::{Cx, Interest, Ready, Waker, Wants, Wire},
     proto::RequestHead,
@@ -70,6 +70,8 @@ pub(super) struct Seat {
     pub(super) who: Peer,
     pub(super) hub: Arc<Hub>,
     pub(super) turns: Turns<Box<Work>>,
+    /// What its streams count for, if it speaks HTTP/2.
+    quota: Arc<dyn Quota>,
     state: Mutex<State>,
     /// What the poller watches the wire for.
     watched: Mutex<Option<Interest>>,
@@ -132,7 +134,13 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Seat {
-    pub(super) fn new(id: u64, wire: Arc<dyn Wire>, greeting: Greeting, hub: Arc<Hub>) -> Arc<Self> {
+    pub(super) fn new(
+        id: u64,
+        wire: Arc<dyn Wire>,
+        greeting: Greeting,
+        hub: Arc<Hub>,
+        quota: Arc<dyn Quota>,
+    ) -> Arc<Self> {
         Arc::new(Seat {
             id,
             peer: wire.peer_addr(),
@@ -140,6 +148,7 @@ impl Seat {
             wire,
             hub,
             turns: Turns::default(),
+            quota,
             state: Mutex::new(State::Greeting(Box::new(greeting))),
             watched: Mutex::new(None),
             stirs: AtomicUsize::new(0),
@@ -336,7 +345,7 @@ impl Seat {
 
     /// Has a handler run for a request.
     fn begin(self: &Arc<Self>, carrier: &Arc<dyn Carrier>, stream: Stream, head: RequestHead, now: Instant) -> Begun {
-        let (stream, head) = match serve::upgrade(carrier, stream, head, &self.hub.settings, now) {
+        let (stream, head) = match serve::upgrade(carrier, stream, head, &self.hub.settings, Some(&self.quota), now) {
             serve::Upgrade::None(stream, head) => (stream, head),
             serve::Upgrade::Done(new) => {
                 let mut state = lock(&self.state);
@@ -501,8 +510,11 @@ impl Step {
     fn take(self) {
         let Step { seat, mut greeting } = self;
         let mut wants = Wants::default();
-        let polled =
-            greeting.poll(&seat.hub.settings, &mut Cx::new(Instant::now(), seat.hub.poller.waker(), &mut wants));
+        let polled = greeting.poll(
+            &seat.hub.settings,
+            Some(&seat.quota),
+            &mut Cx::new(Instant::now(), seat.hub.poller.waker(), &mut wants),
+        );
         match polled {
             Poll::Pending => {
                 let interest = wants.wires.first().map(|(_, interest)| *interest);

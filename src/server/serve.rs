@@ -13,8 +13,8 @@ use super::{
 use crate::{
     b64,
     drive::{
-        Accepted, Carrier, CloseReason, Closing, Lease, REFUSED_STREAM, Stream, Tally, are_h2_settings, block_on,
-        serve_h2,
+        Accepted, Carrier, CloseReason, Closing, Lease, Quota, REFUSED_STREAM, Stream, Tally, are_h2_settings,
+        block_on, serve_h2,
     },
     error::Result,
     net::{Interest, Wire},
@@ -122,6 +122,7 @@ pub(super) fn upgrade(
     stream: Stream,
     head: RequestHead,
     settings: &Settings,
+    quota: Option<&Arc<dyn Quota>>,
     now: Instant,
 ) -> Upgrade {
     let asked = match head.version {
@@ -138,7 +139,7 @@ pub(super) fn upgrade(
     if stream.respond(&switch, Length::Empty, &[], End::Last).is_err() {
         return Upgrade::None(stream, head);
     }
-    match serve_h2(carrier, h2_config(settings), &payload, head, patience(settings), now) {
+    match serve_h2(carrier, h2_config(settings, quota), &payload, head, patience(settings), quota.cloned(), now) {
         Some(Ok(new)) => Upgrade::Done(new),
         Some(Err(_)) | None => Upgrade::Failed,
     }
@@ -164,7 +165,7 @@ const LINGER: Duration = Duration::from_secs(2);
 /// Serves one connection on this thread, one request after the other.
 pub(super) fn serve_wire(wire: Arc<dyn Wire>, handler: &dyn Handler, settings: &Arc<Settings>) -> Result<()> {
     let mut greeting = Greeting::new(wire.clone(), settings, Instant::now())?;
-    let greeted = block_on(Deadline::NEVER, |cx| greeting.poll(settings, cx));
+    let greeted = block_on(Deadline::NEVER, |cx| greeting.poll(settings, None, cx));
     let Some(mut carrier) = greeted.transpose()?.flatten() else { return Ok(()) };
     let peer = wire.peer_addr();
     let keeper = crate::net::Waker::hooked(|| ());
@@ -182,7 +183,7 @@ pub(super) fn serve_wire(wire: Arc<dyn Wire>, handler: &dyn Handler, settings: &
                 continue;
             }
         };
-        match upgrade(&carrier, stream, head, settings, Instant::now()) {
+        match upgrade(&carrier, stream, head, settings, None, Instant::now()) {
             Upgrade::None(stream, head) => {
                 if let Some(hook) = settings.hook.clone() {
                     let entry = Entry::new(carrier.id(), peer, &head, Instant::now());

@@ -77,6 +77,54 @@ fn streams_at_once() {
     assert_eq!(body_of(&mut link, 7), b"ok");
 }
 
+/// Of four, one peer has two, and one more for each of its connections.
+#[test]
+fn streams_of_all_connections_at_once() {
+    let here = serve(|server| server.max_total_streams(4));
+    let mut links = [(); 2].map(|()| connect(&here));
+    links[0].send(&[get(1, "/wait"), get(3, "/wait"), get(5, "/wait"), get(7, "/")]);
+    let refused = links[0].skip_to(RST_STREAM);
+    assert_eq!((refused.stream, refused.code()), (7, REFUSED_STREAM));
+    links[1].send(&[get(1, "/wait"), get(3, "/")]);
+    let refused = links[1].skip_to(RST_STREAM);
+    assert_eq!((refused.stream, refused.code()), (3, REFUSED_STREAM));
+    here.gate.await_arrivals(4);
+    // HTTP/1 has no streams.
+    let mut raw = Raw::connect(here.server.local_addr());
+    assert_eq!(raw.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n").answer().text(), "ok");
+    here.gate.open();
+    for (link, streams) in links.iter_mut().zip([3, 1]) {
+        let mut ended = 0;
+        while ended < streams {
+            let frame = link.next();
+            assert_ne!(frame.kind, RST_STREAM, "{frame:?}");
+            ended += u32::from(frame.stream > 0 && frame.ends());
+        }
+    }
+    // There is room again, also for what a connection that was closed had.
+    drop(links);
+    let mut link = connect(&here);
+    link.send(&[get(1, "/large"), get(3, "/large"), get(5, "/large")]);
+    drop(link);
+    let began = Instant::now();
+    loop {
+        let mut link = connect(&here);
+        link.send(&[get(1, "/"), get(3, "/"), get(5, "/")]);
+        let mut ended = 0;
+        while ended < 3 {
+            let frame = link.next();
+            if frame.kind == RST_STREAM {
+                break;
+            }
+            ended += u32::from(frame.stream > 0 && frame.ends());
+        }
+        if ended == 3 {
+            break;
+        }
+        assert!(began.elapsed() < LONG, "what the others had is not given back");
+    }
+}
+
 #[test]
 fn handlers_at_once() {
     let (began, begins) = mpsc::channel();

@@ -8,7 +8,7 @@ use super::{
         info::{CloseReason, UpkeepAction},
         slot::{Sending, Slot, Wakes},
     },
-    H1, Mode, READ_AHEAD, Waiting,
+    H1, Mode, Waiting,
 };
 use crate::{
     buf::RecvBuf,
@@ -45,7 +45,7 @@ impl Exchanges for H1 {
         }
         self.engine.send_request(opening.head, opening.form, opening.length, out).map_err(|m| misuse(&m))?;
         self.cycle = self.cycle.wrapping_add(1);
-        self.ahead = READ_AHEAD;
+        self.ahead = self.usual;
         let mut slot = self.spare.take().unwrap_or_else(|| Box::new(Slot::new(at)));
         (slot.head_at, slot.end_at) = (at, at);
         if self.engine.is_sent() {
@@ -173,7 +173,7 @@ impl Exchanges for H1 {
     fn read_ahead(&mut self, id: u32, n: usize) {
         if id == self.cycle {
             // Behind so much is its end.
-            self.ahead = n.max(READ_AHEAD).saturating_add(1);
+            self.ahead = n.max(self.usual).saturating_add(1);
         }
     }
 

@@ -256,8 +256,11 @@ impl Exchanges for H2 {
 
     fn drop_slot(&mut self, id: u32, now: Instant, out: &mut Vec<u8>, wakes: &mut Wakes) -> Option<Cause> {
         let mut slot = self.slots.remove(id)?;
-        if self.role == Role::Server && self.slots.list.is_empty() {
-            self.idle = Some(now);
+        if self.role == Role::Server {
+            self.taken.give_back();
+            if self.slots.list.is_empty() {
+                self.idle = Some(now);
+            }
         }
         if !slot.is_complete() && !matches!(slot.receiving, Receiving::Failed(_)) {
             // Our message is complete and only the peer's is not wanted, or the other way round, as the RFC has it for answers
