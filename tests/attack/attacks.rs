@@ -21,7 +21,7 @@ use std::{
 pub type Attack = fn(SocketAddr, &AtomicBool);
 
 /// The name, the server it is for, and what is done.
-pub const ATTACKS: [(&str, Target, Attack); 34] = [
+pub const ATTACKS: [(&str, Target, Attack); 42] = [
     ("nothing", Clear, |_, stop| {
         while !stop.load(Ordering::SeqCst) {
             pause()
@@ -93,6 +93,39 @@ pub const ATTACKS: [(&str, Target, Attack); 34] = [
     ("windows that stay shut, 50 x 100", Clear, |address, stop| {
         let ask: Vec<_> = (0..100).map(|n| get(2 * n + 1, if n % 2 == 0 { "/large" } else { "/file" })).collect();
         drip(address, stop, 50, move |_| opening(&[(INITIAL_WINDOW_SIZE, 0)], &ask), &[]);
+    }),
+    // As many streams as all places together allow.
+    ("HTTP/2 readers that stall, 1,000 x 100", Clear, |address, stop| {
+        stall(address, stop, Windows::Open, |n| if n % 2 == 0 { "/large" } else { "/file" });
+    }),
+    ("windows that stay shut, 1,000 x 100", Clear, |address, stop| {
+        stall(address, stop, Windows::Shut, |n| if n % 2 == 0 { "/large" } else { "/file" });
+    }),
+    ("HTTP/2 readers of pages that stall, 1,000 x 100", Clear, |address, stop| {
+        stall(address, stop, Windows::Shut, |_| "/page");
+    }),
+    ("HTTP/2 readers of what is written, 1,000 x 100", Clear, |address, stop| {
+        stall(address, stop, Windows::Open, |_| "/stream");
+    }),
+    ("windows that stay shut to what is written, 1,000 x 100", Clear, |address, stop| {
+        stall(address, stop, Windows::Shut, |_| "/stream");
+    }),
+    ("1,000 stalled readers of what is written", Clear, |address, stop| {
+        let ask = |_| b"GET /stream HTTP/1.1\r\nHost: x\r\n\r\n".to_vec();
+        drip_by(from_elsewhere, address, stop, 1000, ask, &[]);
+    }),
+    // As much as is received of each, or taken by the system.
+    ("1,000 uploads that nobody reads", Clear, |address, stop| {
+        let ask = |_| {
+            let head = b"POST /both HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n";
+            [&head[..], &[b'a'; 300_000]].concat()
+        };
+        drip_by(from_elsewhere, address, stop, 1000, ask, &[]);
+    }),
+    ("HTTP/2 uploads that nobody reads, 300 x 4", Clear, |address, stop| {
+        let frames = |stream| [request(stream, 0, "POST", "/both"), Frame::data(stream, &[b'a'; 16_000])];
+        let begin = opening(&[(INITIAL_WINDOW_SIZE, 0)], &[1, 3, 5, 7].map(frames).concat());
+        drip_by(from_elsewhere, address, stop, 300, move |_| begin.clone(), &[]);
     }),
     ("windows that stay shut", Clear, |address, stop| {
         let ask: Vec<_> = (0..100).map(|n| get(2 * n + 1, if n % 2 == 0 { "/large" } else { "/stream" })).collect();
@@ -227,6 +260,28 @@ fn readers_over_tls(address: SocketAddr, stop: &AtomicBool) {
             sessions.push(session);
         }
     }
+}
+
+/// How much of the answers the windows of a connection allow.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Windows {
+    Open,
+    Shut,
+}
+
+/// A thousand connections of HTTP/2 with a hundred requests each, from another address than that of the client that behaves, for whose
+/// connections some places are left. Nothing is read.
+fn stall(address: SocketAddr, stop: &AtomicBool, windows: Windows, path: fn(u32) -> &'static str) {
+    let mut ask: Vec<_> = (0..100).map(|n| get(2 * n + 1, path(n))).collect();
+    let window = match windows {
+        Windows::Open => 0x7fff_ffff,
+        Windows::Shut => 0,
+    };
+    if windows == Windows::Open {
+        ask.insert(0, Frame::window_update(0, 0x7fff_0000));
+    }
+    let begin = opening(&[(INITIAL_WINDOW_SIZE, window)], &ask);
+    drip_by(from_elsewhere, address, stop, 1000, move |_| begin.clone(), &[]);
 }
 
 /// The beginning of a connection, and some frames.

@@ -33,9 +33,12 @@ fn handle(mut exchange: Exchange) -> Result<()> {
             exchange.reply(200, n.to_string())
         }
         "/large" => exchange.reply(200, bowline::Body::from_reader(std::io::repeat(7).take(64 << 20))),
+        // As much as a page has that is made for whoever asks.
+        "/page" => exchange.reply(200, vec![b'x'; 8 << 10]),
         "/file" => exchange.reply(200, bowline::Body::from_file(large()?)?),
-        "/stream" => {
-            let (_, mut writer) = exchange.respond_streaming(Response::new(()))?;
+        "/stream" | "/both" => {
+            // The body of the request stays where it is.
+            let (_body, mut writer) = exchange.respond_streaming(Response::new(()))?;
             (0..1024).try_for_each(|_| writer.write_all(&[7; 64 << 10]))?;
             writer.finish()
         }
