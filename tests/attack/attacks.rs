@@ -115,12 +115,12 @@ pub const ATTACKS: [(&str, Target, Attack); 42] = [
         drip_by(from_elsewhere, address, stop, 1000, ask, &[]);
     }),
     // As much as is received of each, or taken by the system.
-    ("1,000 uploads that nobody reads", Clear, |address, stop| {
+    ("uploads that nobody reads", Clear, |address, stop| {
         let ask = |_| {
             let head = b"POST /both HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n";
             [&head[..], &[b'a'; 300_000]].concat()
         };
-        drip_by(from_elsewhere, address, stop, 1000, ask, &[]);
+        drip_by(from_elsewhere, address, stop, 100, ask, &[]);
     }),
     ("HTTP/2 uploads that nobody reads, 300 x 4", Clear, |address, stop| {
         let frames = |stream| [request(stream, 0, "POST", "/both"), Frame::data(stream, &[b'a'; 16_000])];
