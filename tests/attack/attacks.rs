@@ -120,7 +120,7 @@ pub const ATTACKS: [(&str, Target, Attack); 42] = [
             let head = b"POST /both HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n";
             [&head[..], &[b'a'; 300_000]].concat()
         };
-        drip_by(from_elsewhere, address, stop, 100, ask, &[]);
+        drip_by(from_elsewhere, address, stop, 60, ask, &[]);
     }),
     ("HTTP/2 uploads that nobody reads, 300 x 4", Clear, |address, stop| {
         let frames = |stream| [request(stream, 0, "POST", "/both"), Frame::data(stream, &[b'a'; 16_000])];
