@@ -314,7 +314,7 @@ impl<P: Exchanges> Carrier for Shared<P> {
         let stamp = Stamp::now();
         let now = stamp.at();
         let too_much = self.drain(id, now);
-        let (tally, cause) = self.with(now, |core, wakes| {
+        self.with(now, |core, wakes| {
             let tally = Self::tally_of(core, id);
             if core.proto.is_tunnel(id) {
                 core.duplex.finish();
@@ -334,12 +334,12 @@ impl<P: Exchanges> Carrier for Shared<P> {
             if P::VERSION == Version::HTTP_2 && core.proto.is_over_for_new() && core.proto.is_idle() {
                 core.part(wakes);
             }
-            (tally, cause)
-        });
-        if let Some(cause) = cause {
-            self.end(cause, now);
-        }
-        tally
+            if let Some(cause) = cause {
+                // Under the same lock: whoever waits for the connection must not begin on it meanwhile.
+                core.end(cause, wakes);
+            }
+            tally
+        })
     }
 
     fn forgo(&self, id: u32, now: Instant) {

@@ -145,19 +145,19 @@ impl<P: Exchanges> Shared<P> {
         let mut wakes = Wakes::new();
         let mut core = self.lock();
         let limit = core.drain as u64;
-        let (mut before, mut buffered, mut read) = (0, None, 0);
+        let received = |core: &mut Core<P>| core.proto.slot(id).map_or(0, |slot| slot.received);
+        let (mut before, mut buffered) = (0, None);
         while core.over.is_none() && core.proto.discard_body(id) {
             core.ingest(now, &mut wakes);
-            let received = core.proto.slot(id).map_or(0, |slot| slot.received);
-            read = buffered.map_or(0, |buffered| received.saturating_sub(buffered));
             if !core.proto.discard_body(id) || now.elapsed() > DRAINING {
                 break;
             }
+            let received = received(&mut core);
             if buffered.is_none() && std::mem::replace(&mut before, received) < received {
                 // There may be more of it.
                 continue;
             }
-            buffered.get_or_insert(received);
+            let read = received.saturating_sub(*buffered.get_or_insert(received));
             let known = core.proto.left_of_body(id).is_some_and(|left| left > limit.saturating_sub(read));
             if limit == 0 || read > limit || known {
                 break;
@@ -168,8 +168,63 @@ impl<P: Exchanges> Shared<P> {
                 break;
             }
         }
+        // The piece that came last may have been the end of it.
+        let read = buffered.map_or(0, |buffered| received(&mut core).saturating_sub(buffered));
         drop(core);
         wakes.fire();
         read > limit
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{
+        buf::RecvBuf,
+        drive::{Begun, Carrier, H1, Opening, Setup, Shared, step_once},
+        net::{Cx, Waker, Wants, Wire, pair},
+        proto::{
+            End, Role,
+            h1::{Config, Connection, Length, TargetForm},
+        },
+    };
+    use http::Request;
+    use std::{
+        sync::{Arc, Mutex},
+        time::Instant,
+    };
+
+    /// Where what is left of a body was too much the connection has ended before whoever waits for it is told that it is free.
+    #[test]
+    fn nothing_begins_on_a_connection_that_had_too_much_to_drain() {
+        let (near, far) = pair(64 * 1024);
+        let now = Instant::now();
+        let mut setup = Setup::new(Arc::new(near), None, Vec::new(), RecvBuf::new(), "http://a.test".into(), 1, now);
+        setup.drain = 4;
+        let engine = Connection::new(Role::Client, Config::default(), now, setup.out());
+        let conn = Arc::new(Shared::new(setup, H1::new(engine, Role::Client)));
+        let head = Request::get("http://a.test/").body(()).expect("a request");
+        let opening = Opening { head: &head, form: TargetForm::Origin, length: Length::Empty };
+        let Some(Ok(Begun::Stream(first, _))) = step_once(|cx| conn.clone().poll_open(&opening, &[], End::Last, cx))
+        else {
+            panic!("nothing begins");
+        };
+        far.try_write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n").expect("room");
+        assert!(Carrier::look(&*conn, now));
+        far.try_write(b"A\r\n0123456789\r\n0\r\n\r\n").expect("room");
+
+        let tried = Arc::new(Mutex::new(Vec::new()));
+        let (again, result) = (conn.clone(), tried.clone());
+        let waker = Waker::hooked(move || {
+            let head = Request::get("http://a.test/next").body(()).expect("a request");
+            let opening = Opening { head: &head, form: TargetForm::Origin, length: Length::Empty };
+            let begun = step_once(|cx| again.clone().poll_open(&opening, &[], End::Last, cx));
+            result.lock().expect("no panic").push(matches!(begun, Some(Ok(Begun::Stream(..)))));
+        });
+        let mut wants = Wants::default();
+        let mut cx = Cx::new(now, &waker, &mut wants);
+        assert!(conn.clone().poll_open(&opening, &[], End::Last, &mut cx).is_pending());
+        drop(first);
+        let tried = tried.lock().expect("no panic");
+        assert!(!tried.is_empty() && !tried.contains(&true), "{tried:?}");
     }
 }

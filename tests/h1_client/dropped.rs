@@ -31,10 +31,10 @@ fn assert_kept(connection: &Connection, kept: bool, case: &str) {
     assert_eq!(state, expected, "{case}");
 }
 
-fn chunked(n: usize, trailers: &str) -> Vec<u8> {
+/// Chunks of so much each: of an odd size, so that none ends where a read does.
+fn chunked(n: usize, size: usize, trailers: &str) -> Vec<u8> {
     let mut body = Vec::new();
-    // Chunks of odd sizes, so that none ends where a read does.
-    for piece in vec![b'x'; n].chunks(4999) {
+    for piece in vec![b'x'; n].chunks(size) {
         body.extend(format!("{:x};ext=1\r\n", piece.len()).as_bytes());
         body.extend(piece);
         body.extend(b"\r\n");
@@ -51,11 +51,12 @@ fn so_much_is_taken_away_and_no_more() {
         prompt(|| drop(response));
         assert_kept(&connection, kept, &format!("{n} bytes"));
 
-        for trailers in ["", "X-End: yes\r\n"] {
+        // Of small chunks several are in the read that comes to the end.
+        for (size, trailers) in [(4999, ""), (4999, "X-End: yes\r\n"), (99, "")] {
             let (connection, far, response) = answered("Transfer-Encoding: chunked", b"");
-            send(&far, &chunked(n, trailers));
+            send(&far, &chunked(n, size, trailers));
             prompt(|| drop(response));
-            assert_kept(&connection, kept, &format!("{n} bytes in chunks, trailers {trailers:?}"));
+            assert_kept(&connection, kept, &format!("{n} bytes in chunks of {size}, trailers {trailers:?}"));
         }
     }
 }
