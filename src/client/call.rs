@@ -302,10 +302,16 @@ impl Call {
         }
     }
 
-    /// What the errors of a body that the caller writes tell of the request.
+    /// What the writer of its body is to know of it, if that is the caller.
     pub(super) fn asked(&self) -> Asked {
         let reused = matches!(&self.state, State::Exchanging(exchange) if exchange.reused);
-        Asked { began: self.began, attempts: self.attempts, reused, idempotent: self.is_idempotent() }
+        Asked {
+            began: self.began,
+            deadline: self.deadline(),
+            attempts: self.attempts,
+            reused,
+            idempotent: self.is_idempotent(),
+        }
     }
 
     /// The stream of an upgrade that was accepted, once.

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     buf::RecvBuf,
-    drive::{Body, CANCEL, ConnectionInfo, Limits, Reused, Source, Stopped, Stream, Upload},
+    drive::{Body, CANCEL, ConnectionInfo, Limits, Reused, Source, Stopped, Stream, Upload, overran},
     error::{Error, ErrorKind, Phase, Processed, Result},
     fields::Fields,
     net::Cx,
@@ -167,10 +167,6 @@ impl Incoming {
     }
 }
 
-fn overran(limit: Duration) -> Error {
-    Error::with(ErrorKind::TimedOut, format!("the request took longer than {limit:?}: its answer was still being read"))
-}
-
 #[cfg(feature = "gzip")]
 fn decode(call: &Call, fields: &mut Fields, incoming: Incoming) -> Body {
     let wanted = call.inner.settings.decompress;
@@ -218,8 +214,8 @@ impl Source for Incoming {
         }
         // Looked at before what is there: a body that never pauses would outrun it.
         if self.deadline.has_passed(cx.now) {
-            let limit = self.deadline.instant().map_or(Duration::ZERO, |at| at.saturating_duration_since(self.began));
-            return Poll::Ready(Err(self.fail(overran(limit))));
+            let late = overran(self.began, self.deadline, "its answer was still being read");
+            return Poll::Ready(Err(self.fail(late)));
         }
         // What is left of the request goes out meanwhile; if it cannot, the answer tells more than the upload could.
         match upload.as_mut().filter(|_| stream.is_sending()).map(|upload| upload.poll(stream, cx)) {

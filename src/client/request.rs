@@ -370,11 +370,11 @@ impl RequestBuilder {
             Poll::Pending if call.stream().is_some() => Poll::Ready(None),
             Poll::Pending => Poll::Pending,
         });
-        let (stall, deadline) = (call.options.timeouts.write_limit(), call.deadline());
+        let stall = call.options.timeouts.write_limit();
         let limits = Limits::new(call.options.cancels.clone(), call.inner.settings.interrupt.clone());
         match (result.flatten(), call.stream()) {
             (None, Some(stream)) => {
-                let writer = BodyWriter::new(stream.clone(), limits, stall, deadline).asking(call.asked());
+                let writer = BodyWriter::new(stream.clone(), limits, stall).asking(call.asked());
                 Ok((writer, Pending::new(call)))
             }
             (Some(Err(e)), _) => Err(e),

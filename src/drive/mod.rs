@@ -105,7 +105,7 @@ pub(crate) use through::{Passed, Room, Watch, Written, recycle, spare};
 pub(crate) use upgrade::{are_h2_settings, raw, serve_h2, to_h2};
 pub(crate) use upload::{Stopped, Upload};
 pub(crate) use wait::{Waits, block_on, step_once, tell_waits, wait_readable};
-pub(crate) use writer::{Asked, keeps_up};
+pub(crate) use writer::{Asked, keeps_up, overran};
 
 use std::{
     collections::hash_map::RandomState,

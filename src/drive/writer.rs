@@ -55,8 +55,6 @@ pub struct BodyWriter {
     waiting: Option<Instant>,
     /// How fast the peer has to give room.
     pace: Option<Pace>,
-    /// When the whole exchange has to be over.
-    deadline: Deadline,
     /// Bytes written since anybody looked at what has arrived.
     unseen: usize,
     finished: bool,
@@ -68,10 +66,12 @@ pub struct BodyWriter {
     asked: Option<Asked>,
 }
 
-/// What the errors of a request's body tell of the request.
+/// What the writer of a request's body knows of the request.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Asked {
     pub(crate) began: Instant,
+    /// When all of it has to be over.
+    pub(crate) deadline: Deadline,
     pub(crate) attempts: u32,
     /// The connection had served before.
     pub(crate) reused: bool,
@@ -79,14 +79,13 @@ pub(crate) struct Asked {
 }
 
 impl BodyWriter {
-    pub(crate) fn new(stream: Stream, limits: Limits, stall: Option<Duration>, deadline: Deadline) -> Self {
+    pub(crate) fn new(stream: Stream, limits: Limits, stall: Option<Duration>) -> Self {
         BodyWriter {
             stream,
             limits: Mutex::new(limits),
             stall,
             waiting: None,
             pace: None,
-            deadline,
             unseen: 0,
             finished: false,
             sink: false,
@@ -95,7 +94,7 @@ impl BodyWriter {
         }
     }
 
-    /// The same for a request, of which its errors tell.
+    /// The same for a request, whose time it keeps to, and of which its errors tell.
     pub(crate) fn asking(mut self, asked: Asked) -> Self {
         self.asked = Some(asked);
         self
@@ -110,7 +109,7 @@ impl BodyWriter {
 
     /// Returns a writer whose bytes go nowhere: of an answer that ended with its head, as to HEAD.
     pub(crate) fn sink(stream: Stream) -> Self {
-        let mut writer = Self::new(stream, Limits::default(), None, Deadline::NEVER);
+        let mut writer = Self::new(stream, Limits::default(), None);
         (writer.finished, writer.sink, writer.abandons) = (true, true, INTERNAL_ERROR);
         writer
     }
@@ -120,7 +119,8 @@ impl BodyWriter {
         until: Deadline,
         mut step: impl FnMut(&Stream, &mut Cx<'_>) -> Poll<Result<T, Fault>>,
     ) -> Result<Option<T>> {
-        let BodyWriter { stream, limits, stall, waiting, pace, deadline, asked, .. } = self;
+        let BodyWriter { stream, limits, stall, waiting, pace, asked, .. } = self;
+        let deadline = asked.map_or(Deadline::NEVER, |asked| asked.deadline);
         let mut unprocessed = false;
         let limits = limits.get_mut().unwrap_or_else(std::sync::PoisonError::into_inner);
         let result = block_on(until, |cx| {
@@ -128,9 +128,8 @@ impl BodyWriter {
                 return Poll::Ready(Err(e));
             }
             // Looked at before there is room: a peer that always has some would outrun it.
-            if deadline.has_passed(cx.now) {
-                let limit = deadline.instant().zip(*asked).map(|(at, asked)| at.saturating_duration_since(asked.began));
-                return Poll::Ready(Err(overran(limit.unwrap_or_default())));
+            if let Some(asked) = asked.filter(|asked| asked.deadline.has_passed(cx.now)) {
+                return Poll::Ready(Err(overran(asked.began, asked.deadline, "its body was still being sent")));
             }
             if let Poll::Ready(result) = step(stream, cx) {
                 *waiting = None;
@@ -161,7 +160,7 @@ impl BodyWriter {
         let progress = self.stream.progress();
         let processed = if unprocessed { Processed::No } else { progress.processed() };
         let e = e.in_phase(Phase::Send).with_processed(processed).with_bytes_written(progress.written);
-        let Some(Asked { began, attempts, reused, idempotent }) = self.asked else { return e.with_attempts(1) };
+        let Some(Asked { began, attempts, reused, idempotent, .. }) = self.asked else { return e.with_attempts(1) };
         let e = e.with_attempts(attempts).with_elapsed(began.elapsed()).retryable_if(idempotent);
         e.attach(self.stream.carrier().info()).attach(Reused(reused))
     }
@@ -302,8 +301,10 @@ fn stalled(limit: Duration) -> Error {
     Error::with(ErrorKind::TimedOut, format!("the peer took nothing of the body for {limit:?}"))
 }
 
-fn overran(limit: Duration) -> Error {
-    Error::with(ErrorKind::TimedOut, format!("the request took longer than {limit:?}: its body was still being sent"))
+/// The error of a request that began then and has no time left; `meanwhile`: what was going on.
+pub(crate) fn overran(began: Instant, deadline: Deadline, meanwhile: &str) -> Error {
+    let limit = deadline.instant().map_or(Duration::ZERO, |at| at.saturating_duration_since(began));
+    Error::with(ErrorKind::TimedOut, format!("the request took longer than {limit:?}: {meanwhile}"))
 }
 
 impl Write for BodyWriter {

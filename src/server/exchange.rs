@@ -13,7 +13,6 @@ use crate::{
     drive::{Body, BodyWriter, IntoBody, Limits, Stream},
     error::{Error, ErrorKind, Phase, Result},
     proto::{End, RequestHead},
-    time::Deadline,
 };
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Version, header};
 use std::{
@@ -308,7 +307,7 @@ impl Exchange {
         self.stream = None;
         let body = std::mem::take(&mut self.body);
         let writer = match plan.has_body {
-            true => BodyWriter::new(stream, Limits::default(), Some(self.settings.timeouts.write), Deadline::NEVER)
+            true => BodyWriter::new(stream, Limits::default(), Some(self.settings.timeouts.write))
                 .answering(self.settings.pace()),
             false => BodyWriter::sink(stream),
         };
