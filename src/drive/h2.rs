@@ -305,13 +305,10 @@ impl Protocol for H2 {
                 Ok(None) => break,
                 Err(violation) => return Err(Self::violation(&violation)),
             };
-            let event = match event {
-                Event::Oversized { head, .. } => {
-                    self.refuse(head, out, wakes);
-                    continue;
-                }
-                event => event,
-            };
+            if let Event::Oversized { head, .. } = event {
+                self.refuse(head, out, wakes);
+                continue;
+            }
             if let Event::Head { stream, .. } = event {
                 if !self.taken.take() {
                     // The client may try again (RFC 9113, section 8.7).

@@ -138,15 +138,7 @@ impl Exchanges for H2 {
     }
 
     fn is_suspect(&self, now: Instant) -> bool {
-        // A PING is late when more than half of the time for its answer is up, and nothing came in.
-        let late = match (self.engine.ping_outstanding(), self.engine.deadline()) {
-            (Some(at), Some(end)) => {
-                let silent = now.saturating_duration_since(at.max(self.engine.last_inbound()));
-                silent > end.saturating_duration_since(now)
-            }
-            _ => false,
-        };
-        self.engine.is_suspect() || late
+        self.engine.is_suspect() || self.engine.is_ping_late(now)
     }
 
     fn upkeep(&mut self, interval: Duration, used: Option<Instant>, now: Instant, out: &mut Vec<u8>) -> UpkeepAction {

@@ -147,12 +147,7 @@ impl<'s> Collector<'s> {
                 return Err(Malformed::ConnectionSpecific);
             }
             b"te" if !field.value.eq_ignore_ascii_case(b"trailers") => return Err(Malformed::Te),
-            name if self.form == Form::Trailers => match trailer(name) {
-                Trailer::Kept => {}
-                Trailer::Dropped => return Ok(()),
-                Trailer::Forbidden => return Err(Malformed::Trailer),
-            },
-            b"content-length" => {
+            b"content-length" if self.form != Form::Trailers => {
                 let length = decimal(field.value).ok_or(Malformed::ContentLength)?;
                 if self.content_length.is_some_and(|other| other != length) {
                     return Err(Malformed::ContentLength);
@@ -169,7 +164,12 @@ impl<'s> Collector<'s> {
                 self.cookie = if sensitive { Cookie::Sensitive } else { Cookie::Plain };
                 return Ok(());
             }
-            b"host" => self.host = true,
+            b"host" if self.form != Form::Trailers => self.host = true,
+            name if self.form == Form::Trailers => match trailer(name) {
+                Trailer::Kept => {}
+                Trailer::Dropped => return Ok(()),
+                Trailer::Forbidden => return Err(Malformed::Trailer),
+            },
             _ => {}
         }
         if field.sensitive {

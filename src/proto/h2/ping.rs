@@ -174,8 +174,23 @@ impl Liveness {
         Some(rtt)
     }
 
+    /// Returns whether more than half of the time is up that the peer has before it is dead.
+    #[inline]
+    pub(super) fn is_late(&self, config: &Config, now: Instant) -> bool {
+        let late = |(end, since): (Instant, Instant)| {
+            now.saturating_duration_since(since) > end.saturating_duration_since(now)
+        };
+        self.death(config).is_some_and(late)
+    }
+
     /// Returns when the peer is dead if nothing comes in, and since when it is silent then.
+    #[inline]
     fn death(&self, config: &Config) -> Option<(Instant, Instant)> {
+        // Asked all the time, and hardly ever are there any.
+        if self.flights.is_empty() { None } else { self.death_in_flight(config) }
+    }
+
+    fn death_in_flight(&self, config: &Config) -> Option<(Instant, Instant)> {
         let after = |at: Instant, limit| at.max(self.last_in).checked_add(limit).map(|end| (end, at.max(self.last_in)));
         let death = |flight: &Flight| {
             let probe = flight.probe.and_then(|at| after(at, config.probe_timeout));

@@ -111,6 +111,12 @@ impl Connection {
         self.suspect
     }
 
+    /// Returns whether more than half of the time for the answer to a PING is up, and nothing came in.
+    #[inline]
+    pub fn is_ping_late(&self, now: Instant) -> bool {
+        self.liveness.is_late(&self.config, now)
+    }
+
     /// Returns how many PINGs were sent.
     pub fn pings_sent(&self) -> u64 {
         self.liveness.sent

@@ -84,6 +84,27 @@ fn silence_while_a_stream_is_open() {
     assert_eq!(bench.feed(&answer(third)), Err(violation));
 }
 
+/// A request waits for a PING in flight only from its own beginning on: half of the shorter time has to pass before that is late.
+#[test]
+fn a_request_makes_no_ping_late() {
+    let mut bench = client();
+    bench.engine.ping([7; 8], bench.now, &mut bench.out).unwrap();
+    bench.later(12);
+    assert!(bench.engine.is_ping_late(bench.now), "of 15 s");
+
+    let half = Duration::from_millis(2500);
+    let mut bench = client();
+    bench.later(6);
+    bench.engine.ping([7; 8], bench.now, &mut bench.out).unwrap();
+    bench.later(6);
+    bench.open("GET", End::Last);
+    assert_eq!(bench.engine.deadline(), Some(bench.now + 2 * half));
+    assert!(!bench.engine.is_ping_late(bench.now) && !bench.engine.is_ping_late(bench.now + half));
+    assert!(bench.engine.is_ping_late(bench.now + half + Duration::from_nanos(1)));
+    bench.feed(&answer([7; 8])).unwrap();
+    assert!(!bench.engine.is_ping_late(bench.now + Duration::from_secs(60)));
+}
+
 /// HEADERS and DATA allow two more PINGs of our own accord, whoever sends them.
 #[test]
 fn what_we_send_allows_more_pings() {
