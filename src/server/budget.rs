@@ -1,7 +1,9 @@
-//! What the connections of all peers have together: how many streams, besides one each, and how much that is unsent or unread.
+//! What the connections of all peers have together: how many streams and how many handlers, besides one each, and how much that is unsent
+//! or unread.
 //!
-//! A stream costs memory from its request to the end of its answer, and a client that reads nothing makes that long. So there are so many,
-//! and a peer has at most as many as are left: half of all, where no other wants any. Whatever it does, something is left for the next.
+//! A stream costs memory from its request to the end of its answer, a handler a thread, and a client that sends or reads nothing makes that
+//! long. So there are so many, and a peer has at most as many as are left: half of all, where no other wants any. Whatever it does,
+//! something is left for the next.
 //!
 //! What the wire does not take of a piece of an answer is kept, and what a client sends and nobody reads; so the more connections there are,
 //! the smaller are the pieces, and the less is read ahead.
@@ -29,7 +31,7 @@ impl Portion {
     }
 }
 
-/// The streams of a server, besides one for each connection.
+/// The streams of a server, or its handlers, besides one for each connection.
 #[derive(Debug)]
 pub(super) struct Budget {
     most: usize,
@@ -49,19 +51,20 @@ pub(super) struct Share {
     budget: Arc<Budget>,
     /// Of all its connections.
     own: Arc<AtomicUsize>,
-    /// How many connections there were when this one was made.
-    connections: usize,
 }
 
 impl Share {
-    /// For one of so many connections.
-    pub(super) fn new(budget: Arc<Budget>, own: Arc<AtomicUsize>, connections: usize) -> Self {
-        Share { budget, own, connections }
+    pub(super) fn new(budget: Arc<Budget>, own: Arc<AtomicUsize>) -> Self {
+        Share { budget, own }
     }
-}
 
-impl Quota for Share {
-    fn take(&self) -> bool {
+    /// Returns whether there is one to take, as far as can be said.
+    pub(super) fn has_more(&self) -> bool {
+        self.own.load(Relaxed) + 1 < self.budget.most.saturating_sub(self.budget.taken.load(Relaxed))
+    }
+
+    /// Takes one, if there is one for this peer.
+    pub(super) fn take(&self) -> bool {
         let own = self.own.fetch_add(1, Relaxed) + 1;
         let left = self.budget.most.saturating_sub(self.budget.taken.fetch_add(1, Relaxed) + 1);
         let takes = own <= left;
@@ -69,6 +72,33 @@ impl Quota for Share {
             self.give_back(1);
         }
         takes
+    }
+
+    /// Gives so many back.
+    pub(super) fn give_back(&self, n: usize) {
+        self.own.fetch_sub(n, Relaxed);
+        self.budget.taken.fetch_sub(n, Relaxed);
+    }
+}
+
+/// What the streams of one connection count for.
+#[derive(Debug)]
+pub(super) struct Streams {
+    share: Share,
+    /// How many connections there were when this one was made.
+    connections: usize,
+}
+
+impl Streams {
+    /// For one of so many connections.
+    pub(super) fn new(share: Share, connections: usize) -> Self {
+        Streams { share, connections }
+    }
+}
+
+impl Quota for Streams {
+    fn take(&self) -> bool {
+        self.share.take()
     }
 
     fn piece(&self) -> usize {
@@ -80,8 +110,7 @@ impl Quota for Share {
     }
 
     fn give_back(&self, n: usize) {
-        self.own.fetch_sub(n, Relaxed);
-        self.budget.taken.fetch_sub(n, Relaxed);
+        self.share.give_back(n);
     }
 }
 
@@ -91,13 +120,19 @@ mod tests {
 
     /// Takes until no more is given.
     fn exhaust(share: &Share) -> usize {
-        (0..).take_while(|_| share.take()).count()
+        let mut taken = 0;
+        while share.has_more() {
+            assert!(share.take(), "there was one");
+            taken += 1;
+        }
+        assert!(!share.take(), "there was none");
+        taken
     }
 
     #[test]
     fn a_peer_has_at_most_what_is_left() {
         let budget = Budget::new(100);
-        let [a, b, c] = [(); 3].map(|()| Share::new(budget.clone(), Arc::default(), 1));
+        let [a, b, c] = [(); 3].map(|()| Share::new(budget.clone(), Arc::default()));
         assert_eq!([&a, &b, &c].map(exhaust), [50, 25, 12]);
         assert_eq!(budget.taken.load(Relaxed), 87);
         // What one gives back is there for whoever has least.
@@ -112,7 +147,7 @@ mod tests {
     #[test]
     fn budgets_of_little() {
         for (most, has) in [(0, 0), (1, 0), (2, 1)] {
-            assert_eq!(exhaust(&Share::new(Budget::new(most), Arc::default(), 1)), has, "of {most}");
+            assert_eq!(exhaust(&Share::new(Budget::new(most), Arc::default())), has, "of {most}");
         }
     }
 
@@ -128,8 +163,8 @@ mod tests {
             (2048, 16 << 10, 16 << 10),
             (10_000, 16 << 10, 16 << 10),
         ] {
-            let share = Share::new(Budget::new(0), Arc::default(), connections);
-            assert_eq!((share.piece(), share.ahead()), (piece, ahead), "of {connections}");
+            let streams = Streams::new(Share::new(Budget::new(0), Arc::default()), connections);
+            assert_eq!((streams.piece(), streams.ahead()), (piece, ahead), "of {connections}");
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{
     Handler,
-    budget::{Budget, Share},
+    budget::{Budget, Share, Streams},
     greet::Greeting,
     journal::{Journal, ServerStats},
     later::Waiting,
@@ -50,7 +50,9 @@ pub(super) struct Hub {
     /// Requests that were not answered to their end.
     pub(super) active: AtomicUsize,
     pub(super) journal: Journal,
-    budget: Arc<Budget>,
+    /// What its connections have besides one each.
+    handlers: Arc<Budget>,
+    streams: Arc<Budget>,
     seats: Mutex<Seats>,
     /// Somebody waits for a place.
     is_crowded: AtomicBool,
@@ -79,7 +81,7 @@ impl std::fmt::Debug for Hub {
 impl Hub {
     pub(super) fn new(settings: Settings, handler: Arc<dyn Handler>, poller: Poller, journal: Journal) -> Arc<Self> {
         let workers = Workers::new(settings.workers, settings.queue, settings.max_connections);
-        let budget = Budget::new(settings.max_total_streams);
+        let (handlers, streams) = (Budget::new(workers.extras()), Budget::new(settings.max_total_streams));
         Arc::new(Hub {
             settings: Arc::new(settings),
             handler,
@@ -88,7 +90,8 @@ impl Hub {
             waiting: Waiting::default(),
             active: AtomicUsize::new(0),
             journal,
-            budget,
+            handlers,
+            streams,
             seats: Mutex::default(),
             is_crowded: AtomicBool::new(false),
             draining: OnceLock::new(),
@@ -141,11 +144,14 @@ impl Hub {
         left
     }
 
-    /// Counts a connection that is about to get a seat; returns what its streams count for.
-    fn expect(&self, peer: Peer) -> Arc<Share> {
+    /// Counts a connection that is about to get a seat; returns what its handlers and its streams count for.
+    fn expect(&self, peer: Peer) -> (Share, Streams) {
         let mut seats = self.seats();
-        let own = seats.peers.add(peer);
-        Arc::new(Share::new(self.budget.clone(), own, seats.all.len() + 1))
+        let connections = seats.all.len() + 1;
+        let has = seats.peers.add(peer);
+        let handlers = Share::new(self.handlers.clone(), has.handlers.clone());
+        let streams = Share::new(self.streams.clone(), has.streams.clone());
+        (handlers, Streams::new(streams, connections))
     }
 
     fn add(&self, seat: Arc<Seat>) {
@@ -394,8 +400,8 @@ impl Front<'_> {
     fn seat(&mut self, wire: Arc<dyn Wire>, now: Instant) {
         // Settings that cannot be used were found out before the server began.
         let Ok(greeting) = Greeting::new(wire.clone(), &self.hub.settings, now) else { return wire.shutdown() };
-        let share = self.hub.expect(lobby::peer_of(&wire));
-        let seat = Seat::new(self.next_id, wire, greeting, self.hub.clone(), share);
+        let shares = self.hub.expect(lobby::peer_of(&wire));
+        let seat = Seat::new(self.next_id, wire, greeting, self.hub.clone(), shares);
         self.next_id += 1;
         self.hub.add(seat.clone());
         seat.greet();

@@ -258,10 +258,12 @@ impl Server {
     /// Sets how many handlers run at once (default 4 for each core, at least 16; 0 counts as 1). One that waits inside this library, for its client or for another server, does not
     /// count: with those there are at most 17 times as many threads, and one more for each connection that is allowed, up to 4096.
     ///
-    /// A client that sends or reads slowly keeps its handler's thread waiting, and over HTTP/2 as many as 32 of them. Once connections
-    /// have 16 times this number of handlers besides one each, no connection gets another while it has one: its further requests are held
-    /// until that one ends. So clients that dawdle, however many, keep threads from each other and not from those who do not.
-    /// WebSockets and tunnels do not count as such, but each that a handler stays with takes a thread.
+    /// A client that sends or reads slowly keeps its handler's thread waiting, and over HTTP/2 as many as 32 of them. Connections
+    /// have 16 times this number of handlers besides one each, and a peer ([`max_connections`](Self::max_connections)) at most as many of
+    /// those as are left: half, where no other has any. Where none are left a connection gets no other handler while it has one:
+    /// its further requests are held until that one ends. So clients that dawdle, however many, keep threads from each other and not from
+    /// those who do not. A handler that stays with a WebSocket or a tunnel, or with an answer that has no end, is one of these: where many peers
+    /// have two of them and more on one connection, what else is asked on that may wait for as long as one is open.
     ///
     /// # Examples
     ///

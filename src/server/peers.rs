@@ -36,18 +36,19 @@ pub(super) struct Peers {
 
 /// What a peer has.
 #[derive(Debug, Default)]
-struct Has {
+pub(super) struct Has {
     connections: usize,
-    /// How many streams they have besides one each: counted by them, and by those that are gone until their last handler is.
-    streams: Arc<AtomicUsize>,
+    /// How many handlers and streams they have besides one each: counted by them, and by those that are gone until their last handler is.
+    pub(super) handlers: Arc<AtomicUsize>,
+    pub(super) streams: Arc<AtomicUsize>,
 }
 
 impl Peers {
-    /// Counts one more; returns where its streams are counted.
-    pub(super) fn add(&mut self, peer: Peer) -> Arc<AtomicUsize> {
+    /// Counts one more.
+    pub(super) fn add(&mut self, peer: Peer) -> &Has {
         let has = self.counts.entry(peer).or_default();
         has.connections += 1;
-        has.streams.clone()
+        has
     }
 
     pub(super) fn remove(&mut self, peer: Peer) {

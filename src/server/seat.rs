@@ -4,6 +4,7 @@
 //! requests, has handlers run for them, and ends the connection so that the client can read the last answer.
 
 use super::{
+    budget::{Share, Streams},
     greet::Greeting,
     hub::Hub,
     journal::Entry,
@@ -70,6 +71,8 @@ pub(super) struct Seat {
     pub(super) who: Peer,
     pub(super) hub: Arc<Hub>,
     pub(super) turns: Turns<Box<Work>>,
+    /// What its handlers count for.
+    pub(super) handlers: Share,
     /// What its streams count for, if it speaks HTTP/2.
     quota: Arc<dyn Quota>,
     state: Mutex<State>,
@@ -139,7 +142,7 @@ impl Seat {
         wire: Arc<dyn Wire>,
         greeting: Greeting,
         hub: Arc<Hub>,
-        quota: Arc<dyn Quota>,
+        (handlers, streams): (Share, Streams),
     ) -> Arc<Self> {
         Arc::new(Seat {
             id,
@@ -148,7 +151,8 @@ impl Seat {
             wire,
             hub,
             turns: Turns::default(),
-            quota,
+            handlers,
+            quota: Arc::new(streams),
             state: Mutex::new(State::Greeting(Box::new(greeting))),
             watched: Mutex::new(None),
             stirs: AtomicUsize::new(0),
@@ -248,7 +252,7 @@ impl Seat {
             (Some(false), _) => {}
             (None, Some(carrier)) => {
                 carrier.tend(Ready::default(), now);
-                self.resume(self.turns.next(self.hub.workers.extras()));
+                self.resume(self.turns.next(&self.handlers));
                 if carrier.is_clogged() {
                     self.turns.refuse();
                 }

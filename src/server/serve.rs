@@ -45,7 +45,7 @@ impl Work {
 impl Job for Work {
     fn run(self: Box<Self>) {
         let seat = self.seat.clone();
-        let Some(work) = seat.turns.take(self, seat.hub.workers.extras()) else { return };
+        let Some(work) = seat.turns.take(self, &seat.handlers) else { return };
         let Work { stream, head, seat } = *work;
         let hub = seat.hub.clone();
         let exchange = Exchange::new(stream, head, seat.peer, &hub.settings, Some(&seat));

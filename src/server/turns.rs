@@ -2,48 +2,17 @@
 //!
 //! A handler that waits for its client holds a thread, and a client of HTTP/2 can have many handlers wait. There are threads enough
 //! for every connection to have one, and for many more; once those many are taken, a connection that has a handler has its other
-//! requests held until that one ends. So whoever comes is served, whatever others do.
+//! requests held until that one ends. So whoever comes is served, whatever others do; and since a peer has at most as many as are
+//! left ([`Share`]), none makes others wait for themselves.
 //!
-//! Every handler counts from its beginning: of those that run nobody knows which will wait, and several may at the same moment.
+//! Every handler counts from its beginning: of those that run nobody knows which will wait, and several may at the same moment. It does
+//! to its end, also with a WebSocket or a tunnel: that keeps its thread like everything else that waits.
 
-use super::{seat::Seat, serve::Work, workers::Job};
+use super::{budget::Share, seat::Seat, serve::Work, workers::Job};
 use std::{
-    cell::RefCell,
     collections::VecDeque,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::{Arc, Mutex, PoisonError},
 };
-
-/// The handlers that connections have besides their first ones, of a whole server.
-#[derive(Debug)]
-pub(super) struct Extras {
-    most: usize,
-    taken: AtomicUsize,
-}
-
-impl Extras {
-    pub(super) fn new(most: usize) -> Self {
-        Extras { most, taken: AtomicUsize::new(0) }
-    }
-
-    fn are_left(&self) -> bool {
-        self.taken.load(Ordering::SeqCst) < self.most
-    }
-
-    fn take(&self) -> bool {
-        let taken = self.taken.fetch_add(1, Ordering::SeqCst) < self.most;
-        if !taken {
-            self.give_back();
-        }
-        taken
-    }
-
-    fn give_back(&self) {
-        self.taken.fetch_sub(1, Ordering::SeqCst);
-    }
-}
 
 /// The requests of one connection that handlers have, and those that are held.
 #[derive(Debug)]
@@ -59,8 +28,8 @@ struct State<T> {
 }
 
 impl<T> State<T> {
-    fn pop(&mut self, extras: &Extras) -> Option<T> {
-        if self.held.is_empty() || (self.begun > 0 && !extras.are_left()) {
+    fn pop(&mut self, extras: &Share) -> Option<T> {
+        if self.held.is_empty() || (self.begun > 0 && !extras.has_more()) {
             return None;
         }
         self.held.pop_front()
@@ -79,7 +48,7 @@ impl<T> Turns<T> {
     }
 
     /// Returns the request if it is its turn, and counts it as begun; else it is held.
-    pub(super) fn take(&self, work: T, extras: &Extras) -> Option<T> {
+    pub(super) fn take(&self, work: T, extras: &Share) -> Option<T> {
         self.with(|state| {
             if state.begun > 0 && !extras.take() {
                 state.held.push_back(work);
@@ -91,18 +60,18 @@ impl<T> Turns<T> {
     }
 
     /// A handler has ended. Returns the next request that was held, if it is its turn now.
-    fn end(&self, extras: &Extras) -> Option<T> {
+    fn end(&self, extras: &Share) -> Option<T> {
         self.with(|state| {
             state.begun -= 1;
             if state.begun > 0 {
-                extras.give_back();
+                extras.give_back(1);
             }
             state.pop(extras)
         })
     }
 
     /// Returns the next request that was held, if it is its turn now.
-    pub(super) fn next(&self, extras: &Extras) -> Option<T> {
+    pub(super) fn next(&self, extras: &Share) -> Option<T> {
         self.with(|state| state.pop(extras))
     }
 
@@ -121,44 +90,32 @@ impl Turns<Box<Work>> {
     }
 }
 
-/// The handler that runs on this thread.
-struct Current {
-    seat: Arc<Seat>,
-}
+/// The handler that runs.
+struct Current(Arc<Seat>);
 
 impl Drop for Current {
     fn drop(&mut self) {
-        let Current { seat } = self;
-        let next = seat.turns.end(seat.hub.workers.extras());
+        let Current(seat) = self;
+        let next = seat.turns.end(&seat.handlers);
         seat.resume(next);
     }
 }
 
-thread_local! {
-    static CURRENT: RefCell<Option<Current>> = const { RefCell::new(None) };
-}
-
 /// Runs the handler of a request that [`Turns::take`] gave, and has the next one run.
 pub(super) fn run(seat: Arc<Seat>, handler: impl FnOnce()) {
-    CURRENT.set(Some(Current { seat }));
-    // It does not unwind.
+    let _current = Current(seat);
     handler();
-    leave();
-}
-
-/// What runs on this thread is no request any more.
-pub(super) fn leave() {
-    // Dropped here, where nothing of it is borrowed.
-    drop(CURRENT.take());
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::server::budget::Budget;
 
     #[test]
     fn each_connection_has_one_handler_and_all_together_so_many_more() {
-        let extras = Extras::new(2);
+        // Of four, one peer has two.
+        let extras = Share::new(Budget::new(4), Arc::default());
         let [a, b, c] = [(); 3].map(|()| Turns::default());
         // Nobody knows yet whether any of them will wait.
         assert_eq!([1, 2, 3, 4].map(|n| a.take(n, &extras)), [Some(1), Some(2), Some(3), None]);
@@ -176,6 +133,6 @@ mod tests {
         b.clear();
         assert_eq!((a.end(&extras), a.end(&extras), b.end(&extras), b.end(&extras)), (None, None, None, None));
         assert_eq!(c.end(&extras), None);
-        assert_eq!(extras.taken.into_inner(), 0);
+        assert_eq!((0..).take_while(|_| extras.take()).count(), 2, "all were given back");
     }
 }

@@ -5,10 +5,7 @@
 //!
 //! Of those without work the one is called that was the last to have some: its memory is still at hand, and the others come to their end.
 
-use super::{
-    line::{Line, Owner},
-    turns::Extras,
-};
+use super::line::{Line, Owner};
 use crate::drive::{Waits, tell_waits};
 use std::{
     cell::RefCell,
@@ -51,8 +48,6 @@ struct Pool {
     running: usize,
     /// How many there may be.
     threads: usize,
-    /// How many handlers clients have besides their first.
-    extras: Extras,
 }
 
 struct State {
@@ -131,13 +126,12 @@ impl Workers {
             waiting: 0,
             closed: false,
         };
-        let extras = Extras::new(running.saturating_mul(WAITING));
-        Workers { pool: Arc::new(Pool { state: Mutex::new(state), running, threads, extras }) }
+        Workers { pool: Arc::new(Pool { state: Mutex::new(state), running, threads }) }
     }
 
-    /// The handlers that clients have besides their first.
-    pub(super) fn extras(&self) -> &Extras {
-        &self.pool.extras
+    /// Returns how many handlers there may be besides the first of each client.
+    pub(super) fn extras(&self) -> usize {
+        self.pool.running.saturating_mul(WAITING)
     }
 
     /// Returns whether more threads wait inside their jobs than may run.

@@ -52,6 +52,32 @@ fn uploads_that_stall_on_many_streams_keep_threads_from_nobody() {
 }
 
 #[test]
+fn tunnels_on_many_streams_keep_threads_from_nobody() {
+    // 25 threads at most, and 60 tunnels that would each keep one.
+    let here = serve(|server| server.workers(1).max_connections(8));
+    let mut links: Vec<_> = (0..6).map(|_| connect(&here)).collect();
+    let connect_to = |stream| Frame::headers(stream, 0, &[(":method", "CONNECT"), (":authority", "there:80")]);
+    for link in &mut links {
+        link.send(&(0..10).map(|n| connect_to(2 * n + 1)).collect::<Vec<_>>());
+        // All that begin have begun.
+        link.skip_to(HEADERS);
+    }
+    let client = Client::builder().protocol(Protocol::Http2).build().unwrap();
+    for _ in 0..20 {
+        assert_eq!(client.get(here.server.url("/")).send().unwrap().text().unwrap(), "ok");
+    }
+    for link in &mut links {
+        link.send(&(0..10).map(|n| Frame::last_data(2 * n + 1, b"hello")).collect::<Vec<_>>());
+        let mut ended = 0;
+        while ended < 10 {
+            let frame = link.next();
+            assert!(!matches!(frame.kind, RST_STREAM | GOAWAY), "{frame:?}");
+            ended += u32::from(frame.stream > 0 && frame.ends());
+        }
+    }
+}
+
+#[test]
 fn more_uploads_at_once_than_there_is_memory_for_come_to_their_end() {
     let here = serve(|server| server.max_body(1 << 30));
     let client = Client::builder().protocol(Protocol::Http2).build().unwrap();

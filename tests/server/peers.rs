@@ -1,7 +1,10 @@
 //! One peer that takes all the connections it may, and others, which get in all the same. On Linux, where every address of 127.0.0.0/8
 //! is the machine's own.
 
-use crate::raw::Raw;
+use crate::{
+    h2::{body_of, get, h2peer::*, request},
+    raw::{LONG, Raw},
+};
 use bowline::{Exchange, Result, Server, ServerHandle, ServerTimeouts, http::Response};
 use rustix::net::{AddressFamily, SocketAddrV4, SocketType, bind, connect, socket};
 use std::{
@@ -22,6 +25,14 @@ fn connect_from(last: u8, server: &ServerHandle) -> TcpStream {
     bind(&socket, &SocketAddrV4::new(Ipv4Addr::new(127, 0, 0, last), 0)).unwrap();
     connect(&socket, &to).unwrap();
     TcpStream::from(socket)
+}
+
+/// The same, for HTTP/2.
+fn link_from(last: u8, server: &ServerHandle) -> Link {
+    let mut link = Link::new(connect_from(last, server));
+    link.send_bytes(PREFACE);
+    link.send(&[Frame::settings(&[])]);
+    link
 }
 
 pub fn raw_from(last: u8, server: &ServerHandle) -> Raw {
@@ -148,4 +159,27 @@ fn so_many_of_one_peer_and_all_of_another() {
         assert_eq!(raw.send(GET).answer().text(), "ok");
     }
     assert_eq!(server.stats().turned_away, 1);
+}
+
+/// Each connection has one handler; what all have besides is not for one peer alone.
+#[test]
+fn who_has_many_handlers_leaves_some_to_others() {
+    let server = server().workers(1).spawn(handle).unwrap();
+    let mut uploads: Vec<_> = (0..4).map(|_| link_from(2, &server)).collect();
+    for link in &mut uploads {
+        link.send(&(0..16).map(|n| request(2 * n + 1, 0, "POST", "/read")).collect::<Vec<_>>());
+    }
+    let began = Instant::now();
+    while server.stats().active < 64 || server.stats().queued > 0 || server.stats().waiting < 12 {
+        assert!(began.elapsed() < LONG, "{:?}", server.stats());
+        std::thread::yield_now();
+    }
+    let mut link = link_from(1, &server);
+    link.send(&[request(1, 0, "POST", "/read")]);
+    for stream in [3, 5, 7] {
+        link.send(&[get(stream, "/")]);
+        assert_eq!(body_of(&mut link, stream), b"ok", "it waits for no end of the upload");
+    }
+    link.send(&[Frame::last_data(1, b"abc")]);
+    assert_eq!(body_of(&mut link, 1), b"read");
 }

@@ -1,6 +1,6 @@
 //! Requests behind which another protocol begins.
 
-use super::{super::turns, Exchange, RequestBody};
+use super::{Exchange, RequestBody};
 use crate::{
     drive::{Body, Limits, Tunnel},
     error::{Error, ErrorKind, Phase, Result},
@@ -70,7 +70,6 @@ impl Exchange {
         stream.respond(&head, length, &[], End::More).map_err(|fault| fault.to_error().in_phase(Phase::Send))?;
         self.stream = None;
         self.body = Body::empty();
-        turns::leave();
         Ok(Tunnel::new(stream, self.headers().clone(), Limits::default()))
     }
 
@@ -174,7 +173,6 @@ impl Exchange {
         stream.respond(&head, length, &[], End::More).map_err(|fault| fault.to_error().in_phase(Phase::Send))?;
         self.stream = None;
         self.body = Body::empty();
-        turns::leave();
         Ok(WebSocket::on(stream, Role::Server, agreed, config, Limits::new(self.settings.cancels.clone(), None)))
     }
 
