@@ -263,6 +263,7 @@ impl Core {
             if engine.send(kind, message.as_bytes(), &mut outbound.bytes).is_err() {
                 return;
             }
+            outbound.spoke();
         }
         self.ask(now);
     }

@@ -139,4 +139,31 @@ mod tests {
         let flushed = socket.poll_flushed(&mut gone, &mut cx);
         assert!(matches!(flushed, Poll::Ready(Ok(()))), "{flushed:?}");
     }
+
+    #[test]
+    fn what_was_sent_again_and_lost_again_is_not_said_to_have_gone() {
+        let (near, _far) = pair(1000);
+        let config = Config::default();
+        let socket = Socket::new(Side::Client, &config, &Agreed::default(), raw(Arc::new(near), Instant::now()));
+        socket.keep_messages(10);
+        socket.lock().reopens = true;
+        let message = Outgoing::Whole(MessageRef::Binary(b"kept"));
+        assert_eq!(socket.try_send(message, Sender::Anybody).unwrap(), Sent::Accepted);
+
+        let (near, _far) = pair(1000);
+        let (stream, now) = (raw(Arc::new(near), Instant::now()), Instant::now());
+        let mut core = socket.lock();
+        core.reopen(&config.engine(), &Agreed::default(), stream.clone(), now);
+        core.send_again(now);
+        drop(core);
+        // Nobody opens it for a third time.
+        socket.abandon();
+        stream.carrier().finish(Cause::closed_by_peer());
+
+        let waker = Waker::hooked(|| ());
+        let mut wants = Wants::default();
+        let mut cx = Cx::new(now, &waker, &mut wants);
+        let flushed = socket.poll_flushed(&mut socket.accepted(), &mut cx);
+        assert!(matches!(flushed, Poll::Ready(Err(_))), "{flushed:?}");
+    }
 }
