@@ -146,8 +146,13 @@ impl Connection<'_> {
             }
             Fault::EndInFrame => {
                 let bytes = frame::head(id, 0, 0, true);
+                let before = self.out.len();
                 bytes.write(&mut self.out);
                 self.out.truncate(self.out.len() - 1 - self.random.below(bytes.payload.len() as u64 + 8) as usize);
+                // The header of a frame says whose answer it is: that has begun then.
+                if self.out.len() - before >= 9 {
+                    self.settle(id, Fate::Partial);
+                }
                 let end = self.random.pick(&[(1, End::Abort), (1, End::Close), (1, End::Cut)]);
                 // Before anything else that is due.
                 self.due.insert(0, (now, Action::End(end)));
