@@ -102,7 +102,7 @@ impl<F: Fn(Exchange) -> Result<()> + Send + Sync + 'static> Handler for F {
 /// | [`max_total_streams`](Self::max_total_streams) | 8192 | some kilobytes each, whose client may read nothing; who has the most is refused more |
 /// | [`min_rate`](Self::min_rate) | 240 bytes a second | as Kestrel: slower than any modem |
 /// | [`workers`](Self::workers) | 4 for each core, at least 16 | handlers wait for disks and other servers |
-/// | [`queue`](Self::queue) | 1024 requests | what 16 workers do in seconds; who waits longer has gone |
+/// | [`queue`](Self::queue) | 8192 requests | as many as HTTP/2 may have at once besides one for each connection |
 /// | [`timeouts`](Self::timeouts) | see there | |
 ///
 /// # Examples
@@ -280,7 +280,7 @@ impl Server {
         self
     }
 
-    /// Sets how many requests wait for a worker (default 1024; 0 counts as 1); more are refused: HTTP/1 with 503, `Retry-After: 1` and the
+    /// Sets how many requests wait for a worker (default 8192; 0 counts as 1); more are refused: HTTP/1 with 503, `Retry-After: 1` and the
     /// end of the connection, HTTP/2 with REFUSED_STREAM.
     ///
     /// They wait in turn: peer by peer, of each peer connection by connection. When so many wait, whoever has the most of them makes room

@@ -212,7 +212,8 @@ impl Default for Settings {
             max_total_streams: 8192,
             min_rate: 240,
             workers: (4 * cores).max(16),
-            queue: 1024,
+            // As many as there can be on HTTP/2, but for one on each connection.
+            queue: 8192,
             grace: Duration::from_secs(5),
             cancels: Vec::new(),
             websocket: ws::Config::default(),

@@ -83,3 +83,31 @@ fn a_peer_that_fills_the_queue_makes_room_for_another() {
     }
     assert_eq!(blocks.answer().text(), "passed");
 }
+
+/// As a program does that measures servers: what all its connections have at once is less than they may have.
+#[test]
+fn many_requests_on_many_connections_are_not_too_many() {
+    let here = serve(|server| server.workers(1));
+    let mut links: Vec<_> = (0..40).map(|_| connect(&here)).collect();
+    links[0].send(&[get(1, "/wait")]);
+    here.gate.await_arrivals(1);
+    for link in &mut links {
+        link.send(&(1..=100).map(|n| get(2 * n + 1, "/")).collect::<Vec<_>>());
+        link.send(&[Frame::new(PING, 0, 0, *b"all came")]);
+    }
+    for link in &mut links {
+        // Whatever is refused at once is refused before that.
+        while link.next().kind != PING {
+            assert_eq!(here.server.stats().refused, 0);
+        }
+    }
+    here.gate.open();
+    for (link, mut open) in links.iter_mut().zip(std::iter::once(101).chain(std::iter::repeat(100))) {
+        while open > 0 {
+            let frame = link.next();
+            assert!(!matches!(frame.kind, RST_STREAM | GOAWAY), "{frame:?}");
+            open -= usize::from(frame.stream > 0 && frame.ends());
+        }
+    }
+    assert_eq!(here.server.stats().refused, 0);
+}
