@@ -31,6 +31,9 @@ const CLOSE_WAIT: Duration = Duration::from_secs(4);
 /// How much is gathered by sends that are buffered, before it is sent: few calls to the system, and little memory still.
 const BUFFER: usize = 256 * 1024;
 
+/// How often a call that is done takes along what others accepted while it wrote for them: whoever goes on sending does it then.
+const ROUNDS: u32 = 8;
+
 /// Whether there is reason to believe that something can be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Look {
@@ -403,14 +406,36 @@ impl Socket {
         }
     }
 
-    /// Has whoever waits to receive send what is left, if nobody else does: behind what a call waited for, or has not waited for.
+    /// Has whoever waits to receive send what is left, if nobody else does: behind what a call waited for, or has not waited for. Where
+    /// nobody waits, what others accepted meanwhile goes out as far as the stream takes it at once; it is little, or they are still at it.
     fn hand_over(&self) {
-        let mut core = self.lock();
-        if core.has_work() || !core.stream.carrier().is_flushed() {
-            let readers = std::mem::take(&mut core.readers);
+        for _ in 0..ROUNDS {
+            let mut core = self.lock();
+            if !core.has_work() && core.stream.carrier().is_flushed() {
+                return;
+            }
+            if let Some(readers) = core.readers.take() {
+                drop(core);
+                return readers.wake();
+            }
+            if core.writing || core.unsent() == 0 {
+                return;
+            }
+            let upto = core.outbound.framed();
             drop(core);
-            readers.wake();
+            self.pump_once();
+            if !self.lock().outbound.has_given(upto) {
+                return;
+            }
         }
+    }
+
+    /// One round of that, without waiting.
+    fn pump_once(&self) {
+        block_on(Deadline::at(Instant::now()), |cx| {
+            let _ = self.poll_pump(cx);
+            Poll::Ready(())
+        });
     }
 
     /// Sends a PING whose answer is timed, once there is room; returns its payload.
@@ -449,10 +474,7 @@ impl Socket {
 
     /// Gives what is to go out to the stream, as far as it takes it at once.
     pub(super) fn pump(&self) {
-        block_on(Deadline::at(Instant::now()), |cx| {
-            let _ = self.poll_pump(cx);
-            Poll::Ready(())
-        });
+        self.pump_once();
         self.hand_over();
     }
 

@@ -3,7 +3,7 @@ use super::{
     *,
 };
 use crate::{
-    drive::raw,
+    drive::{Limits, raw},
     net::{PairEnd, Waker, Wants, Wire, pair},
     proto::{Role as Side, ws::Agreed},
     ws::{Config, MessageRef, Sent},
@@ -16,21 +16,23 @@ use std::{
     },
 };
 
-/// A wire on which another thread does something whenever it is read.
+/// A wire on which another thread does something whenever it is read, or written.
 struct Busy {
     wire: PairEnd,
-    then: Box<dyn Fn() + Send + Sync>,
+    then: Box<dyn Fn(Interest) + Send + Sync>,
 }
 
 impl Wire for Busy {
     fn try_read(&self, buf: &mut [u8]) -> io::Result<usize> {
         let read = self.wire.try_read(buf);
-        (self.then)();
+        (self.then)(Interest::Read);
         read
     }
 
     fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
-        self.wire.try_write(bytes)
+        let written = self.wire.try_write(bytes);
+        (self.then)(Interest::Write);
+        written
     }
 
     fn watch(&self, interest: Interest, waker: &Waker) {
@@ -51,8 +53,9 @@ fn what_is_accepted_while_a_receiver_looks_goes_out_before_it_sleeps() {
     let (near, far) = pair(1000);
     let sender = Arc::new(OnceLock::<Arc<Socket>>::new());
     let other = sender.clone();
-    let then = move || {
-        if let Some(socket) = other.get().filter(|socket| socket.lock().stats.messages_out == 0) {
+    let then = move |interest| {
+        let other = other.get().filter(|_| interest == Interest::Read);
+        if let Some(socket) = other.filter(|socket| socket.lock().stats.messages_out == 0) {
             assert!(socket.buffer_short(MessageRef::Binary(b"meanwhile")));
         }
     };
@@ -65,6 +68,26 @@ fn what_is_accepted_while_a_receiver_looks_goes_out_before_it_sleeps() {
     let mut cx = Cx::new(Instant::now(), &waker, &mut wants);
     assert!(socket.poll_arrived(Want::Message, &mut Look::Now, &mut cx).is_pending());
     assert_eq!(far.try_read(&mut [0; 100]).unwrap(), 6 + 9);
+}
+
+/// Who is writing takes along what others accept meanwhile, where nobody receives who would.
+#[test]
+fn what_is_accepted_while_a_sender_writes_goes_out_before_it_returns() {
+    let (near, far) = pair(1000);
+    let sender = Arc::new(OnceLock::<Arc<Socket>>::new());
+    let other = sender.clone();
+    let message = || Outgoing::Whole(MessageRef::Binary(b"message"));
+    let then = move |interest| {
+        let other = other.get().filter(|_| interest == Interest::Write);
+        if let Some(socket) = other.filter(|socket| socket.lock().stats.messages_out < 4) {
+            assert_eq!(socket.try_send(message(), Sender::Anybody).unwrap(), Sent::Accepted);
+        }
+    };
+    let stream = raw(Arc::new(Busy { wire: near, then: Box::new(then) }), Instant::now());
+    let socket = Arc::new(Socket::new(Side::Client, &Config::default(), &Agreed::default(), stream));
+    sender.set(socket.clone()).unwrap();
+    assert_eq!(socket.send(message(), Sender::Anybody, Duration::MAX, &Limits::default()).unwrap(), Sent::Accepted);
+    assert_eq!(far.try_read(&mut [0; 100]).unwrap(), 4 * (6 + 7));
 }
 
 #[test]
