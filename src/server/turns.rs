@@ -25,6 +25,8 @@ struct State<T> {
     /// Handlers that have begun and not ended.
     begun: usize,
     held: VecDeque<T>,
+    /// The connection is over: nothing is held any more.
+    over: bool,
 }
 
 impl<T> State<T> {
@@ -38,7 +40,7 @@ impl<T> State<T> {
 
 impl<T> Default for Turns<T> {
     fn default() -> Self {
-        Turns { state: Mutex::new(State { begun: 0, held: VecDeque::new() }) }
+        Turns { state: Mutex::new(State { begun: 0, held: VecDeque::new(), over: false }) }
     }
 }
 
@@ -47,16 +49,22 @@ impl<T> Turns<T> {
         f(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Returns the request if it is its turn, and counts it as begun; else it is held.
+    /// Returns the request if it is its turn, and counts it as begun; else it is held, or forgotten if the connection is over.
     pub(super) fn take(&self, work: T, extras: &Share) -> Option<T> {
-        self.with(|state| {
-            if state.begun > 0 && !extras.take() {
-                state.held.push_back(work);
-                return None;
+        let (begins, forgotten) = self.with(|state| {
+            if state.begun == 0 || extras.take() {
+                state.begun += 1;
+                return (Some(work), None);
             }
-            state.begun += 1;
-            Some(work)
-        })
+            if state.over {
+                return (None, Some(work));
+            }
+            state.held.push_back(work);
+            (None, None)
+        });
+        // Dropping a request comes back here.
+        drop(forgotten);
+        begins
     }
 
     /// A handler has ended. Returns the next request that was held, if it is its turn now.
@@ -75,10 +83,13 @@ impl<T> Turns<T> {
         self.with(|state| state.pop(extras))
     }
 
-    /// Forgets what is held: the connection is over.
+    /// Forgets what is held, and what would be: the connection is over.
     pub(super) fn clear(&self) {
-        // Dropping a request comes back here.
-        drop(self.with(|state| std::mem::take(&mut state.held)));
+        let held = self.with(|state| {
+            state.over = true;
+            std::mem::take(&mut state.held)
+        });
+        drop(held);
     }
 }
 
@@ -131,6 +142,7 @@ mod tests {
         assert_eq!(a.take(4, &extras), None, "it was too late");
         assert_eq!((a.end(&extras), a.take(4, &extras)), (Some(4), Some(4)));
         b.clear();
+        assert_eq!(b.take(9, &extras), None, "what was on its way to a thread");
         assert_eq!((a.end(&extras), a.end(&extras), b.end(&extras), b.end(&extras)), (None, None, None, None));
         assert_eq!(c.end(&extras), None);
         assert_eq!((0..).take_while(|_| extras.take()).count(), 2, "all were given back");
