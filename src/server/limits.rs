@@ -104,6 +104,8 @@ impl Server {
     /// Limits the requests of one HTTP/2 connection at once (default 128). Its client is told in SETTINGS; more are refused by RST_STREAM with
     /// REFUSED_STREAM, which says that they can be sent again. Clients of HTTP/1 have one at a time on each connection.
     ///
+    /// 32 of them are with handlers at a time, WebSockets and tunnels among them; the others wait until one of those ends.
+    ///
     /// # Examples
     ///
     /// ```
