@@ -19,6 +19,9 @@ pub(crate) const MESSAGE: u8 = b'm';
 pub(crate) const PING: u8 = b'?';
 pub(crate) const PONG: u8 = b'!';
 
+/// How often a call that is done takes along what others accepted meanwhile.
+const ROUNDS: u32 = 8;
+
 /// How far a message has got.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Sent {
@@ -220,7 +223,7 @@ impl Socket {
     pub(crate) fn send(&self, number: u8, waiter: &Waiter) -> Sent {
         let Some(upto) = self.accept(number) else { return Sent::Lost };
         let sent = self.block_on(waiter, |wants| self.flushed(upto, waiter.waker(), wants));
-        self.hand_over();
+        self.hand_over(waiter);
         let (taken, _) = self.kernel.progress(WIRE);
         assert!(sent == Sent::Lost || taken as u64 >= upto, "{number} is said to have gone: {taken} of {upto} bytes");
         sent
@@ -230,16 +233,32 @@ impl Socket {
     pub(crate) fn try_send(&self, number: u8, waiter: &Waiter) {
         if self.accept(number).is_some() {
             let _ = self.pump(waiter.waker(), &mut Wants::default());
-            self.hand_over();
+            self.hand_over(waiter);
         }
     }
 
-    fn hand_over(&self) {
-        let mut core = self.core();
-        if core.outbound.unsent() > 0 && self.fault != Fault::HandsNothingOver {
+    fn hand_over(&self, waiter: &Waiter) {
+        if self.fault == Fault::HandsNothingOver {
+            return;
+        }
+        let mut rounds = ROUNDS;
+        loop {
+            let mut core = self.core();
+            if core.outbound.unsent() == 0 {
+                return;
+            }
             let readers = std::mem::take(&mut core.readers);
+            if !readers.is_empty() {
+                drop(core);
+                return wake(readers);
+            }
+            if core.writing || rounds == 0 {
+                return;
+            }
+            let upto = core.outbound.framed();
             drop(core);
-            wake(readers);
+            let _ = self.pump(waiter.waker(), &mut Wants::default());
+            rounds = if self.core().outbound.has_given(upto) { rounds - 1 } else { 0 };
         }
     }
 

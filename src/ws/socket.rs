@@ -409,7 +409,8 @@ impl Socket {
     /// Has whoever waits to receive send what is left, if nobody else does: behind what a call waited for, or has not waited for. Where
     /// nobody waits, what others accepted meanwhile goes out as far as the stream takes it at once; it is little, or they are still at it.
     fn hand_over(&self) {
-        for _ in 0..ROUNDS {
+        let mut rounds = ROUNDS;
+        loop {
             let mut core = self.lock();
             if !core.has_work() && core.stream.carrier().is_flushed() {
                 return;
@@ -418,15 +419,14 @@ impl Socket {
                 drop(core);
                 return readers.wake();
             }
-            if core.writing || core.unsent() == 0 {
+            if core.writing || core.unsent() == 0 || rounds == 0 {
                 return;
             }
             let upto = core.outbound.framed();
             drop(core);
             self.pump_once();
-            if !self.lock().outbound.has_given(upto) {
-                return;
-            }
+            // Whoever came to receive while that was with us saw nothing unsent, and has to be told all the same.
+            rounds = if self.lock().outbound.has_given(upto) { rounds - 1 } else { 0 };
         }
     }
 
