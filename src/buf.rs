@@ -156,6 +156,12 @@ impl RecvBuf {
         }
     }
 
+    /// Returns how much memory is not free because of what is held: nothing where that is nothing.
+    #[inline]
+    pub(crate) fn bound(&self) -> usize {
+        if self.is_empty() { 0 } else { self.store.len() }
+    }
+
     /// Returns how many bytes the buffer can hold without growing.
     pub fn capacity(&self) -> usize {
         self.store.len()

@@ -6,6 +6,8 @@ mod certs;
 #[path = "server/raw.rs"]
 mod raw;
 
+#[path = "server/backlog.rs"]
+mod backlog;
 #[path = "server/basics.rs"]
 mod basics;
 #[path = "server/bounds.rs"]

@@ -5,6 +5,7 @@ use super::{
     fault::Cause,
     info::{CloseReason, ConnectionState},
     keep::Keeper,
+    quota::{LITTLE_AHEAD, Unread},
     shared::{Ends, Protocol},
     slot::Wakes,
     turn::Turn,
@@ -60,6 +61,8 @@ pub(crate) struct Core<P> {
     pub(super) piece: usize,
     /// How much of a body nobody wants is read to keep the connection.
     pub(super) drain: usize,
+    /// What of it counts as received and taken by nobody, among that of all connections.
+    pub(super) unread: Unread,
     /// Why the connection is over.
     pub(super) over: Option<Cause>,
     /// Writers that wait until less is unsent.
@@ -157,6 +160,20 @@ impl<P: Protocol> Core<P> {
         let text = "a thread panicked while it used the connection";
         self.end(Cause::new(ErrorKind::Closed, CloseReason::Error, text), &mut wakes);
         wakes.fire();
+    }
+
+    /// Counts what was received and nobody took.
+    #[inline]
+    pub(super) fn count_unread(&mut self) {
+        // Else it is counted when the buffer is back.
+        if !self.receiving {
+            self.unread.set(self.proto.unread() + self.input.bound() + self.raw.bound());
+        }
+    }
+
+    /// Returns how much is received at a time at most: little where all connections together have too much that is unread.
+    pub(super) fn room(&self) -> usize {
+        if self.unread.is_crowded() { LITTLE_AHEAD } else { usize::MAX }
     }
 
     /// Opens and dispatches everything complete among what was received.

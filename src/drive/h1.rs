@@ -7,6 +7,7 @@ use super::{
     fault::{Cause, Fault},
     info::{CloseReason, ConnectionInfo, ConnectionState},
     keep::Patience,
+    quota::{LITTLE_AHEAD, Quota},
     shared::{Ends, Protocol},
     slot::{Receiving, Sending, Slot, Wakes},
 };
@@ -21,7 +22,7 @@ use crate::{
     time::date,
 };
 use http::{StatusCode, Version};
-use std::{collections::VecDeque, time::Instant};
+use std::{collections::VecDeque, sync::Arc, time::Instant};
 
 /// How much of a body is read ahead of its reader: then the wire is left alone and TCP slows the peer down.
 const READ_AHEAD: usize = 256 * 1024;
@@ -44,6 +45,8 @@ pub(crate) struct H1 {
     /// How much of the body of this exchange is read ahead of its reader, and usually is.
     ahead: usize,
     usual: usize,
+    /// Server: who knows whether all connections together have too much for that.
+    quota: Option<Arc<dyn Quota>>,
     /// No exchange after this one.
     draining: bool,
     patience: Patience,
@@ -97,6 +100,7 @@ impl H1 {
             line: VecDeque::new(),
             ahead: READ_AHEAD,
             usual: READ_AHEAD,
+            quota: None,
             draining: false,
             patience: Patience::default(),
             held: false,
@@ -119,11 +123,18 @@ impl H1 {
         self
     }
 
-    /// Reads no more than so much of a body ahead of its reader.
-    pub(crate) fn reading_ahead(mut self, n: usize) -> Self {
-        self.usual = self.usual.min(n);
-        self.ahead = self.usual;
+    /// Makes a server read little of a body ahead of its reader while all connections together have much that is unread.
+    pub(crate) fn with_quota(mut self, quota: Option<Arc<dyn Quota>>) -> Self {
+        self.quota = quota;
         self
+    }
+
+    /// Whether no more is read ahead of whoever reads the body.
+    fn is_ahead(&self) -> bool {
+        let ahead = self.ahead();
+        // Whoever waits for all of it gets all of it.
+        let crowded = || self.ahead == self.usual && self.quota.as_ref().is_some_and(|quota| quota.is_crowded());
+        ahead >= self.ahead || ahead >= LITTLE_AHEAD && crowded()
     }
 
     /// Returns whether another exchange can begin now, after what was before it.
@@ -235,7 +246,7 @@ impl Protocol for H1 {
         if let (Waiting::Begin(_), false) = (self.waiting, input.is_empty()) {
             self.waiting = Waiting::Head(now);
         }
-        while self.mode == Mode::Messages && self.ahead() < self.ahead {
+        while self.mode == Mode::Messages && !self.is_ahead() {
             // Nobody has taken the request yet: its body waits in `input`. So does the next request until this exchange is over,
             // for the engine does not look at it before.
             if self.incoming {
@@ -326,12 +337,16 @@ impl Protocol for H1 {
         }
     }
 
+    fn unread(&self) -> usize {
+        self.slot.as_ref().map_or(0, |slot| slot.body.bound())
+    }
+
     fn wants_read(&self) -> bool {
         // A server reads on while it answers only as far as the request goes.
         let waits = self.role == Role::Server
             && self.mode == Mode::Messages
             && (self.incoming || self.slot.is_some() && self.engine.is_received());
-        matches!(self.mode, Mode::Messages | Mode::Tunnel) && self.ahead() < self.ahead && !waits && !self.holds_back()
+        matches!(self.mode, Mode::Messages | Mode::Tunnel) && !self.is_ahead() && !waits && !self.holds_back()
     }
 
     fn wants_keeping(&self) -> bool {

@@ -8,7 +8,7 @@ use super::{
     fault::{CANCEL, Cause, ENHANCE_YOUR_CALM, Fault, NO_ERROR, REFUSED_STREAM},
     info::{CloseReason, ConnectionInfo, ConnectionState, GoAway},
     keep::Patience,
-    quota::{Quota, Taken},
+    quota::{FREE, Quota, Taken},
     shared::{Ends, Protocol},
     slot::{Receiving, Sending, Slot, Wakes},
     slots::{InLine, Queue, Slots},
@@ -39,6 +39,12 @@ const DEBUG_KEPT: usize = 256;
 /// What is said where a peer takes back an answer that it had begun, with a 1xx at least.
 const LEFT_OUT: &str = "the peer is closing, and gave up a request that it had begun to answer";
 const REFUSED_LATE: &str = "the peer refused a stream that it had begun to answer";
+
+/// What is said where a body had to go because nobody read it.
+const THROWN_AWAY: &str = "nobody read the body, and what is unread of all clients became too much";
+
+/// How much of a connection may be unread before it gets little more room, where all together have much: a frame of the usual size.
+const FRAME: usize = 16 << 10;
 
 /// Whether the peer asked for fewer PINGs: once on a connection, however many GOAWAYs it says that with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -288,6 +294,32 @@ impl H2 {
         }
     }
 
+    /// Says to the engine how much may be unread before the peer gets no more room than is read, or waited for.
+    fn limit_unread(&mut self) {
+        let unread = self.engine.unread();
+        let little = unread >= FRAME && self.taken.is_crowded();
+        self.engine.limit_unread(little.then_some(FRAME));
+    }
+
+    /// Whether there is no place for what has just come, as nobody waits for it and all connections together have too much.
+    fn has_too_much(&mut self, stream: u32) -> bool {
+        let much = self.engine.unread() > FREE && self.taken.is_full();
+        much && self.slots.get(stream).is_some_and(|slot| !slot.has_reader())
+    }
+
+    /// Resets a stream, whose body is in the way of others.
+    fn throw_away(&mut self, stream: u32, out: &mut Vec<u8>, wakes: &mut Wakes) {
+        let begun = self.slots.get(stream).is_some_and(|slot| slot.request.is_none());
+        // One that nobody has seen can be sent again (RFC 9113, section 8.7).
+        let code = if begun { ENHANCE_YOUR_CALM } else { REFUSED_STREAM };
+        // It was there a moment ago.
+        let _ = self.engine.reset(stream, code, out);
+        self.on(stream, |slot| {
+            slot.body = RecvBuf::new();
+            slot.fail(&Fault::Failed(ErrorKind::Reset, THROWN_AWAY.into()), wakes);
+        });
+    }
+
     fn on(&mut self, stream: u32, f: impl FnOnce(&mut Slot)) {
         // Streams whose owner has left are not in the table; the engine was told and resets or discards.
         if let Some(slot) = self.slots.get(stream) {
@@ -316,11 +348,20 @@ impl Protocol for H2 {
                     continue;
                 }
             }
+            if let Event::Data { stream, .. } = event {
+                if self.has_too_much(stream) {
+                    self.throw_away(stream, out, wakes);
+                    continue;
+                }
+            }
             let ended = if let Event::Ended { stream } = event { Some(stream) } else { None };
             self.dispatch(event, wakes);
             if let Some(stream) = ended {
                 self.stop_sending(stream, out);
             }
+        }
+        if self.role == Role::Server {
+            self.limit_unread();
         }
         if self.role == Role::Client && (!input.is_empty() || self.engine.is_in_block()) {
             // A part of an answer is one.
@@ -356,6 +397,10 @@ impl Protocol for H2 {
             slot.notify_writer(wakes);
         }
         Ok(if self.heard_all { Ends::Theirs } else { Ends::Both })
+    }
+
+    fn unread(&self) -> usize {
+        self.engine.unread()
     }
 
     fn wants_read(&self) -> bool {

@@ -69,10 +69,12 @@ impl<P: Protocol> Shared<P> {
             let mut buf = std::mem::take(if sealed { &mut core.raw } else { &mut core.input });
             // Of many connections each would keep so much of what nobody reads.
             let much = core.bulk && core.piece >= ROOM;
+            let most = if core.keeper.is_some() { most.min(core.room()) } else { most };
             let room = if much { BULK.min(most) } else { LITTLE.min(most) };
             core.receiving = true;
             // A server has many connections, most of which say little at a time.
-            let sparing = core.keeper.is_some() && !core.bulk && buf.is_empty() && buf.capacity() < LITTLE;
+            let sparing =
+                core.keeper.is_some() && !core.bulk && most >= LITTLE && buf.is_empty() && buf.capacity() < LITTLE;
             drop(core);
             let (result, full) = match sparing {
                 true => self.outside(|wire| receive_little(wire, &mut buf)),
@@ -124,6 +126,7 @@ impl<P: Protocol> Shared<P> {
                 core.proto.received(now);
             }
             core.ingest(now, wakes);
+            core.count_unread();
             if let Some(before) = heard {
                 let at = before.max(core.emptied);
                 core.proto.came_by(at);

@@ -11,6 +11,7 @@ use super::{
     fault::Cause,
     info::{CloseReason, ConnectionInfo, ConnectionState},
     pace::Pace,
+    quota::{Quota, Unread},
     receive::RECEIVES,
     record::{Happened, Owner, Record},
     slot::Wakes,
@@ -50,6 +51,8 @@ pub(crate) trait Protocol: Send + 'static {
     fn is_held(&self) -> bool {
         false
     }
+    /// How much memory bodies are in that arrived and nobody took.
+    fn unread(&self) -> usize;
     /// Whether more is wanted from the wire.
     fn wants_read(&self) -> bool;
     /// Whether it is wanted also while no thread waits for it, from the keeper of the connection (server).
@@ -127,6 +130,8 @@ pub(crate) struct Setup {
     pub(crate) drain: usize,
     /// How much of a body is framed at a time, and may be unsent before no more of any is.
     pub(crate) piece: usize,
+    /// Server: what all connections have together.
+    pub(crate) quota: Option<Arc<dyn Quota>>,
     pub(crate) origin: String,
     pub(crate) id: u64,
     pub(crate) now: Instant,
@@ -158,6 +163,7 @@ impl Setup {
             keep_idle,
             drain: DRAIN,
             piece: ROOM,
+            quota: None,
             origin,
             id,
             now,
@@ -194,7 +200,19 @@ impl<P: Protocol> Shared<P> {
     /// Joins a wire and a protocol whose first bytes are already in `setup.duplex`.
     pub(crate) fn new(setup: Setup, proto: P) -> Self {
         let Setup {
-            wire, mut duplex, leftover, write_stall, min_rate, keep_idle, drain, piece, origin, id, now, ..
+            wire,
+            mut duplex,
+            leftover,
+            write_stall,
+            min_rate,
+            keep_idle,
+            drain,
+            piece,
+            quota,
+            origin,
+            id,
+            now,
+            ..
         } = setup;
         let (record, owner) = (setup.record, setup.owner);
         if min_rate > 0 {
@@ -224,6 +242,7 @@ impl<P: Protocol> Shared<P> {
             ping_at: None,
             piece,
             drain,
+            unread: Unread::new(quota),
             over: None,
             room: Vec::new(),
             flushing: Vec::new(),
@@ -345,6 +364,7 @@ impl<P: Protocol> Shared<P> {
         now: Instant,
         wakes: &mut Wakes,
     ) -> MutexGuard<'a, Core<P>> {
+        core.count_unread();
         core.note_framed();
         while let Some((out, at)) = core.duplex.begin_write() {
             drop(core);

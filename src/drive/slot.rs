@@ -133,6 +133,11 @@ impl Slot {
         self.reader.as_ref().is_some_and(Waker::is_hooked)
     }
 
+    /// Returns whether somebody waits for something to arrive.
+    pub(super) fn has_reader(&self) -> bool {
+        self.reader.is_some()
+    }
+
     /// Something arrived: the thread that waits for it is to be woken.
     pub(super) fn notify_reader(&mut self, wakes: &mut Wakes) {
         wakes.extend(self.reader.take());

@@ -68,6 +68,7 @@ pub(crate) fn serve_h2(
     let mut setup = Setup::new(detached.wire, None, detached.out, detached.input, detached.origin, old.id(), now);
     (setup.write_stall, setup.min_rate) = (patience.write, patience.min_rate);
     setup.piece = quota.as_ref().map_or(setup.piece, |quota| quota.piece());
+    setup.quota = quota.clone();
     let engine = match Connection::upgraded(Role::Server, config, settings, now, setup.out()) {
         Ok(engine) => engine,
         Err(violation) => return Some(Err(violation)),

@@ -40,8 +40,8 @@ thread_local! {
 
 /// Is told when a thread begins and ends to wait: a pool of workers needs another one meanwhile.
 pub(crate) trait Waits {
-    /// The thread is about to sleep.
-    fn begin(&self);
+    /// The thread is about to sleep; returns whether many others do.
+    fn begin(&self) -> bool;
     /// It has what it waited for.
     fn end(&self);
     /// It has been at a long piece of work for a while, without a wait, and goes on with it.
@@ -61,7 +61,11 @@ pub(crate) fn tell_waits(waits: Arc<dyn Waits>) {
 }
 
 /// A wait that was told of.
-struct Told(Arc<dyn Waits>);
+struct Told {
+    waits: Arc<dyn Waits>,
+    /// Many others wait.
+    many: bool,
+}
 
 impl Told {
     /// The same for a wait on a wire.
@@ -73,14 +77,14 @@ impl Told {
 
     fn begin() -> Option<Self> {
         let told = TOLD.try_with(|told| told.try_borrow().ok()?.clone()).ok().flatten()?;
-        told.begin();
-        Some(Told(told))
+        let many = told.begin();
+        Some(Told { waits: told, many })
     }
 }
 
 impl Drop for Told {
     fn drop(&mut self) {
-        self.0.end();
+        self.waits.end();
     }
 }
 
@@ -169,15 +173,25 @@ fn run<T>(
                 slims = Deadline::from(now.checked_add(INSTANT));
             }
         }
+        if told.as_ref().is_some_and(|told| told.many) {
+            // Each would have it for longer than an instant, until it gets a processor.
+            slims = Deadline::NEVER;
+            give_back(wants);
+        }
         wait_for(wants, parts, until.earlier(slims), waiter, ready);
         now = Instant::now();
         if slims.has_passed(now) {
             slims = Deadline::NEVER;
-            forget_room();
-            wants.shared.iter().for_each(|shared| shared.slim());
+            give_back(wants);
         }
         arrived = take_turns(wants, parts, ready, now);
     }
+}
+
+/// Gives memory back that is needed only for a peer that is quick.
+fn give_back(wants: &Wants) {
+    forget_room();
+    wants.shared.iter().for_each(|shared| shared.slim());
 }
 
 /// Sleeps until a wire is ready, the thread is woken, or `until`.

@@ -5,8 +5,12 @@
 //! long. So there are so many, and a peer has at most as many as are left: half of all, where no other wants any. Whatever it does,
 //! something is left for the next.
 //!
-//! What the wire does not take of a piece of an answer is kept, and what a client sends and nobody reads; so the more connections there are,
-//! the smaller are the pieces, and the less is read ahead.
+//! What the wire does not take of a piece of an answer is kept; so the more connections there are, the smaller are the pieces.
+//!
+//! What a client sends and nobody reads is kept too. Once a peer has as much of that as is left, its connections receive little ahead of
+//! those who read: HTTP/1 leaves the rest to the kernel, HTTP/2 opens its windows only as far as somebody reads or waits to. The
+//! protocol has every connection of HTTP/2 begin with a window of 64 KiB, which cannot be taken back; what is beyond a second bound is thrown
+//! away, and its stream reset.
 
 use crate::drive::Quota;
 use std::sync::{
@@ -14,20 +18,26 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering::Relaxed},
 };
 
-/// What so many bytes are for one of many connections: a frame of HTTP/2 at least, and what few connections have at most.
+/// What so many bytes are for one of many connections: at least, and what few connections have at most.
 #[derive(Debug)]
 struct Portion {
     of: usize,
+    least: usize,
     most: usize,
 }
 
-const LEAST: usize = 16 << 10;
-const PIECE: Portion = Portion { of: 16 << 20, most: 64 << 10 };
-const AHEAD: Portion = Portion { of: 32 << 20, most: 1 << 20 };
+const PIECE: Portion = Portion { of: 8 << 20, least: 8 << 10, most: 64 << 10 };
+/// The window of a connection of HTTP/2: 65,535 at least, by the protocol.
+const AHEAD: Portion = Portion { of: 16 << 20, least: 64 << 10, most: 1 << 20 };
+
+/// How much may be unread before no more is received ahead, and before what comes nevertheless is thrown away: above what each connection
+/// has in any case.
+const CROWDED: usize = 8 << 20;
+const FULL: usize = 24 << 20;
 
 impl Portion {
     fn for_one_of(&self, connections: usize) -> usize {
-        (self.of / connections.max(1)).clamp(LEAST, self.most)
+        (self.of / connections.max(1)).clamp(self.least, self.most)
     }
 }
 
@@ -81,18 +91,47 @@ impl Share {
     }
 }
 
-/// What the streams of one connection count for.
+/// What is unread, in bytes: of all connections, and of those of one peer.
+#[derive(Debug)]
+pub(super) struct Unread {
+    all: Arc<AtomicUsize>,
+    own: Arc<AtomicUsize>,
+}
+
+impl Unread {
+    pub(super) fn new(all: Arc<AtomicUsize>, own: Arc<AtomicUsize>) -> Self {
+        Unread { all, own }
+    }
+
+    fn count(&self, before: usize, now: usize) {
+        for count in [&self.own, &self.all] {
+            if now > before {
+                count.fetch_add(now - before, Relaxed);
+            } else {
+                count.fetch_sub(before - now, Relaxed);
+            }
+        }
+    }
+
+    /// Whether the peer has as much as is left of so much, or more.
+    fn reaches(&self, most: usize) -> bool {
+        self.own.load(Relaxed) >= most.saturating_sub(self.all.load(Relaxed))
+    }
+}
+
+/// What the streams of one connection count for, and what is unread of them.
 #[derive(Debug)]
 pub(super) struct Streams {
     share: Share,
+    unread: Unread,
     /// How many connections there were when this one was made.
     connections: usize,
 }
 
 impl Streams {
     /// For one of so many connections.
-    pub(super) fn new(share: Share, connections: usize) -> Self {
-        Streams { share, connections }
+    pub(super) fn new(share: Share, unread: Unread, connections: usize) -> Self {
+        Streams { share, unread, connections }
     }
 }
 
@@ -107,6 +146,18 @@ impl Quota for Streams {
 
     fn ahead(&self) -> usize {
         AHEAD.for_one_of(self.connections)
+    }
+
+    fn count_unread(&self, before: usize, now: usize) {
+        self.unread.count(before, now);
+    }
+
+    fn is_crowded(&self) -> bool {
+        self.unread.reaches(CROWDED)
+    }
+
+    fn is_full(&self) -> bool {
+        self.unread.reaches(FULL)
     }
 
     fn give_back(&self, n: usize) {
@@ -145,6 +196,36 @@ mod tests {
     }
 
     #[test]
+    fn whoever_has_as_much_unread_as_is_left_receives_no_more() {
+        let all = Arc::<AtomicUsize>::default();
+        let [a, b, c] = [(); 3].map(|()| Unread::new(all.clone(), Arc::default()));
+        let crowded = || [&a, &b, &c].map(|unread| unread.reaches(CROWDED));
+        let full = || [&a, &b, &c].map(|unread| unread.reaches(FULL));
+        // One peer has half.
+        a.count(0, CROWDED / 2 - 1);
+        assert_eq!(crowded(), [false; 3], "one below");
+        a.count(CROWDED / 2 - 1, CROWDED / 2);
+        assert_eq!(crowded(), [true, false, false], "at the bound");
+        a.count(CROWDED / 2, CROWDED / 2 + 1);
+        assert_eq!((crowded(), full()), ([true, false, false], [false; 3]), "one above");
+        // Another has half of what is left; where that is nothing, nobody receives ahead.
+        b.count(0, CROWDED / 4 - 1);
+        assert_eq!(crowded(), [true, false, false]);
+        b.count(CROWDED / 4 - 1, CROWDED / 2 - 1);
+        assert_eq!(crowded(), [true; 3]);
+        b.count(CROWDED / 2 - 1, 0);
+        // The second bound is higher.
+        for (n, is) in [(FULL / 2 - 1, false), (FULL / 2, true), (FULL / 2 + 1, true)] {
+            let before = a.own.load(Relaxed);
+            a.count(before, n);
+            assert_eq!(full(), [is, false, false], "{n}");
+        }
+        a.count(FULL / 2 + 1, 0);
+        assert_eq!((crowded(), full()), ([false; 3], [false; 3]));
+        assert_eq!(all.load(Relaxed), 0);
+    }
+
+    #[test]
     fn budgets_of_little() {
         for (most, has) in [(0, 0), (1, 0), (2, 1)] {
             assert_eq!(exhaust(&Share::new(Budget::new(most), Arc::default())), has, "of {most}");
@@ -155,15 +236,18 @@ mod tests {
     fn portions_are_smaller_where_connections_are_many() {
         for (connections, piece, ahead) in [
             (1, 64 << 10, 1 << 20),
-            (32, 64 << 10, 1 << 20),
-            (33, 64 << 10, (32 << 20) / 33),
-            (256, 64 << 10, 128 << 10),
-            (257, (16 << 20) / 257, (32 << 20) / 257),
-            (1024, 16 << 10, 32 << 10),
-            (2048, 16 << 10, 16 << 10),
-            (10_000, 16 << 10, 16 << 10),
+            (16, 64 << 10, 1 << 20),
+            (17, 64 << 10, (16 << 20) / 17),
+            (128, 64 << 10, 128 << 10),
+            (129, (8 << 20) / 129, (16 << 20) / 129),
+            (255, (8 << 20) / 255, (16 << 20) / 255),
+            (256, 32 << 10, 64 << 10),
+            (1023, (8 << 20) / 1023, 64 << 10),
+            (1024, 8 << 10, 64 << 10),
+            (10_000, 8 << 10, 64 << 10),
         ] {
-            let streams = Streams::new(Share::new(Budget::new(0), Arc::default()), connections);
+            let unread = Unread::new(Arc::default(), Arc::default());
+            let streams = Streams::new(Share::new(Budget::new(0), Arc::default()), unread, connections);
             assert_eq!((streams.piece(), streams.ahead()), (piece, ahead), "of {connections}");
         }
     }

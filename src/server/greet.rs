@@ -20,6 +20,7 @@ const EITHER: &[u8] = b"PRI * HTTP/";
 
 /// The room one receive makes.
 const RECEIVE: usize = 16 * 1024;
+const LITTLE: usize = 4 * 1024;
 
 /// A wire of which nobody knows yet what is spoken on it.
 pub(super) struct Greeting {
@@ -128,7 +129,7 @@ impl Greeting {
             if self.eof {
                 return Poll::Ready(self.ended(settings, quota, cx.now));
             }
-            match self.read() {
+            match self.read(quota.is_some_and(|quota| quota.is_crowded())) {
                 Ok(()) => {}
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
                     if deadline.has_passed(cx.now) {
@@ -153,12 +154,13 @@ impl Greeting {
         }
     }
 
-    /// Reads what is there; the end is noted.
-    fn read(&mut self) -> io::Result<()> {
+    /// Reads what is there; the end is noted. Little where all connections together have too much that nobody reads.
+    fn read(&mut self, little: bool) -> io::Result<()> {
         let buf = if self.tls.is_some() { &mut self.raw } else { &mut self.plain };
         // Kept as small as what came: the connection may stay like that for long.
         let mut room = [0; RECEIVE];
-        let n = self.wire.try_read(&mut room)?;
+        let most = if little { LITTLE } else { RECEIVE };
+        let n = self.wire.try_read(&mut room[..most])?;
         buf.extend_exactly(&room[..n]);
         self.eof = n == 0;
         Ok(())
@@ -261,6 +263,7 @@ impl Greeting {
         let patience = patience(settings);
         (setup.write_stall, setup.min_rate) = (patience.write, patience.min_rate);
         setup.piece = quota.map_or(setup.piece, |quota| quota.piece());
+        setup.quota = quota.cloned();
         match speaks {
             Speaks::Http2 => {
                 let engine = h2::Connection::new(Role::Server, h2_config(settings, quota), now, setup.out());
@@ -270,11 +273,7 @@ impl Greeting {
             Speaks::Http1 | Speaks::Unknown => {
                 let config = h1::Config::default().head_bytes(settings.max_header_bytes);
                 let engine = h1::Connection::new(Role::Server, config, now, setup.out());
-                let driver = H1::new(engine, Role::Server);
-                let driver = match quota {
-                    Some(quota) => driver.reading_ahead(quota.ahead()),
-                    None => driver,
-                };
+                let driver = H1::new(engine, Role::Server).with_quota(quota.cloned());
                 Arc::new(Shared::new(setup, driver.with_patience(patience, self.first, now)))
             }
         }

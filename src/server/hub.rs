@@ -2,7 +2,7 @@
 
 use super::{
     Handler,
-    budget::{Budget, Share, Streams},
+    budget::{Budget, Share, Streams, Unread},
     greet::Greeting,
     journal::{Journal, ServerStats},
     later::Waiting,
@@ -53,6 +53,7 @@ pub(super) struct Hub {
     /// What its connections have besides one each.
     handlers: Arc<Budget>,
     streams: Arc<Budget>,
+    unread: Arc<AtomicUsize>,
     seats: Mutex<Seats>,
     /// Somebody waits for a place.
     is_crowded: AtomicBool,
@@ -92,6 +93,7 @@ impl Hub {
             journal,
             handlers,
             streams,
+            unread: Arc::default(),
             seats: Mutex::default(),
             is_crowded: AtomicBool::new(false),
             draining: OnceLock::new(),
@@ -151,7 +153,8 @@ impl Hub {
         let has = seats.peers.add(peer);
         let handlers = Share::new(self.handlers.clone(), has.handlers.clone());
         let streams = Share::new(self.streams.clone(), has.streams.clone());
-        (handlers, Streams::new(streams, connections))
+        let unread = Unread::new(self.unread.clone(), has.unread.clone());
+        (handlers, Streams::new(streams, unread, connections))
     }
 
     fn add(&self, seat: Arc<Seat>) {

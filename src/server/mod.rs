@@ -6,7 +6,7 @@
 //! | `handle` | a server that runs |
 //! | `hub` | what its threads share; accepting; the poller |
 //! | `lobby`, `places`, `peers` | who waits for a place, which connection makes room, and who has how many |
-//! | `budget` | how many streams the connections have together |
+//! | `budget` | how many streams the connections have together, and how much that nobody reads |
 //! | `seat` | one connection from its first byte to its last |
 //! | `greet` | from a wire to a connection: TLS, and which protocol is spoken |
 //! | `workers`, `line`, `turns` | the threads that run handlers, in which order requests get to them, and whose turn it is when they are scarce |
@@ -100,6 +100,7 @@ impl<F: Fn(Exchange) -> Result<()> + Send + Sync + 'static> Handler for F {
 /// | [`max_header_bytes`](Self::max_header_bytes) | 16 KiB | as Node.js and IIS; Apache has 8 KiB for a line, Tomcat 8 KiB for all |
 /// | [`max_streams`](Self::max_streams) | 128 | as nginx and h2o |
 /// | [`max_total_streams`](Self::max_total_streams) | 8192 | some kilobytes each, whose client may read nothing; who has the most is refused more |
+/// | unread bodies of all clients | 8 MiB, then little | what handlers leave unread; a peer has half of it at most, and of HTTP/2 what is beyond 24 MiB is reset |
 /// | [`min_rate`](Self::min_rate) | 240 bytes a second | as Kestrel: slower than any modem |
 /// | [`workers`](Self::workers) | 4 for each core, at least 16 | handlers wait for disks and other servers |
 /// | [`queue`](Self::queue) | 8192 requests | as many as HTTP/2 may have at once besides one for each connection |

@@ -41,6 +41,8 @@ pub(super) struct Has {
     /// How many handlers and streams they have besides one each: counted by them, and by those that are gone until their last handler is.
     pub(super) handlers: Arc<AtomicUsize>,
     pub(super) streams: Arc<AtomicUsize>,
+    /// How many bytes they have received that nobody took, above what each may have.
+    pub(super) unread: Arc<AtomicUsize>,
 }
 
 impl Peers {

@@ -422,12 +422,17 @@ impl Seat {
 
     /// Reads what nobody wants any more.
     fn forget(&self) -> Forgot {
-        let mut scratch = [0; SCRATCH];
+        // Much room is not on the stack: many threads may do this, and each would keep what it has used of that.
+        let (mut little, mut much) = ([0; 256], Vec::new());
         let mut forgot = Forgot::Nothing;
         for _ in 0..SCRATCHES {
-            match self.wire.try_read(&mut scratch) {
+            let room = if much.is_empty() { &mut little[..] } else { &mut much };
+            match self.wire.try_read(room) {
                 Ok(0) => return Forgot::End,
-                Ok(_) => forgot = Forgot::Some,
+                Ok(_) => {
+                    forgot = Forgot::Some;
+                    much.resize(SCRATCH, 0);
+                }
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => break,
                 Err(_) => return Forgot::End,
             }

@@ -24,6 +24,9 @@ const LINGER: Duration = Duration::from_secs(10);
 /// So many may be with clients that have others already, before each is held to one at a time.
 const WAITING: usize = 16;
 
+/// From how many threads on that wait each gives memory back at once that it does not need while it does.
+const MANY: usize = 64;
+
 /// For how many clients there is a thread each.
 const CLIENTS: usize = 4096;
 
@@ -308,14 +311,16 @@ fn refuse(job: Box<dyn Job>) {
 struct Waiting(Arc<Pool>);
 
 impl Waits for Waiting {
-    fn begin(&self) {
+    fn begin(&self) -> bool {
         let mut state = self.0.lock();
         state.waiting += 1;
         let grows = state.grow(&self.0);
+        let many = state.waiting > MANY.max(self.0.running);
         drop(state);
         if grows {
             self.0.spawn();
         }
+        many
     }
 
     fn end(&self) {

@@ -114,18 +114,18 @@ pub const ATTACKS: [(&str, Target, Attack); 42] = [
         let ask = |_| b"GET /stream HTTP/1.1\r\nHost: x\r\n\r\n".to_vec();
         drip_by(from_elsewhere, address, stop, 1000, ask, &[]);
     }),
-    // As much as is received of each, or taken by the system.
     ("uploads that nobody reads", Clear, |address, stop| {
         let ask = |_| {
             let head = b"POST /both HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n";
             [&head[..], &[b'a'; 300_000]].concat()
         };
-        drip_by(from_elsewhere, address, stop, 60, ask, &[]);
+        drip_by(from_elsewhere, address, stop, 1000, ask, &[]);
     }),
-    ("HTTP/2 uploads that nobody reads, 300 x 4", Clear, |address, stop| {
+    // As much as the protocol allows them before they are told anything.
+    ("HTTP/2 uploads that nobody reads, 1,000 x 64 KB", Clear, |address, stop| {
         let frames = |stream| [request(stream, 0, "POST", "/both"), Frame::data(stream, &[b'a'; 16_000])];
         let begin = opening(&[(INITIAL_WINDOW_SIZE, 0)], &[1, 3, 5, 7].map(frames).concat());
-        drip_by(from_elsewhere, address, stop, 300, move |_| begin.clone(), &[]);
+        drip_by(from_elsewhere, address, stop, 1000, move |_| begin.clone(), &[]);
     }),
     ("windows that stay shut", Clear, |address, stop| {
         let ask: Vec<_> = (0..100).map(|n| get(2 * n + 1, if n % 2 == 0 { "/large" } else { "/stream" })).collect();

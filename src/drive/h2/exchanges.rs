@@ -227,11 +227,17 @@ impl Exchanges for H2 {
     }
 
     fn took(&mut self, id: u32, n: usize, out: &mut Vec<u8>) {
+        if self.role == Role::Server {
+            self.limit_unread();
+        }
         // A stream that is over in the meantime needs no credit.
         let _ = self.engine.release(id, n, out);
     }
 
     fn wants(&mut self, id: u32, out: &mut Vec<u8>) {
+        if self.role == Role::Server {
+            self.limit_unread();
+        }
         self.engine.want(id, out);
     }
 

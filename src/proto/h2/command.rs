@@ -229,10 +229,16 @@ impl Connection {
     pub fn want(&mut self, stream: u32, out: &mut Vec<u8>) {
         if let Some(found) = self.streams.live(stream).filter(|s| s.unread == 0) {
             found.awaited = true;
-            if self.unread > self.config.unread_limit && !self.is_broken() {
+            if !self.is_broken() {
                 self.credit(out);
             }
         }
+    }
+
+    /// From now on no more than so much may be unread before the window of the connection is credited by what is released only, or what
+    /// [`Config::unread_limit`](super::Config::unread_limit) says if that is less or this is `None`.
+    pub fn limit_unread(&mut self, most: Option<usize>) {
+        self.unread_limit = most.map_or(self.config.unread_limit, |most| most.min(self.config.unread_limit));
     }
 
     /// Ends one stream. What was not released is credited to the connection. No event names the stream afterwards. For a stream

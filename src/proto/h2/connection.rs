@@ -70,6 +70,8 @@ pub struct Connection {
     /// By how much the peer may take the windows of streams for larger than we announced, until it acknowledges our SETTINGS.
     pub(super) early: u32,
     pub(super) unread: usize,
+    /// Above how much of that the peer gets no more room than is released, or waited for.
+    pub(super) unread_limit: usize,
     /// What was read or dropped while too much was unread, and is not credited yet.
     pub(super) freed: usize,
     /// Streams that wait for the window of the connection.
@@ -132,6 +134,7 @@ impl Connection {
             inlet: Inlet::new(config.connection_window),
             early: Window::INITIAL.saturating_sub(config.stream_window),
             unread: 0,
+            unread_limit: config.unread_limit,
             freed: 0,
             blocked: VecDeque::new(),
             wants_slot: false,
@@ -446,7 +449,7 @@ impl Connection {
     /// and a piece where somebody waits for bytes that it may not send: bodies that nobody reads must not keep another one
     /// from being read.
     pub(super) fn credit(&mut self, out: &mut Vec<u8>) {
-        let increment = if self.unread <= self.config.unread_limit {
+        let increment = if self.unread <= self.unread_limit {
             self.freed = 0;
             self.inlet.credit(self.config.connection_window)
         } else {

@@ -11,7 +11,12 @@ use std::time::{Duration, Instant};
 impl Connection {
     /// Returns whether so much is unread that the window of the connection is not credited until some of it is released.
     pub fn is_clogged(&self) -> bool {
-        self.unread > self.config.unread_limit
+        self.unread > self.unread_limit
+    }
+
+    /// Returns how many bytes were delivered and not released, of all streams together.
+    pub fn unread(&self) -> usize {
+        self.unread
     }
 
     /// Returns whether a header block has begun and not ended: nothing else can come before its end.
