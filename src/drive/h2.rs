@@ -400,7 +400,8 @@ impl Protocol for H2 {
     }
 
     fn unread(&self) -> usize {
-        self.engine.unread()
+        // An engine whose connection is over takes nothing back.
+        if self.slots.list.is_empty() { 0 } else { self.engine.unread() }
     }
 
     fn wants_read(&self) -> bool {

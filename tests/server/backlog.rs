@@ -26,7 +26,8 @@ fn fill(link: &mut Link) -> Vec<Frame> {
         let frame = link.next();
         match frame.kind {
             PING => return resets,
-            RST_STREAM => resets.push(frame),
+            // A handler that answers without reading has the rest reset in peace.
+            RST_STREAM if frame.code() != NO_ERROR => resets.push(frame),
             _ => {}
         }
     }
