@@ -34,9 +34,6 @@ const GOODBYE: Duration = Duration::from_secs(2);
 /// Sixteen times as many may wait for their clients: as many WebSockets as there may be connections.
 const WORKERS: usize = 64;
 
-/// Of these one address may have half: as many as `h2load -c 500 -m 32` or `-c 100 -m 100` sends at once.
-const REQUESTS: usize = 32 * 1024;
-
 fn main() -> ExitCode {
     let options = match Serve::parse(std::env::args().skip(1)) {
         Ok(options) => options,
@@ -74,9 +71,7 @@ fn server(options: &Serve) -> Result<(Server, String)> {
     let server = Server::bind(&options.listen)
         .map_err(|e| Error::other(format!("{}: {e}", options.listen)))?
         .max_body(u64::MAX)
-        .workers(WORKERS)
-        .queue(REQUESTS)
-        .max_total_streams(REQUESTS);
+        .workers(WORKERS);
     #[cfg(feature = "deflate")]
     let server = server.websocket_config(bowline::ws::Config::default().deflate(0));
     let server = match options.only {

@@ -119,6 +119,19 @@ impl Unread {
     }
 }
 
+/// How many requests may have begun and not be over, besides one for each connection; the others wait on their connections.
+///
+/// One that waits costs its head and little else; one that has begun may have an answer that nobody reads.
+pub(super) const BEGUN: usize = 2048;
+
+/// What one connection has a share of, with the others of its peer.
+#[derive(Debug)]
+pub(super) struct Shares {
+    pub(super) handlers: Share,
+    pub(super) begun: Share,
+    pub(super) streams: Streams,
+}
+
 /// What the streams of one connection count for, and what is unread of them.
 #[derive(Debug)]
 pub(super) struct Streams {

@@ -2,7 +2,7 @@
 
 use super::{
     Handler,
-    budget::{Budget, Share, Streams, Unread},
+    budget::{self, Budget, Share, Shares, Streams, Unread},
     greet::Greeting,
     journal::{Journal, ServerStats},
     later::Waiting,
@@ -52,6 +52,7 @@ pub(super) struct Hub {
     pub(super) journal: Journal,
     /// What its connections have besides one each.
     handlers: Arc<Budget>,
+    begun: Arc<Budget>,
     streams: Arc<Budget>,
     unread: Arc<AtomicUsize>,
     seats: Mutex<Seats>,
@@ -83,6 +84,7 @@ impl Hub {
     pub(super) fn new(settings: Settings, handler: Arc<dyn Handler>, poller: Poller, journal: Journal) -> Arc<Self> {
         let workers = Workers::new(settings.workers, settings.queue, settings.max_connections);
         let (handlers, streams) = (Budget::new(workers.extras()), Budget::new(settings.max_total_streams));
+        let begun = Budget::new(budget::BEGUN);
         Arc::new(Hub {
             settings: Arc::new(settings),
             handler,
@@ -92,6 +94,7 @@ impl Hub {
             active: AtomicUsize::new(0),
             journal,
             handlers,
+            begun,
             streams,
             unread: Arc::default(),
             seats: Mutex::default(),
@@ -146,15 +149,16 @@ impl Hub {
         left
     }
 
-    /// Counts a connection that is about to get a seat; returns what its handlers and its streams count for.
-    fn expect(&self, peer: Peer) -> (Share, Streams) {
+    /// Counts a connection that is about to get a seat; returns what it has a share of.
+    fn expect(&self, peer: Peer) -> Shares {
         let mut seats = self.seats();
         let connections = seats.all.len() + 1;
         let has = seats.peers.add(peer);
         let handlers = Share::new(self.handlers.clone(), has.handlers.clone());
         let streams = Share::new(self.streams.clone(), has.streams.clone());
         let unread = Unread::new(self.unread.clone(), has.unread.clone());
-        (handlers, Streams::new(streams, unread, connections))
+        let begun = Share::new(self.begun.clone(), has.begun.clone());
+        Shares { handlers, begun, streams: Streams::new(streams, unread, connections) }
     }
 
     fn add(&self, seat: Arc<Seat>) {

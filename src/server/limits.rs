@@ -104,7 +104,8 @@ impl Server {
     /// Limits the requests of one HTTP/2 connection at once (default 128). Its client is told in SETTINGS; more are refused by RST_STREAM with
     /// REFUSED_STREAM, which says that they can be sent again. Clients of HTTP/1 have one at a time on each connection.
     ///
-    /// 32 of them are with handlers at a time, WebSockets and tunnels among them; the others wait until one of those ends.
+    /// 32 of them are with handlers at a time, WebSockets and tunnels among them, and of all connections together 2048 besides one each,
+    /// of which a peer has at most as many as are left. The others wait until one of those ends.
     ///
     /// # Examples
     ///
@@ -121,11 +122,11 @@ impl Server {
         self
     }
 
-    /// Limits the requests of HTTP/2 at once on all connections together, not counting one for each connection (default 8192).
+    /// Limits the requests of HTTP/2 at once on all connections together, not counting one for each connection (default 24576).
     ///
     /// A peer may have as many of them as are left: half, where no other has any; a third, where two want as much as they get; and so on. More
     /// are refused by RST_STREAM with REFUSED_STREAM, which says that they can be sent again. So clients that ask for much and read
-    /// nothing cost some kilobytes for each of so many, besides what the handlers hold, and others are served meanwhile. What a peer is says
+    /// nothing cost about a kilobyte for each of so many, besides what those hold that have begun, and others are served meanwhile. What a peer is says
     /// [`max_connections`](Self::max_connections). A server that has all its requests from one proxy, or one program that
     /// measures it, over HTTP/2, allows twice as many as that sends at once, and as many in its [`queue`](Self::queue).
     ///

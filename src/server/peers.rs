@@ -38,8 +38,10 @@ pub(super) struct Peers {
 #[derive(Debug, Default)]
 pub(super) struct Has {
     connections: usize,
-    /// How many handlers and streams they have besides one each: counted by them, and by those that are gone until their last handler is.
+    /// How many handlers, requests that have begun, and streams they have besides one each: counted by them, and by those that are gone
+    /// until their last handler is.
     pub(super) handlers: Arc<AtomicUsize>,
+    pub(super) begun: Arc<AtomicUsize>,
     pub(super) streams: Arc<AtomicUsize>,
     /// How many bytes they have received that nobody took, above what each may have.
     pub(super) unread: Arc<AtomicUsize>,

@@ -4,7 +4,7 @@
 //! requests, has handlers run for them, and ends the connection so that the client can read the last answer.
 
 use super::{
-    budget::{Share, Streams},
+    budget::{Share, Shares},
     greet::Greeting,
     hub::Hub,
     journal::Entry,
@@ -27,7 +27,7 @@ use std::{
     net::SocketAddr,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     task::Poll,
     time::{Duration, Instant},
@@ -73,6 +73,8 @@ pub(super) struct Seat {
     pub(super) turns: Turns<Box<Work>>,
     /// What its handlers count for.
     pub(super) handlers: Share,
+    /// What its requests count for that handlers have, or had and whose answers are not over.
+    begun: Share,
     /// What its streams count for, if it speaks HTTP/2.
     quota: Arc<dyn Quota>,
     state: Mutex<State>,
@@ -80,8 +82,10 @@ pub(super) struct Seat {
     watched: Mutex<Option<Interest>>,
     /// How often somebody wanted it to be attended to since nobody did.
     stirs: AtomicUsize,
-    /// Requests with handlers.
+    /// Requests that have begun and are not over.
     running: AtomicUsize,
+    /// Others wait for one of them to end, or may do so.
+    held: AtomicBool,
     /// How often the client was told that the server shuts down.
     calls: AtomicUsize,
 }
@@ -137,13 +141,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Seat {
-    pub(super) fn new(
-        id: u64,
-        wire: Arc<dyn Wire>,
-        greeting: Greeting,
-        hub: Arc<Hub>,
-        (handlers, streams): (Share, Streams),
-    ) -> Arc<Self> {
+    pub(super) fn new(id: u64, wire: Arc<dyn Wire>, greeting: Greeting, hub: Arc<Hub>, shares: Shares) -> Arc<Self> {
         Arc::new(Seat {
             id,
             peer: wire.peer_addr(),
@@ -151,12 +149,14 @@ impl Seat {
             wire,
             hub,
             turns: Turns::default(),
-            handlers,
-            quota: Arc::new(streams),
+            handlers: shares.handlers,
+            begun: shares.begun,
+            quota: Arc::new(shares.streams),
             state: Mutex::new(State::Greeting(Box::new(greeting))),
             watched: Mutex::new(None),
             stirs: AtomicUsize::new(0),
             running: AtomicUsize::new(0),
+            held: AtomicBool::new(false),
             calls: AtomicUsize::new(0),
         })
     }
@@ -297,8 +297,10 @@ impl Seat {
     fn attend(self: &Arc<Self>) {
         let now = Instant::now();
         let Some(carrier) = self.carrier() else { return self.attend_end(now) };
+        // Said first: whichever ends from now on comes here again.
+        self.held.store(true, Ordering::SeqCst);
         // Bodies that nobody reads could keep those from arriving that are waited for: then all of them are read.
-        while self.running.load(Ordering::SeqCst) < AT_ONCE || carrier.is_clogged() {
+        while self.may_begin() || carrier.is_clogged() {
             match carrier.clone().accept(now) {
                 Some(Accepted::Exchange(stream, head)) => match self.begin(&carrier, stream, head, now) {
                     Begun::Handling => {}
@@ -306,7 +308,10 @@ impl Seat {
                     Begun::Switched => return,
                 },
                 Some(Accepted::Refused(refused)) => self.hub.journal.refused(carrier.id(), self.peer, refused, now),
-                None => break,
+                None => {
+                    self.held.store(false, Ordering::SeqCst);
+                    break;
+                }
             }
         }
         if let Some(drained) = self.hub.drains_for() {
@@ -347,6 +352,14 @@ impl Seat {
         }
     }
 
+    /// Returns whether another request may begin, as far as can be said: where others of this connection have, it takes a share.
+    fn may_begin(&self) -> bool {
+        match self.running.load(Ordering::SeqCst) {
+            0 => true,
+            running => running < AT_ONCE && self.begun.has_more(),
+        }
+    }
+
     /// Has a handler run for a request.
     fn begin(self: &Arc<Self>, carrier: &Arc<dyn Carrier>, stream: Stream, head: RequestHead, now: Instant) -> Begun {
         let (stream, head) = match serve::upgrade(carrier, stream, head, &self.hub.settings, Some(&self.quota), now) {
@@ -366,12 +379,12 @@ impl Seat {
                 return Begun::Handling;
             }
         };
-        self.running.fetch_add(1, Ordering::SeqCst);
+        let extra = self.running.fetch_add(1, Ordering::SeqCst) > 0 && self.begun.take();
         self.hub.active.fetch_add(1, Ordering::SeqCst);
         let journal = &self.hub.journal;
         let entry = journal.is_read().then(|| Entry::new(carrier.id(), self.peer, &head, now));
         let entry = entry.map(|entry| journal.begin(entry, &stream));
-        stream.keep(Box::new(Running { seat: self.clone(), entry }));
+        stream.keep(Box::new(Running { seat: self.clone(), entry, extra }));
         self.hub.workers.submit(self.owner(), Box::new(Work::new(stream, head, self.clone())));
         Begun::Handling
     }
@@ -568,6 +581,8 @@ impl Job for Step {
 struct Running {
     seat: Arc<Seat>,
     entry: Option<(u64, Arc<Entry>)>,
+    /// It has taken a share of what may begin besides one request of each connection.
+    extra: bool,
 }
 
 impl Lease for Running {
@@ -578,11 +593,14 @@ impl Lease for Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        let Running { seat, .. } = self;
+        let Running { seat, extra, .. } = self;
         seat.hub.active.fetch_sub(1, Ordering::SeqCst);
-        let before = seat.running.fetch_sub(1, Ordering::SeqCst);
+        if *extra {
+            seat.begun.give_back(1);
+        }
+        seat.running.fetch_sub(1, Ordering::SeqCst);
         let drains = seat.hub.drains_for().is_some();
-        if before >= AT_ONCE || drains {
+        if seat.held.load(Ordering::SeqCst) || drains {
             // Another can begin, or this was the last.
             seat.stir();
         }

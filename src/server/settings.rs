@@ -209,7 +209,7 @@ impl Default for Settings {
             max_body: 8 * 1024 * 1024,
             max_header_bytes: 16 * 1024,
             max_streams: 128,
-            max_total_streams: 8192,
+            max_total_streams: 24_576,
             min_rate: 240,
             workers: (4 * cores).max(16),
             // As many as there can be on HTTP/2, but for one on each connection.

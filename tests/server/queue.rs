@@ -2,8 +2,9 @@
 
 use crate::{
     h2::{body_of, connect, get, h2peer::*, serve},
-    raw::Raw,
+    raw::{LONG, Raw},
 };
+use std::{thread, time::Instant};
 
 const GET: &str = "GET / HTTP/1.1\r\nHost: x\r\n\r\n";
 
@@ -87,8 +88,9 @@ fn a_peer_that_fills_the_queue_makes_room_for_another() {
 /// As a program does that measures servers: what all its connections have at once is less than they may have.
 #[test]
 fn many_requests_on_many_connections_are_not_too_many() {
+    const BEGUN: usize = 1024 + 100;
     let here = serve(|server| server.workers(1));
-    let mut links: Vec<_> = (0..40).map(|_| connect(&here)).collect();
+    let mut links: Vec<_> = (0..100).map(|_| connect(&here)).collect();
     links[0].send(&[get(1, "/wait")]);
     here.gate.await_arrivals(1);
     for link in &mut links {
@@ -101,6 +103,17 @@ fn many_requests_on_many_connections_are_not_too_many() {
             assert_eq!(here.server.stats().refused, 0);
         }
     }
+    // Of the 2048 that may have begun besides one of each connection, one peer has half; the others wait.
+    let began = Instant::now();
+    while here.server.stats().active < BEGUN {
+        assert!(began.elapsed() < LONG, "{:?}", here.server.stats());
+        thread::yield_now();
+    }
+    for link in &mut links {
+        link.send(&[Frame::new(PING, 0, 0, *b"again...")]);
+        while link.next().kind != PING {}
+    }
+    assert_eq!(here.server.stats().active, BEGUN);
     here.gate.open();
     for (link, mut open) in links.iter_mut().zip(std::iter::once(101).chain(std::iter::repeat(100))) {
         while open > 0 {
