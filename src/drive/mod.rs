@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `wait` | the one blocking loop |
 //! | `turn` | who reads a connection now, independent of any protocol |
+//! | `setup` | what a connection is from its beginning, besides its protocol |
 //! | `shared` | a connection: one lock, the read and the write role, flushing |
 //! | `core` | what is behind the lock: dispatching, deadlines, the end |
 //! | `receive` | reading without the lock |
@@ -64,6 +65,7 @@ mod quota;
 mod receive;
 mod record;
 mod sending;
+mod setup;
 mod shared;
 mod slot;
 mod slots;
@@ -99,7 +101,8 @@ pub(crate) use keep::{Closing, Patience, Rule};
 pub(crate) use pace::Pace;
 pub(crate) use quota::Quota;
 pub(crate) use record::{Happened, Owner, Record};
-pub(crate) use shared::{Setup, Shared};
+pub(crate) use setup::Setup;
+pub(crate) use shared::Shared;
 pub(crate) use stream::{Stream, given_up};
 pub(crate) use through::{Passed, Room, Watch, Written, recycle, spare};
 pub(crate) use upgrade::{are_h2_settings, raw, serve_h2, to_h2};

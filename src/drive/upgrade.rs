@@ -7,7 +7,8 @@ use super::{
     keep::Patience,
     next_id,
     quota::Quota,
-    shared::{Setup, Shared},
+    setup::Setup,
+    shared::Shared,
     slot::{Sending, Slot},
     stream::Stream,
 };

@@ -3,6 +3,8 @@
 //! While a thread waits on a connection, that thread reads it. Else the poller does, on behalf of the seat, which takes in the
 //! requests, has handlers run for them, and ends the connection so that the client can read the last answer.
 
+mod running;
+
 use super::{
     budget::{Share, Shares},
     greet::Greeting,
@@ -16,12 +18,13 @@ use super::{
     workers::Job,
 };
 use crate::{
-    drive::{Accepted, Carrier, Cause, CloseReason, Closing, Lease, Quota, Rule, Stream, Tally},
+    drive::{Accepted, Carrier, Cause, CloseReason, Closing, Quota, Rule, Stream},
     error::ErrorKind,
     net::{Cx, Interest, Ready, Waker, Wants, Wire},
     proto::RequestHead,
 };
 use http::Version;
+use running::Running;
 use std::{
     io,
     net::SocketAddr,
@@ -574,38 +577,5 @@ impl Job for Step {
 
     fn refuse(self: Box<Self>) {
         self.seat.leave();
-    }
-}
-
-/// A request that is with a handler, or whoever that gave it to.
-struct Running {
-    seat: Arc<Seat>,
-    entry: Option<(u64, Arc<Entry>)>,
-    /// It has taken a share of what may begin besides one request of each connection.
-    extra: bool,
-}
-
-impl Lease for Running {
-    fn over(&self, tally: &Tally) {
-        self.seat.hub.journal.end(self.entry.as_ref(), tally);
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let Running { seat, extra, .. } = self;
-        seat.hub.active.fetch_sub(1, Ordering::SeqCst);
-        if *extra {
-            seat.begun.give_back(1);
-        }
-        seat.running.fetch_sub(1, Ordering::SeqCst);
-        let drains = seat.hub.drains_for().is_some();
-        if seat.held.load(Ordering::SeqCst) || drains {
-            // Another can begin, or this was the last.
-            seat.stir();
-        }
-        if drains {
-            seat.hub.poller.waker().wake();
-        }
     }
 }
