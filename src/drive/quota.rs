@@ -59,6 +59,14 @@ impl Taken {
     }
 }
 
+impl Drop for Taken {
+    fn drop(&mut self) {
+        if let Some(quota) = self.quota.as_ref().filter(|_| self.n > 1) {
+            quota.give_back(self.n - 1);
+        }
+    }
+}
+
 /// How much is received at a time, and ahead of who reads, where all together have too much.
 pub(super) const LITTLE_AHEAD: usize = 4 << 10;
 
@@ -102,13 +110,5 @@ impl Unread {
 impl Drop for Unread {
     fn drop(&mut self) {
         self.set(0);
-    }
-}
-
-impl Drop for Taken {
-    fn drop(&mut self) {
-        if let Some(quota) = self.quota.as_ref().filter(|_| self.n > 1) {
-            quota.give_back(self.n - 1);
-        }
     }
 }
