@@ -2,7 +2,7 @@
 
 use std::{fmt::Debug, sync::Arc};
 
-/// What a connection asks before it takes an exchange besides its only one: each has that in any case.
+/// What one connection has of it, besides one exchange, which each has in any case.
 pub(crate) trait Quota: Debug + Send + Sync {
     /// Takes one, if there is one for whoever asks.
     fn take(&self) -> bool;
@@ -20,7 +20,7 @@ pub(crate) trait Quota: Debug + Send + Sync {
     fn give_back(&self, n: usize);
 }
 
-/// What one connection has of it. Dropping it gives everything back.
+/// The exchanges that one connection has taken. Dropping it gives everything back.
 #[derive(Debug, Default)]
 pub(super) struct Taken {
     quota: Option<Arc<dyn Quota>>,

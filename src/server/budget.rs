@@ -1,8 +1,8 @@
-//! What the connections of all peers have together: how many streams and how many handlers, besides one each, and how much that is unsent
-//! or unread.
+//! What the connections of all peers have together: how many streams, requests that have begun, and handlers, besides one each, and how much
+//! that is unsent or unread.
 //!
-//! A stream costs memory from its request to the end of its answer, a handler a thread, and a client that sends or reads nothing makes that
-//! long. So there are so many, and a peer has at most as many as are left: half of all, where no other wants any. Whatever it does,
+//! A stream costs memory from its request to the end of its answer, more once it has begun, and a handler a thread; a client that sends or
+//! reads nothing makes that long. So there are so many, and a peer has at most as many as are left: half of all, where no other wants any. Whatever it does,
 //! something is left for the next.
 //!
 //! What the wire does not take of a piece of an answer is kept; so the more connections there are, the smaller are the pieces.
@@ -41,7 +41,7 @@ impl Portion {
     }
 }
 
-/// The streams of a server, or its handlers, besides one for each connection.
+/// The streams of a server, those of them that have begun, or its handlers, besides one for each connection.
 #[derive(Debug)]
 pub(super) struct Budget {
     most: usize,

@@ -126,7 +126,7 @@ impl Server {
     ///
     /// A peer may have as many of them as are left: half, where no other has any; a third, where two want as much as they get; and so on. More
     /// are refused by RST_STREAM with REFUSED_STREAM, which says that they can be sent again. So clients that ask for much and read
-    /// nothing cost about a kilobyte for each of so many, besides what those hold that have begun, and others are served meanwhile. What a peer is says
+    /// nothing cost one or two kilobytes for each of so many, besides what those hold that have begun, and others are served meanwhile. What a peer is says
     /// [`max_connections`](Self::max_connections). A server that has all its requests from one proxy, or one program that
     /// measures it, over HTTP/2, allows twice as many as that sends at once, and as many in its [`queue`](Self::queue).
     ///

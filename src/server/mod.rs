@@ -99,7 +99,7 @@ impl<F: Fn(Exchange) -> Result<()> + Send + Sync + 'static> Handler for F {
 /// | [`max_body`](Self::max_body) | 8 MiB | enough for what APIs take, and small enough to be in memory |
 /// | [`max_header_bytes`](Self::max_header_bytes) | 16 KiB | as Node.js and IIS; Apache has 8 KiB for a line, Tomcat 8 KiB for all |
 /// | [`max_streams`](Self::max_streams) | 128 | as nginx and h2o |
-/// | [`max_total_streams`](Self::max_total_streams) | 24576 | about a kilobyte each, whose client may read nothing; who has the most is refused more |
+/// | [`max_total_streams`](Self::max_total_streams) | 24576 | one or two kilobytes each, whose client may read nothing; who has the most is refused more |
 /// | unread bodies of all clients | 8 MiB, then little | what handlers leave unread; a peer has half of it at most, and of HTTP/2 what is beyond 24 MiB is reset |
 /// | [`min_rate`](Self::min_rate) | 240 bytes a second | as Kestrel: slower than any modem |
 /// | [`workers`](Self::workers) | 4 for each core, at least 16 | handlers wait for disks and other servers |

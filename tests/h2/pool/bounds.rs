@@ -24,6 +24,17 @@ fn busy(client: &Client, n: usize) -> Vec<(Link, u32, Task<Result<Response>>)> {
         .collect()
 }
 
+/// Answers those requests, so that their connections are idle.
+fn answer_all(busy: Vec<(Link, u32, Task<Result<Response>>)>) -> Vec<Link> {
+    busy.into_iter()
+        .map(|(mut link, stream, asked)| {
+            link.answer(stream, 200, b"");
+            asked.join().unwrap();
+            link
+        })
+        .collect()
+}
+
 /// Those that were in use together are idle together; nothing is made that would make room for itself.
 #[test]
 fn what_becomes_idle_is_bounded_by_every_operation() {
@@ -38,14 +49,7 @@ fn what_becomes_idle_is_bounded_by_every_operation() {
     ];
     for (name, operation) in operations {
         let client = builder().max_idle(3).build().unwrap();
-        let mut links: Vec<_> = busy(&client, 6)
-            .into_iter()
-            .map(|(mut link, stream, asked)| {
-                link.answer(stream, 200, b"");
-                asked.join().unwrap();
-                link
-            })
-            .collect();
+        let mut links = answer_all(busy(&client, 6));
         assert_eq!(client.connections().len(), 6, "{name}");
         // Everything is looked at again after a while.
         links[5].assert_quiet(ms(20));
@@ -60,14 +64,7 @@ fn what_becomes_idle_is_bounded_by_every_operation() {
 #[test]
 fn a_hundred_are_kept_if_nothing_is_said() {
     let client = client();
-    let links: Vec<_> = busy(&client, 102)
-        .into_iter()
-        .map(|(mut link, stream, asked)| {
-            link.answer(stream, 200, b"");
-            asked.join().unwrap();
-            link
-        })
-        .collect();
+    let links = answer_all(busy(&client, 102));
     client.upkeep();
     assert_eq!(client.connections().len(), 100);
     drop(links);
@@ -85,14 +82,7 @@ fn ten_are_kept_of_an_origin_if_nothing_is_said() {
         client.upkeep();
         open.push((link, head.stream, asked));
     }
-    let links: Vec<_> = open
-        .into_iter()
-        .map(|(mut link, stream, asked)| {
-            link.answer(stream, 200, b"");
-            asked.join().unwrap();
-            link
-        })
-        .collect();
+    let links = answer_all(open);
     client.upkeep();
     assert_eq!(client.connections().len(), 10);
     drop(links);
